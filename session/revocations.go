@@ -1,0 +1,79 @@
+package session
+
+import (
+	"sync"
+	"time"
+)
+
+// Revocations is an instance's list of the ended sessions whose access tokens
+// may still be alive: a Sink that a Feed fills. It answers without any I/O, and
+// says so itself when it has not heard of the endings for too long to be asked.
+type Revocations struct {
+	keep  time.Duration // longest life of an access token after its session's end
+	bound time.Duration // how long the list may be relied on without news
+
+	mu       sync.RWMutex
+	until    map[ID]time.Time
+	epochs   map[string]time.Time // app → moment before which its sessions are over
+	caughtUp time.Time
+	sweep    time.Time // when forgotten entries are next cleared out
+}
+
+// NewRevocations keeps each ending for keep, the longest access-token lifetime
+// plus leeway, and calls itself stale when bound has passed without news.
+func NewRevocations(keep, bound time.Duration) *Revocations {
+	return &Revocations{keep: keep, bound: bound, until: map[ID]time.Time{}, epochs: map[string]time.Time{}}
+}
+
+// Ended is Sink's.
+func (r *Revocations) Ended(e Ending) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.ID == "" {
+		if e.At.After(r.epochs[e.App]) {
+			r.epochs[e.App] = e.At
+		}
+		return
+	}
+	if until := e.At.Add(r.keep); until.After(r.until[e.ID]) {
+		r.until[e.ID] = until
+	}
+}
+
+// CaughtUp is Sink's.
+func (r *Revocations) CaughtUp(asOf time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if asOf.After(r.caughtUp) {
+		r.caughtUp = asOf
+	}
+	if asOf.Before(r.sweep) {
+		return
+	}
+	r.sweep = asOf.Add(r.keep / 4)
+	for id, until := range r.until {
+		if asOf.After(until) {
+			delete(r.until, id)
+		}
+	}
+}
+
+// Check tells whether the session of an access token issued at iat has ended.
+// fresh is false when nothing is known of it and the list is stale: then the
+// caller must ask the store. A token issued in the second of an app's epoch is
+// refused: whole seconds can't tell on which side of it the token was issued.
+func (r *Revocations) Check(app string, id ID, iat, now time.Time) (ended, fresh bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if _, ended := r.until[id]; ended || iat.Before(r.epochs[app]) {
+		return true, true
+	}
+	return false, !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
+}
+
+// Size is how many endings the list holds.
+func (r *Revocations) Size() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.until)
+}
