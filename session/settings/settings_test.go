@@ -1,0 +1,132 @@
+package settings
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+type inner struct {
+	Life time.Duration `env:"LIFE" desc:"life"`
+}
+
+type sample struct {
+	Text  string        `env:"TEXT" desc:"text"`
+	Key   string        `env:"KEY" secret:"true" desc:"key"`
+	On    bool          `env:"ON" desc:"on"`
+	N     int           `env:"N" desc:"n"`
+	List  []string      `env:"LIST" desc:"list"`
+	Addr  netip.Addr    `env:"ADDR" desc:"addr"`
+	Grace time.Duration `env:"GRACE" desc:"grace"`
+	Inner inner         `env:"IN_"`
+}
+
+func TestLoad(t *testing.T) {
+	keyFile := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(keyFile, []byte("from a file\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := sample{Text: "default", N: 7, List: []string{"x"}}
+	env := NewEnv([]string{
+		"P_TEXT=", "P_KEY_FILE=" + keyFile, "P_ON=true", "P_LIST= a, ,b ", "P_ADDR=10.0.0.1", "P_GRACE=30d", "P_IN_LIFE=90s",
+	})
+	if err := Load(env, "P_", &got); err != nil {
+		t.Fatal(err)
+	}
+	want := sample{
+		Key: "from a file", On: true, N: 7, List: []string{"a", "b"}, Addr: netip.MustParseAddr("10.0.0.1"),
+		Grace: 720 * time.Hour, Inner: inner{90 * time.Second},
+	}
+	if got.Text != want.Text || got.Key != want.Key || got.On != want.On || got.N != want.N ||
+		strings.Join(got.List, "|") != "a|b" || got.Addr != want.Addr || got.Grace != want.Grace || got.Inner != want.Inner {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestLoadFaultsNameTheSettingAndNotTheValue(t *testing.T) {
+	for _, c := range []struct {
+		line string
+		want string
+	}{
+		{"P_N=hunter2", "P_N: give a whole number"},
+		{"P_ON=hunter2", "P_ON: give true or false"},
+		{"P_GRACE=hunter2", "P_GRACE: give a duration"},
+		{"P_GRACE=-1d", "P_GRACE: give a duration"},
+		{"P_KEY_FILE=/nonexistent", "P_KEY: _FILE can't be read"},
+	} {
+		err := Load(NewEnv([]string{c.line}), "P_", &sample{})
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want %q", c.line, err, c.want)
+		}
+	}
+}
+
+func TestSecretGivenTwice(t *testing.T) {
+	err := Load(NewEnv([]string{"P_KEY=a", "P_KEY_FILE=b"}), "P_", &sample{})
+	if err == nil || !strings.Contains(err.Error(), "given twice") {
+		t.Error(err)
+	}
+}
+
+func TestUnknownNamesTheNearest(t *testing.T) {
+	env := NewEnv([]string{"P_GRAVE=1s", "OTHER=1", "P_TEXT=x"})
+	if err := Load(env, "P_", &sample{}); err != nil {
+		t.Fatal(err)
+	}
+	unknown := env.Unknown("P_")
+	if len(unknown) != 1 || unknown[0] != "P_GRAVE is no setting; did you mean P_GRACE?" {
+		t.Errorf("%q", unknown)
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for text, want := range map[string]time.Duration{"30d": 720 * time.Hour, "12h": 12 * time.Hour, "90s": 90 * time.Second, "0s": 0, "200ms": 200 * time.Millisecond} {
+		d, ok := ParseDuration(text)
+		if !ok || d != want {
+			t.Errorf("%s: %v %v", text, d, ok)
+		}
+		if back, ok := ParseDuration(FormatDuration(want)); !ok || back != want {
+			t.Errorf("%v is printed as %s", want, FormatDuration(want))
+		}
+	}
+}
+
+func TestLoadAppSaysWhatIsMissing(t *testing.T) {
+	lines := []string{"TOKENGATE_APP_WEB_SHOP_SECRET_KEY=s", "TOKENGATE_APP_WEB_SHOP_USERS=file:u", "TOKENGATE_APP_WEB_SHOP_SIGNING_KEY=k"}
+	if _, err := LoadApp(NewEnv(lines), "web-shop", DefaultApp()); err != nil {
+		t.Fatal(err)
+	}
+	for i, missing := range []string{"SECRET_KEY", "USERS", "SIGNING_KEY"} {
+		rest := append(append([]string{}, lines[:i]...), lines[i+1:]...)
+		_, err := LoadApp(NewEnv(rest), "web-shop", DefaultApp())
+		if err == nil || !strings.Contains(err.Error(), "TOKENGATE_APP_WEB_SHOP_"+missing+" is required") {
+			t.Errorf("without %s: %v", missing, err)
+		}
+	}
+	for _, name := range []string{"", "Shop", "1shop", "a_b", strings.Repeat("a", 33)} {
+		if _, err := LoadApp(NewEnv(lines), name, DefaultApp()); err == nil {
+			t.Errorf("%q passes as an app name", name)
+		}
+	}
+	bad := append(lines, "TOKENGATE_APP_WEB_SHOP_LONG_SESSION_ABSOLUTE_LIFETIME=0s")
+	if _, err := LoadApp(NewEnv(bad), "web-shop", DefaultApp()); err == nil || !strings.Contains(err.Error(), "LONG_SESSION_ABSOLUTE_LIFETIME") {
+		t.Error(err)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add("P_GRACE", "30d")
+	f.Add("P_LIST", "a,,b")
+	f.Add("P_IN_LIFE", "99999999999999999999d")
+	f.Fuzz(func(t *testing.T, name, value string) {
+		env := NewEnv([]string{name + "=" + value})
+		err := Load(env, "P_", &sample{})
+		if err != nil && len(value) > 8 && strings.Contains(err.Error(), value) {
+			t.Errorf("%q is echoed: %v", value, err)
+		}
+		env.Unknown("P_")
+	})
+}

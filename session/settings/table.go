@@ -1,0 +1,97 @@
+package settings
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Row is one setting in the printed table.
+type Row struct {
+	Name    string
+	Default string // empty: none
+	Meaning string
+	Secret  bool // may be given as Name_FILE
+}
+
+// Rows lists the settings of the struct that src points to; its fields hold the
+// defaults.
+func Rows(prefix string, src any) []Row {
+	var rows []Row
+	walk(prefix, reflect.ValueOf(src).Elem(), func(s setting) {
+		rows = append(rows, Row{s.name, text(s.value), s.meaning, s.secret})
+	})
+	return rows
+}
+
+func text(v reflect.Value) string {
+	switch value := v.Interface().(type) {
+	case time.Duration:
+		return FormatDuration(value)
+	case []string:
+		return strings.Join(value, ",")
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// Print writes rows as aligned columns. A name that ends in "*" has a _FILE form.
+func Print(w io.Writer, rows []Row) error {
+	columns := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, r := range rows {
+		mark := ""
+		if r.Secret {
+			mark = "*"
+		}
+		def := r.Default
+		if def == "" {
+			def = "-"
+		}
+		fmt.Fprintf(columns, "%s%s\t%s\t%s\n", r.Name, mark, def, r.Meaning)
+	}
+	return columns.Flush()
+}
+
+// Unknown names the variables that begin with prefix and that no Load has asked
+// for, each with the nearest name that one did ask for.
+func (env *Env) Unknown(prefix string) []string {
+	var unknown []string
+	for name := range env.values {
+		if strings.HasPrefix(name, prefix) && !env.asked[name] {
+			unknown = append(unknown, fmt.Sprintf("%s is no setting; did you mean %s?", name, env.nearest(name)))
+		}
+	}
+	return unknown
+}
+
+func (env *Env) nearest(name string) string {
+	best, least := "", len(name)+64
+	for known := range env.asked {
+		if d := distance(name, known); d < least || d == least && known < best {
+			best, least = known, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's: how many letters differ.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
