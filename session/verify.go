@@ -1,0 +1,106 @@
+package session
+
+import (
+	"context"
+	"strings"
+)
+
+// Caller is who an access token speaks for.
+type Caller struct {
+	App    *App
+	Claims Claims
+}
+
+func (c Caller) owner() Owner { return Owner{c.App.Name, c.Claims.User.String()} }
+
+// session is the caller's session where it is one of ours, else empty.
+func (c Caller) session() ID {
+	if c.Claims.Session.Valid() {
+		return c.Claims.Session
+	}
+	return ""
+}
+
+// Authenticate checks an access token of any app's, and its user at the app's
+// source. It does not ask the store: List, Destroy and DestroyOthers check
+// within their step that the caller's session lives.
+func (e *Engine) Authenticate(ctx context.Context, token string) (Caller, error) {
+	caller, err := e.bearer(e.issuers(token), token, Access)
+	if err != nil {
+		return Caller{}, err
+	}
+	return caller, caller.App.Checker.Recheck(ctx, caller.Claims.User)
+}
+
+// issuers are the apps that may have issued token: those whose own tokens
+// begin like it, else all, since other programs may hold the same keys.
+func (e *Engine) issuers(token string) []*App {
+	header, _, _ := strings.Cut(token, ".")
+	if apps := e.byHeader[header]; apps != nil {
+		return apps
+	}
+	return e.all
+}
+
+// bearer verifies token with the keys of each of apps. Of several refusals the
+// one that got furthest is told.
+func (e *Engine) bearer(apps []*App, token string, kind Kind) (Caller, error) {
+	refusal := error(Fail(TokenInvalid, nil))
+	now := e.Now()
+	for _, app := range apps {
+		claims, err := app.Signer.Verify(token, kind, now)
+		if err == nil {
+			return Caller{app, claims}, nil
+		}
+		if CodeOf(err) != TokenInvalid {
+			refusal = err
+		}
+	}
+	return Caller{}, refusal
+}
+
+// Verify tells whether a token, access or refresh, is good and its session not
+// ended. app names the only app whose tokens count; empty: any. While the list
+// of revocations is fresh, an access token costs no I/O. Fails with the codes
+// of Signer.Verify, TokenRevoked, Unavailable.
+func (e *Engine) Verify(ctx context.Context, app, token string) (Caller, error) {
+	apps := e.issuers(token)
+	if app != "" {
+		apps = []*App{e.apps[app]}
+		if apps[0] == nil {
+			return Caller{}, Fail(TokenInvalid, nil)
+		}
+	}
+	caller, err := e.bearer(apps, token, Access)
+	if app == "" && CodeOf(err) == TokenWrongKind {
+		caller, err = e.bearer(apps, token, Refresh)
+	}
+	if err != nil {
+		return Caller{}, err
+	}
+	return caller, e.notRevoked(ctx, caller)
+}
+
+func (e *Engine) notRevoked(ctx context.Context, c Caller) error {
+	id := c.session()
+	if id == "" {
+		return nil
+	}
+	ended, fresh := e.Revocations.Check(c.App.Name, id, c.Claims.Issued, e.Now())
+	if ended {
+		return Fail(TokenRevoked, nil)
+	}
+	if fresh && c.Claims.Kind == Access {
+		return nil
+	}
+	err := e.Ledger.Live(ctx, c.owner(), id)
+	switch CodeOf(err) {
+	case Unknown, Ended, Expired:
+		return &Error{Code: TokenRevoked, Cause: CauseOf(err)}
+	}
+	return err
+}
+
+func (c Caller) event(step Step) Event {
+	return Event{Step: step, App: c.App.Name, User: c.Claims.User.String(), Session: c.Claims.Session}
+}
