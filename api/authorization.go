@@ -1,0 +1,127 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"tokengate/session"
+)
+
+// header is how an app's access tokens come: AUTH_HEADER_NAME and
+// AUTH_HEADER_TYPES.
+type header struct {
+	name  string   // canonical
+	types []string // case matters, as in simplejwt
+}
+
+// newHeader checks an app's settings. The name may be written as a header or,
+// as simplejwt has it, as a WSGI variable ("HTTP_X_ACCESS_TOKEN").
+func newHeader(name string, types []string) (header, error) {
+	if name == "" {
+		name = "Authorization"
+	}
+	if len(types) == 0 {
+		types = []string{"JWT", "Bearer"}
+	}
+	if wsgi, ok := strings.CutPrefix(name, "HTTP_"); ok {
+		name = strings.ReplaceAll(wsgi, "_", "-")
+	}
+	if strings.ContainsAny(name, " :\t\r\n") {
+		return header{}, errors.New("AUTH_HEADER_NAME is no header's name: give one such as Authorization")
+	}
+	for _, t := range types {
+		if t == "" || strings.ContainsAny(t, " \t\r\n\"") {
+			return header{}, errors.New("AUTH_HEADER_TYPES holds no scheme: give words such as JWT or Bearer")
+		}
+	}
+	return header{textproto.CanonicalMIMEHeaderKey(name), types}, nil
+}
+
+// challenge is the WWW-Authenticate of a 401, as the seed's framework makes it.
+func (h header) challenge() string { return h.types[0] + ` realm="api"` }
+
+// union is the headers of several apps as one reads them before it is known
+// whose token a request carries: each name once, with the types of all.
+func union(headers []header) []header {
+	var out []header
+	for _, h := range headers {
+		i := slices.IndexFunc(out, func(o header) bool { return o.name == h.name })
+		if i < 0 {
+			out = append(out, header{h.name, slices.Clone(h.types)})
+			continue
+		}
+		for _, t := range h.types {
+			if !slices.Contains(out[i].types, t) {
+				out[i].types = append(out[i].types, t)
+			}
+		}
+	}
+	return out
+}
+
+// credentials is an access token and how it came.
+type credentials struct {
+	name, scheme, token string
+}
+
+// readCredentials finds the first of headers that has a scheme of its own.
+// Fails with codeNotAuthenticated when there is none, codeBadAuthorization when
+// it is not "scheme token".
+func readCredentials(in http.Header, headers ...header) (credentials, error) {
+	for _, h := range headers {
+		scheme, token, parts := splitAuthorization(in[h.name])
+		switch {
+		case !slices.Contains(h.types, scheme):
+			continue
+		case parts != 2:
+			return credentials{}, session.Fail(codeBadAuthorization, nil)
+		}
+		return credentials{h.name, scheme, token}, nil
+	}
+	return credentials{}, session.Fail(codeNotAuthenticated, nil)
+}
+
+// splitAuthorization splits a header at white space, and counts the parts; a
+// repeated header is one with commas, as WSGI servers have it, which makes it
+// as bad as one with too many parts.
+func splitAuthorization(values []string) (scheme, token string, parts int) {
+	if len(values) > 1 {
+		values = []string{strings.Join(values, ",")}
+	}
+	for _, v := range values {
+		for part := range strings.FieldsFuncSeq(v, isASCIISpace) {
+			switch parts++; parts {
+			case 1:
+				scheme = part
+			case 2:
+				token = part
+			}
+		}
+	}
+	return scheme, token, parts
+}
+
+func isASCIISpace(r rune) bool { return r == ' ' || (r >= '\t' && r <= '\r') }
+
+// bearer is the guard of the endpoints that ask for an access token of any
+// app's. The header must be as the token's own app wants it.
+func (s *Server) bearer(x *exchange) error {
+	found, err := readCredentials(x.Request.Header, s.headers...)
+	if err != nil {
+		return err
+	}
+	caller, err := s.engine.Authenticate(x.ctx(), found.token)
+	if caller.App != nil {
+		x.note(caller)
+		own := s.apps[caller.App.Name]
+		x.challenge = own.challenge()
+		if own.name != found.name || !slices.Contains(own.types, found.scheme) {
+			return session.Fail(codeNotAuthenticated, nil)
+		}
+	}
+	x.caller = caller
+	return err
+}

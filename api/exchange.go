@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"tokengate/session"
+)
+
+// exchange is one request on its way to its answer, and all that the log line
+// and the counters will say of it. It is the http.ResponseWriter that the
+// handlers get, and it travels in the request's context, where the Observer
+// finds it.
+type exchange struct {
+	http.ResponseWriter
+	Request *http.Request
+	server  *Server
+	start   time.Time
+	id      string     // X-Request-Id
+	client  netip.Addr // zero where the peer has no address, as on a Unix socket
+
+	endpoint  string // of the route; empty while none is found
+	quiet     bool   // logged at debug level
+	challenge string // WWW-Authenticate of a 401
+	caller    session.Caller
+
+	status  int // 0: nothing sent yet
+	code    session.Code
+	err     error // why it was refused, for the log only
+	app     string
+	user    string
+	session session.ID
+	scratch *[]byte
+}
+
+type exchangeKey struct{}
+
+// exchangeIn gives the exchange that a step belongs to, nil outside requests.
+func exchangeIn(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+func (x *exchange) ctx() context.Context { return x.Request.Context() }
+
+// Unwrap is for http.ResponseController.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// WriteHeader notes the status on its way.
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// Write notes that a handler of another make has answered.
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	return x.ResponseWriter.Write(b)
+}
+
+// contentJSON is shared by all answers: net/http only reads header values.
+var contentJSON = []string{"application/json"}
+
+// write sends a JSON answer. What can't be sent has nobody to be told to.
+func (x *exchange) write(status int, body []byte) {
+	x.keep(body)
+	x.Header()["Content-Type"] = contentJSON
+	x.WriteHeader(status)
+	_, _ = x.Write(body)
+}
+
+// maxKept bounds the buffers that are kept for later exchanges, in bytes.
+const maxKept = 2 * maxBody
+
+// buffer gives the exchange's buffer, empty; what it held is over.
+func (x *exchange) buffer() []byte {
+	if x.scratch == nil {
+		x.scratch, _ = x.server.buffers.Get().(*[]byte)
+	}
+	if x.scratch == nil {
+		x.scratch = new([]byte)
+		*x.scratch = make([]byte, 0, 2048)
+	}
+	return (*x.scratch)[:0]
+}
+
+// keep remembers a buffer that grew.
+func (x *exchange) keep(b []byte) {
+	if x.scratch != nil && cap(b) > cap(*x.scratch) {
+		*x.scratch = b
+	}
+}
+
+func (x *exchange) release() {
+	if x.scratch != nil && cap(*x.scratch) <= maxKept {
+		x.server.buffers.Put(x.scratch)
+	}
+	x.scratch = nil
+}
+
+// note remembers for the log whose token this is.
+func (x *exchange) note(c session.Caller) {
+	x.app, x.user, x.session = c.App.Name, c.Claims.User.String(), c.Claims.Session
+}
+
+// endpointName is the endpoint as metrics and log call it.
+func (x *exchange) endpointName() string {
+	if x.endpoint == "" {
+		return "none"
+	}
+	return x.endpoint
+}
+
+// word is the code that the request came to.
+func (x *exchange) word() session.Code {
+	if x.code == "" {
+		return session.OK
+	}
+	return x.code
+}
+
+// clientText is the client's address, or empty.
+func (x *exchange) clientText() string {
+	if !x.client.IsValid() {
+		return ""
+	}
+	return x.client.String()
+}

@@ -1,0 +1,29 @@
+package api
+
+import (
+	"net/http"
+
+	"tokengate/session"
+)
+
+// jwksCache lets verifiers keep the keys for five minutes: a new key must be
+// published that long before it signs.
+const jwksCache = "public, max-age=300"
+
+var noKeys = []byte(`{"keys":[]}`)
+
+// jwks publishes an app's public keys (RFC 7517). An app that signs with a
+// shared secret has none.
+func (s *Server) jwks(x *exchange) error {
+	own, ok := s.apps[x.param("app")]
+	if !ok {
+		return session.Fail(codeNotFound, nil)
+	}
+	keys := noKeys
+	if own.jwks != nil {
+		keys = own.jwks()
+	}
+	x.Header().Set("Cache-Control", jwksCache)
+	x.write(http.StatusOK, keys)
+	return nil
+}

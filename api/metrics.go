@@ -1,0 +1,74 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tokengate/session"
+)
+
+// Metrics counts requests and what became of sessions. No label tells a user.
+type Metrics struct {
+	registry *prometheus.Registry
+	inFlight prometheus.Gauge
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	steps    *prometheus.CounterVec
+	begun    *prometheus.CounterVec
+	ended    *prometheus.CounterVec
+}
+
+// NewMetrics registers the metrics with registry, which the admin handler then
+// serves. It fails when one of them is registered already.
+func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "tokengate", Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		registry: registry,
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "tokengate", Name: "requests_in_flight", Help: "Requests being answered.",
+		}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "tokengate", Name: "request_seconds", Help: "Time to answer a request, by endpoint.",
+			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
+		}, []string{"endpoint"}),
+		requests: counter("requests_total", "Requests answered, by endpoint and by the word that says how.", "endpoint", "code"),
+		steps:    counter("steps_total", "Steps of the engine, by app, step and outcome.", "app", "step", "code"),
+		begun:    counter("sessions_begun_total", "Sessions begun, by app and type.", "app", "type"),
+		ended:    counter("sessions_ended_total", "Sessions ended, by app, type (empty where the step did not ask for one) and cause.", "app", "type", "cause"),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.inFlight, m.seconds, m.requests, m.steps, m.begun, m.ended} {
+		errs = append(errs, registry.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *Metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func (m *Metrics) begin() { m.inFlight.Inc() }
+
+func (m *Metrics) end(x *exchange, took time.Duration) {
+	m.inFlight.Dec()
+	m.requests.WithLabelValues(x.endpointName(), string(x.word())).Inc()
+	m.seconds.WithLabelValues(x.endpointName()).Observe(took.Seconds())
+}
+
+// count counts one event of the engine.
+func (m *Metrics) count(e session.Event) {
+	if e.Cause != "" {
+		m.ended.WithLabelValues(e.App, string(e.Type), string(e.Cause)).Inc()
+		return
+	}
+	m.steps.WithLabelValues(e.App, string(e.Step), string(e.Code)).Inc()
+	if e.Step == session.StepLogin && e.Code == session.OK {
+		m.begun.WithLabelValues(e.App, string(e.Type)).Inc()
+	}
+}
