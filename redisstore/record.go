@@ -1,0 +1,115 @@
+package redisstore
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"tokengate/session"
+)
+
+// recordSize is that of lua's RECORD: generation (4 bytes), then created,
+// updated, rotated, expires and absolute (8 each), all big-endian.
+const recordSize = 44
+
+var errReply = errors.New("a script's reply is not of the form that its header says")
+
+// decode fills in what a record says of s.
+func decode(record string, s *session.Session) error {
+	if len(record) != recordSize {
+		return errReply
+	}
+	s.Generation = uint32(bigEndian(record[:4]))
+	s.Created = millis(bigEndian(record[4:12]))
+	s.Updated = micros(bigEndian(record[12:20]))
+	s.Rotated = millis(bigEndian(record[20:28]))
+	s.Expires = millis(bigEndian(record[28:36]))
+	s.Absolute = millis(bigEndian(record[36:44]))
+	return nil
+}
+
+// bigEndian is encoding/binary's for a string.
+func bigEndian(s string) (n int64) {
+	for i := range len(s) {
+		n = n<<8 | int64(s[i])
+	}
+	return n
+}
+
+func millis(n int64) time.Time { return time.UnixMilli(n).UTC() }
+func micros(n int64) time.Time { return time.UnixMicro(n).UTC() }
+
+// now reads the second element of every success: the store's clock, in µs.
+func (r *reply) now() (time.Time, error) {
+	n, ok := at[int64](r.rest, 1)
+	if !ok {
+		return time.Time{}, session.Fail(session.Internal, errReply)
+	}
+	return micros(n), nil
+}
+
+// session reads the elements from the second on: now, record and claims.
+func (r *reply) session(s *session.Session) (time.Time, error) {
+	now, err := r.now()
+	record, ok := at[string](r.rest, 2)
+	if err != nil || !ok || decode(record, s) != nil {
+		return now, session.Fail(session.Internal, errReply)
+	}
+	if claims, ok := at[string](r.rest, 3); ok {
+		s.Claims = json.RawMessage(claims)
+	}
+	return now, nil
+}
+
+// traces makes traces of the IDs that are one element of a reply.
+func (r *reply) traces(i int, cause session.Cause, by string, when time.Time) []session.Trace {
+	ids, _ := at[[]any](r.rest, i)
+	if len(ids) == 0 {
+		return nil
+	}
+	ended := make([]session.Trace, 0, len(ids))
+	for i := range ids {
+		id, _ := at[string](ids, i)
+		ended = append(ended, session.Trace{ID: session.ID(id), Cause: cause, By: by, At: when})
+	}
+	return ended
+}
+
+// idLength is that of every session ID, so that what follows it in the name of
+// a field says what the field holds.
+const idLength = 22
+
+// sessions adds to list what a data hash, as HGETALL gives it, holds.
+func sessions(list []session.Session, fields []any, t session.Type) ([]session.Session, error) {
+	index := make(map[string]int, len(fields)/4)
+	for i := 0; i+1 < len(fields); i += 2 {
+		field, _ := at[string](fields, i)
+		value, ok := at[string](fields, i+1)
+		if !ok || len(field) < idLength {
+			return nil, session.Fail(session.Internal, errReply)
+		}
+		id, part := field[:idLength], field[idLength:]
+		n, known := index[id]
+		if !known {
+			n = len(list)
+			index[id] = n
+			list = append(list, session.Session{ID: session.ID(id), Type: t})
+		}
+		if err := setPart(&list[n], part, value); err != nil {
+			return nil, session.Fail(session.Internal, err)
+		}
+	}
+	return list, nil
+}
+
+func setPart(s *session.Session, part, value string) error {
+	switch part {
+	case "i":
+		s.Info = value
+	case "c":
+		s.Claims = json.RawMessage(value)
+	default:
+		return decode(value, s)
+	}
+	return nil
+}

@@ -1,0 +1,298 @@
+// Package redisstore keeps sessions in Redis: standalone, behind Sentinel, or a
+// Cluster. It is the only package that knows the Redis client.
+//
+// Each step is one script of package lua, run on the keys of one user, which
+// share a slot; keys.go is the schema. A step costs one round trip, and two
+// when Redis has lost its scripts. The client never repeats a step by itself:
+// a second run is not the same as a late answer.
+//
+// Whatever keeps Redis from answering is session.Unavailable; only a reply that
+// can't be is session.Internal.
+package redisstore
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tokengate/lua"
+	"tokengate/session"
+)
+
+// Store is a session.Store, session.Ledger, session.Feed and session.Directory.
+// It is safe for concurrent use, and by any number of processes.
+type Store struct {
+	Options
+	client redis.UniversalClient
+	schema schema
+	// trailHead is what every trail begins with; see lua/change.lua.
+	trailHead string
+
+	create, refresh, list, end, others, logout, live, epoch *script
+}
+
+// New checks o and makes a Store of it. It doesn't connect: see Ping.
+func New(o Options) (*Store, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	servers, err := parseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		Options: o, client: servers.connect(), schema: schema{o.Prefix},
+		create: load(lua.Create()), refresh: load(lua.Refresh()), list: load(lua.List()), end: load(lua.End()),
+		others: load(lua.Others()), logout: load(lua.Logout()), live: load(lua.Live()), epoch: load(lua.Epoch()),
+	}
+	s.trailHead = strconv.FormatInt(o.TraceLife.Milliseconds(), 10) + "|" +
+		strconv.FormatInt(o.Horizon.Milliseconds(), 10) + "|" + s.schema.channel() + "|"
+	return s, nil
+}
+
+// Close frees the connections. Steps under way fail with Unavailable.
+func (s *Store) Close() error { return s.client.Close() }
+
+func newCall() *call {
+	return &call{buf: make([]byte, 0, usualBytes), ends: make([]int, 0, usualTexts)}
+}
+
+// clock adds the time to go by; 0 is Redis's own.
+func (s *Store) clock(c *call) {
+	if s.Now == nil {
+		c.text("0")
+		return
+	}
+	c.number(s.Now().UnixMicro())
+}
+
+func (s *Store) trail(c *call, o session.Owner) { c.text(s.trailHead, o.App, "|", o.User) }
+
+// begin starts the call of a step that changes something: the keys that all
+// those have in common, and those of types.
+func (s *Store) begin(o session.Owner, types ...session.Type) *call {
+	c, k := newCall(), s.schema.owner(o)
+	k.epoch(c)
+	k.account(c)
+	k.gone(c)
+	k.endings(c)
+	for _, t := range types {
+		k.sessions(c, t)
+		k.data(c, t)
+	}
+	c.endKeys()
+	return c
+}
+
+// Create is session.Store's.
+func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Created, error) {
+	p, fresh := step.Policy, step.Session
+	c := s.begin(step.Owner, fresh.Type)
+	s.clock(c)
+	c.flag(step.CheckUser)
+	s.trail(c, step.Owner)
+	c.text(string(fresh.ID))
+	c.millis(p.Lifetime)
+	c.millis(p.AbsoluteLifetime)
+	if p.Limit {
+		c.number(int64(p.Max))
+	} else {
+		c.text("")
+	}
+	c.flag(p.DestroyOldest && p.Max > 0)
+	c.text(fresh.Info)
+	c.text(string(fresh.Claims))
+	r, err := s.run(ctx, s.create, c, true)
+	if err != nil {
+		return session.Created{}, err
+	}
+	now, err := r.session(&fresh)
+	if err != nil {
+		return session.Created{}, err
+	}
+	evicted := r.traces(3, session.CauseEvicted, string(fresh.ID), now)
+	return session.Created{Session: fresh, Evicted: evicted, Now: now, Durability: r.durability}, nil
+}
+
+// Refresh is session.Store's.
+func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.Refreshed, error) {
+	p := step.Policy
+	c := s.begin(step.Owner, step.Type)
+	s.clock(c)
+	c.flag(step.CheckUser)
+	s.trail(c, step.Owner)
+	c.text(string(step.ID))
+	c.number(int64(step.Generation))
+	c.number(step.Expires.UnixMilli())
+	c.millis(p.Lifetime)
+	c.millis(extendWithin(p))
+	c.millis(p.RetryWindow)
+	c.flag(p.Rotate)
+	c.flag(p.UpdateLastLogin)
+	c.flag(p.ReuseDetection)
+	r, err := s.run(ctx, s.refresh, c, true)
+	if err != nil {
+		return session.Refreshed{}, err
+	}
+	done := session.Refreshed{Code: r.code, Session: session.Session{ID: step.ID, Type: step.Type}}
+	if done.Now, err = r.session(&done.Session); err != nil {
+		return session.Refreshed{}, err
+	}
+	if done.Session.Generation != step.Generation && done.Code != session.Retried {
+		done.Durability = r.durability
+	}
+	return done, nil
+}
+
+// extendWithin is how little must be left of a session for it to be extended:
+// nothing at all where the policy extends none, whatever is left where it
+// extends at each refresh.
+func extendWithin(p session.Policy) time.Duration {
+	switch {
+	case !p.Extend:
+		return 0
+	case p.ExtendEveryTime:
+		return 2 * session.MaxAbsoluteLifetime
+	}
+	return p.ExtendOnceAfter
+}
+
+// List is session.Store's.
+func (s *Store) List(ctx context.Context, step session.ListStep) (session.Listed, error) {
+	c, k := newCall(), s.schema.owner(step.Owner)
+	k.epoch(c)
+	k.account(c)
+	for _, t := range askedFirst(step.Types) {
+		k.data(c, t)
+	}
+	c.endKeys()
+	s.clock(c)
+	c.flag(step.CheckUser)
+	c.text(string(step.Caller))
+	c.number(int64(len(step.Types)))
+	r, err := s.run(ctx, s.list, c, false)
+	if err != nil {
+		return session.Listed{}, err
+	}
+	return r.listed(step.Types)
+}
+
+// listed reads the reply of a list and drops what is over.
+func (r *reply) listed(types []session.Type) (out session.Listed, err error) {
+	if out.Now, err = r.now(); err != nil {
+		return session.Listed{}, err
+	}
+	for i, t := range types {
+		fields, _ := at[[]any](r.rest, 3+i)
+		if out.Sessions, err = sessions(out.Sessions, fields, t); err != nil {
+			return session.Listed{}, err
+		}
+	}
+	n, _ := at[int64](r.rest, 2)
+	epoch := millis(n)
+	out.Sessions = slices.DeleteFunc(out.Sessions, func(s session.Session) bool {
+		_, over := session.Over(s, out.Now)
+		return over || s.Created.Before(epoch)
+	})
+	slices.SortFunc(out.Sessions, func(a, b session.Session) int {
+		if c := a.Created.Compare(b.Created); c != 0 {
+			return c
+		}
+		return compare(a.ID, b.ID)
+	})
+	return out, nil
+}
+
+// askedFirst gives every type, those in asked first.
+func askedFirst(asked []session.Type) []session.Type {
+	all := slices.Clone(asked)
+	for _, t := range session.Types {
+		if !slices.Contains(asked, t) {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// End is session.Store's.
+func (s *Store) End(ctx context.Context, step session.EndStep) (session.Receipt, error) {
+	c := s.begin(step.Owner, session.Types...)
+	s.clock(c)
+	c.flag(step.CheckUser)
+	s.trail(c, step.Owner)
+	c.text(string(step.Caller))
+	c.text(string(step.ID))
+	c.text(string(step.Cause))
+	c.text(escapeBy(step.By))
+	r, err := s.run(ctx, s.end, c, true)
+	return r.ended(err, step.ID, step.Cause, step.By)
+}
+
+// ended reads the reply of a step that ends one session.
+func (r *reply) ended(err error, id session.ID, cause session.Cause, by string) (session.Receipt, error) {
+	if err != nil {
+		return session.Receipt{}, err
+	}
+	now, err := r.now()
+	ended := []session.Trace{{ID: id, Cause: cause, By: by, At: now}}
+	return session.Receipt{Ended: ended, Now: now, Durability: r.durability}, err
+}
+
+// EndOthers is session.Store's.
+func (s *Store) EndOthers(ctx context.Context, step session.EndOthersStep) (session.Receipt, error) {
+	c := s.begin(step.Owner, askedFirst(step.Types)...)
+	s.clock(c)
+	c.flag(step.CheckUser)
+	s.trail(c, step.Owner)
+	c.text(string(step.Caller))
+	c.number(int64(len(step.Types)))
+	c.text(string(step.Cause))
+	c.text(escapeBy(step.By))
+	c.text(string(step.Keep))
+	c.number(int64(step.KeepGeneration))
+	c.millis(step.KeepWindow)
+	r, err := s.run(ctx, s.others, c, true)
+	if err != nil {
+		return session.Receipt{}, err
+	}
+	now, err := r.now()
+	receipt := session.Receipt{Ended: r.traces(2, step.Cause, step.By, now), Now: now}
+	if len(receipt.Ended) > 0 {
+		receipt.Durability = r.durability
+	}
+	return receipt, err
+}
+
+// Logout is session.Store's.
+func (s *Store) Logout(ctx context.Context, step session.LogoutStep) (session.Receipt, error) {
+	c, k := newCall(), s.schema.owner(step.Owner)
+	k.epoch(c)
+	k.gone(c)
+	k.endings(c)
+	k.sessions(c, step.Type)
+	k.data(c, step.Type)
+	c.endKeys()
+	s.clock(c)
+	s.trail(c, step.Owner)
+	c.text(string(step.ID))
+	c.number(int64(step.Generation))
+	c.number(step.Expires.UnixMilli())
+	c.millis(step.Policy.RetryWindow)
+	c.flag(step.Policy.ReuseDetection)
+	r, err := s.run(ctx, s.logout, c, true)
+	return r.ended(err, step.ID, session.CauseLogout, "")
+}
+
+// compare orders IDs by their bytes.
+func compare(a, b session.ID) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
