@@ -6,7 +6,7 @@ local CHUNK = 1000
 local GONE_KEPT = 32
 
 -- What session.Policy.Refresh says of a token, for a session that is not over.
-local function judge(presented, expiry, record, now, window, detect)
+local function judge(presented, expiry, record, window, detect)
   local generation, _, _, rotated, expires = struct.unpack(RECORD, record)
   if presented == generation then return expiry == expires and 'ok' or 'unknown' end
   if presented > generation then return 'healed' end
@@ -35,33 +35,26 @@ local function erase(sessions, data, ids)
   end
 end
 
--- trail is "life of `gone` (ms)|horizon of the outbox (ms)|channel|app|user".
-local function read_trail(trail)
-  return trail:match('^(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
-end
-
--- To the outbox, for who reads it later, and to who listens now. The user comes
--- last, since it may hold any character.
-local function publish(endings, trail, now, real, ids, cause, by)
-  local _, horizon, channel, app, user = read_trail(trail)
-  local fields = {math.floor(now), cause, by, table.concat(ids, ','), app, user}
-  local ending = table.concat(fields, '|')
-  local oldest = math.max(0, math.floor(real) - horizon)
+-- To the outbox, for who reads it later, and to who listens now.
+local function publish(endings, at, ids, cause, by)
+  local _, horizon, channel, app, user = trail()
+  local ending = table.concat({at, cause, by, table.concat(ids, ','), app, user}, '|')
+  local oldest = math.max(0, math.floor(real) - horizon) -- stream IDs are by the real time
   redis.call('XADD', endings, 'MINID', '~', oldest, '*', 'e', ending)
   redis.call('PEXPIRE', endings, horizon)
   redis.call('PUBLISH', channel, ending)
 end
 
--- Every acting ending goes through here, after its sessions were erased: a
--- script that has deleted may still write when memory is full.
-local function tell(gone, endings, trail, now, real, ids, cause, by)
-  local lines, when = {}, math.floor(now)
+-- Every acting ending of a session is told here, after it was erased: a script
+-- that has deleted may still write when memory is full.
+local function tell(endings, ids, cause, by)
+  local lines = {}
   for i = math.max(1, #ids - GONE_KEPT + 1), #ids do
-    lines[#lines + 1] = when
+    lines[#lines + 1] = ms
     lines[#lines + 1] = ids[i] .. '|' .. cause .. '|' .. by
   end
   redis.call('ZADD', gone, unpack(lines))
   redis.call('ZREMRANGEBYRANK', gone, 0, -GONE_KEPT - 1)
-  redis.call('PEXPIREAT', gone, when + read_trail(trail))
-  publish(endings, trail, now, real, ids, cause, by)
+  redis.call('PEXPIREAT', gone, ms + trail())
+  publish(endings, ms, ids, cause, by)
 end

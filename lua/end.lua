@@ -1,23 +1,20 @@
 -- Ends one session, whichever its type.
--- KEYS: 1 epoch, 2 user, 3 gone, 4 endings, 5… sessions and data of each type
--- ARGV: 1 clock, 2 check user, 3 trail, 4 caller (empty: not checked), 5 id,
+-- KEYS: 1 epoch, 2 gone, 3 endings, 4 user, 5… sessions and data of each type
+-- ARGV: 1 clock, 2 trail, 3 check user, 4 caller (empty: not checked), 5 id,
 --       6 cause, 7 by
--- Returns: ok, now | unknown | ended, cause | token_revoked
+-- Returns: ok, now | unknown | ended, cause | token_revoked, cause
 --        | user_not_found | user_inactive
-local epoch_key, user, gone, endings = unpack(KEYS)
-local given, check, trail, caller, id, cause, by = unpack(ARGV)
+local endings, user = unpack(KEYS, 3)
+local check, caller, id, cause, by = unpack(ARGV, 3)
 
-local denied = refused(check, user)
+local denied = refused(check, user) or revoked(caller, 6, 2)
 if denied then return denied end
-local now, real = clock(given)
-local epoch = tonumber(redis.call('GET', epoch_key) or 0)
-if revoked(caller, 6, 2, now, epoch) then return {'token_revoked'} end
 local at, record = find(id, 6, 2)
-if not at then return missing(gone, id) end
-denied = over(record, now, epoch)
+if not at then return missing(id) end
+denied = over(record)
+if denied then return denied[1] == 'ended' and denied or {'unknown'} end
 
 erase(KEYS[at - 1], KEYS[at], {id})
 settle(KEYS[at - 1], KEYS[at])
-if denied then return denied[1] == 'ended' and denied or {'unknown'} end
-tell(gone, endings, trail, now, real, {id}, cause, by)
-return {'ok', micros(now)}
+tell(endings, {id}, cause, by)
+return {'ok', micros}

@@ -1,18 +1,25 @@
--- What all scripts share; lua.go puts it before each of them. Times are
--- milliseconds; `now` has the microseconds as its fraction.
+-- What all scripts share; lua.go puts it before each of them. Each is given the
+-- epoch's key first, that of its user's `gone` second, and as arguments first
+-- the clock and the trail. Times are milliseconds unless they say otherwise.
+
+-- The time to go by (the microseconds are a fraction), and the real one. They
+-- differ in tests only: the clock is 0 or that test's time in microseconds.
+local time = redis.call('TIME')
+local real = time[1] * 1000 + time[2] / 1000
+local now = ARGV[1] == '0' and real or ARGV[1] / 1000
+local ms, micros = math.floor(now), math.floor(now * 1000 + 0.5)
+
+local epoch, gone = tonumber(redis.call('GET', KEYS[1]) or 0), KEYS[2]
+
+-- Life of `gone`, horizon of the outbox, channel, app, user. The user comes
+-- last, here and in what is published, since it may hold any character.
+local function trail()
+  return ARGV[2]:match('^(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
+end
 
 -- A session's record: generation, created, updated (µs), rotated, expires,
 -- absolute. 44 bytes, so that a hash of them stays a listpack.
 local RECORD = '>I4I8I8I8I8I8'
-
--- The time to go by, and the real one. They differ in tests only.
-local function clock(given)
-  local time = redis.call('TIME')
-  local real = time[1] * 1000 + time[2] / 1000
-  return given == '0' and real or given / 1000, real
-end
-
-local function micros(now) return math.floor(now * 1000 + 0.5) end
 
 -- The reply that refuses a user whom the directory doesn't know as active.
 local function refused(check, user)
@@ -22,8 +29,9 @@ local function refused(check, user)
   if active ~= '1' then return {'user_inactive'} end
 end
 
--- The reply for a session that is past its time, or its app's epoch.
-local function over(record, now, epoch)
+-- The reply for a session that is past its time, or before its app's epoch.
+-- The latter's record is left for its expiry to free, as it tells the cause.
+local function over(record)
   local _, created, _, _, expires, absolute = struct.unpack(RECORD, record)
   if now >= absolute then return {'expired', 'absolute'} end
   if now >= expires then return {'expired', 'expired'} end
@@ -31,8 +39,9 @@ local function over(record, now, epoch)
 end
 
 -- The reply for a session that isn't there.
-local function missing(gone, id)
-  for _, line in ipairs(redis.call('ZREVRANGE', gone, 0, -1)) do
+local function missing(id)
+  local oldest = ms - trail()
+  for _, line in ipairs(redis.call('ZREVRANGEBYSCORE', gone, '+inf', '(' .. oldest)) do
     if line:sub(1, #id + 1) == id .. '|' then return {'ended', line:match('|(.-)|')} end
   end
   return {'unknown'}
@@ -47,8 +56,11 @@ local function find(id, first, step)
   end
 end
 
-local function revoked(caller, first, step, now, epoch)
-  if caller == '' then return false end
+-- The reply that refuses an access token whose own session is over.
+local function revoked(caller, first, step)
+  if caller == '' then return nil end
   local _, record = find(caller, first, step)
-  return not record or over(record, now, epoch)
+  local why
+  if record then why = over(record) else why = missing(caller) end
+  return why and {'token_revoked', why[2]}
 end

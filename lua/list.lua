@@ -1,20 +1,18 @@
 -- Gives what is kept of a user's sessions; package redisstore drops those that
 -- are over, which costs less there. Changes nothing.
--- KEYS: 1 epoch, 2 user, 3… data of each type, those asked for first
--- ARGV: 1 clock, 2 check user, 3 caller (empty: not checked), 4 types asked for
--- Returns: ok, now, epoch, data of each type | token_revoked
+-- KEYS: 1 epoch, 2 gone, 3 user, 4… data of each type, those asked for first
+-- ARGV: 1 clock, 2 trail, 3 check user, 4 caller (empty: not checked),
+--       5 types asked for
+-- Returns: ok, now, epoch, data of each type | token_revoked, cause
 --        | user_not_found | user_inactive
-local epoch_key, user = unpack(KEYS)
-local given, check, caller, types = unpack(ARGV)
+local user = KEYS[3]
+local check, caller, types = unpack(ARGV, 3)
 
-local denied = refused(check, user)
+local denied = refused(check, user) or revoked(caller, 4, 1)
 if denied then return denied end
-local now = clock(given)
-local epoch = tonumber(redis.call('GET', epoch_key) or 0)
-if revoked(caller, 3, 1, now, epoch) then return {'token_revoked'} end
 
-local reply = {'ok', micros(now), epoch}
-for k = 3, 2 + types do
+local reply = {'ok', micros, epoch}
+for k = 4, 3 + types do
   reply[#reply + 1] = redis.call('HGETALL', KEYS[k])
 end
 return reply

@@ -1,12 +1,9 @@
 -- Tells whether one session is, whichever its type. Changes nothing.
 -- KEYS: 1 epoch, 2 gone, 3… data of each type
--- ARGV: 1 clock, 2 id
+-- ARGV: 1 clock, 2 trail, 3 id
 -- Returns: ok | unknown | ended, cause | expired, cause
-local epoch_key, gone = unpack(KEYS)
-local given, id = unpack(ARGV)
+local id = ARGV[3]
 
 local at, record = find(id, 3, 1)
-if not at then return missing(gone, id) end
-local denied = over(record, clock(given), tonumber(redis.call('GET', epoch_key) or 0))
-if denied then return denied end
-return {'ok'}
+if not at then return missing(id) end
+return over(record) or {'ok'}

@@ -4,22 +4,22 @@
 --       6 retry window, 7 detect reuse
 -- Returns: ok, now | unknown | spent | ended, cause | expired, cause
 --        | replayed, cause
-local epoch_key, gone, endings, sessions, data = unpack(KEYS)
-local given, trail, id, presented, expiry, window, detect = unpack(ARGV)
+local endings, sessions, data = unpack(KEYS, 3)
+local id, presented, expiry, window, detect = unpack(ARGV, 3)
 
-local now, real = clock(given)
 local record = redis.call('HGET', data, id)
-if not record then return missing(gone, id) end
-local denied = over(record, now, tonumber(redis.call('GET', epoch_key) or 0))
-local word = judge(tonumber(presented), tonumber(expiry), record, now, tonumber(window), detect)
-if not denied and (word == 'unknown' or word == 'spent') then return {word} end
+if not record then return missing(id) end
+local denied = over(record)
+local word = denied and denied[1] or judge(tonumber(presented), tonumber(expiry), record, window, detect)
+if word == 'ended' then return denied end
+if word == 'unknown' or word == 'spent' then return {word} end
 
 erase(sessions, data, {id})
 settle(sessions, data)
 if denied then return denied end
 if word == 'replayed' then
-  tell(gone, endings, trail, now, real, {id}, 'replay', '')
+  tell(endings, {id}, 'replay', '')
   return {word, 'replay'}
 end
-tell(gone, endings, trail, now, real, {id}, 'logout', '')
-return {'ok', micros(now)}
+tell(endings, {id}, 'logout', '')
+return {'ok', micros}

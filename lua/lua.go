@@ -2,35 +2,14 @@
 // runs whole or not at all, on keys of one slot.
 //
 // A script begins with a header that says its KEYS, its ARGV and every reply it
-// gives; the first element of a reply is a session.Code. lib.lua stands before
-// each of them, change.lua before those that change something.
+// gives; the first element of a reply is a session.Code. lib.lua stands before each
+// of them, then change.lua before those that change something.
 package lua
 
-import _ "embed" // the scripts are files of their own, so that they can be read as Lua
+import "embed"
 
-var (
-	//go:embed lib.lua
-	lib string
-	//go:embed change.lua
-	change string
-
-	//go:embed create.lua
-	create string
-	//go:embed refresh.lua
-	refresh string
-	//go:embed list.lua
-	list string
-	//go:embed end.lua
-	end string
-	//go:embed others.lua
-	others string
-	//go:embed logout.lua
-	logout string
-	//go:embed live.lua
-	live string
-	//go:embed epoch.lua
-	epoch string
-)
+//go:embed *.lua
+var files embed.FS
 
 // Script is one step, ready for EVAL: its own text after what it shares.
 type Script struct {
@@ -38,15 +17,30 @@ type Script struct {
 	Text string
 }
 
-// The steps of session.Store and session.Ledger.
-func Create() Script  { return changing("create", create) }
-func Refresh() Script { return changing("refresh", refresh) }
-func List() Script    { return reading("list", list) }
-func End() Script     { return changing("end", end) }
-func Others() Script  { return changing("others", others) }
-func Logout() Script  { return changing("logout", logout) }
-func Live() Script    { return reading("live", live) }
-func Epoch() Script   { return changing("epoch", epoch) }
+// The steps of session.Store.
+var (
+	Create  = changing("create")
+	Refresh = changing("refresh")
+	List    = reading("list")
+	End     = changing("end")
+	Others  = changing("others")
+	Logout  = changing("logout")
+)
 
-func reading(name, text string) Script  { return Script{name, lib + text} }
-func changing(name, text string) Script { return Script{name, lib + change + text} }
+// The steps of session.Ledger.
+var (
+	Live   = reading("live")
+	Traces = reading("traces")
+	Epoch  = changing("epoch")
+)
+
+func reading(name string) Script  { return Script{name, text("lib") + text(name)} }
+func changing(name string) Script { return Script{name, text("lib") + text("change") + text(name)} }
+
+func text(name string) string {
+	b, err := files.ReadFile(name + ".lua")
+	if err != nil {
+		panic(err) // a name in this file that is not a file's
+	}
+	return string(b)
+}

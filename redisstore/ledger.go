@@ -2,6 +2,8 @@ package redisstore
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -10,31 +12,65 @@ import (
 
 // Live is session.Ledger's.
 func (s *Store) Live(ctx context.Context, owner session.Owner, id session.ID) error {
-	c, k := newCall(), s.schema.owner(owner)
-	k.epoch(c)
-	k.gone(c)
-	for _, t := range session.Types {
-		k.data(c, t)
-	}
-	c.endKeys()
-	s.clock(c)
+	c := s.inquire(owner)
 	c.text(string(id))
 	_, err := s.run(ctx, s.live, c, false)
 	return err
 }
 
-// Traces is session.Ledger's.
-func (s *Store) Traces(ctx context.Context, owner session.Owner) ([]session.Trace, error) {
-	c := newCall()
-	s.schema.owner(owner).gone(c)
-	lines, err := s.client.ZRevRangeWithScores(ctx, string(c.buf), 0, -1).Result()
-	if err != nil {
-		return nil, classify("traces", err)
+// inquire starts the call of a script that reads data of every type.
+func (s *Store) inquire(o session.Owner) *call {
+	c, k := newCall(), s.schema.owner(o)
+	k.epoch(c)
+	k.gone(c)
+	for _, t := range session.Types {
+		k.data(c, t)
 	}
-	traces := make([]session.Trace, 0, len(lines))
-	for _, z := range lines {
-		line, _ := z.Member.(string)
-		traces = append(traces, parseTrace(line, int64(z.Score)))
+	s.arguments(c, o)
+	return c
+}
+
+// Traces is session.Ledger's. Sessions that EndApp ended are in it for as long
+// as they would have lived.
+func (s *Store) Traces(ctx context.Context, owner session.Owner) ([]session.Trace, error) {
+	r, err := s.run(ctx, s.traces, s.inquire(owner), false)
+	if err != nil {
+		return nil, err
+	}
+	lines, _ := at[[]any](r.rest, 3)
+	traces := make([]session.Trace, 0, len(lines)/2)
+	for i := 0; i+1 < len(lines); i += 2 {
+		line, _ := at[string](lines, i)
+		when, _ := at[string](lines, i+1)
+		n, _ := strconv.ParseInt(when, 10, 64)
+		traces = append(traces, parseTrace(line, n))
+	}
+	traces, err = r.endedByApp(traces)
+	slices.SortStableFunc(traces, func(a, b session.Trace) int { return b.At.Compare(a.At) })
+	return traces[:min(len(traces), maxTraces)], err
+}
+
+// maxTraces is lua's GONE_KEPT.
+const maxTraces = 32
+
+// endedByApp adds the sessions that began before the epoch.
+func (r *reply) endedByApp(traces []session.Trace) ([]session.Trace, error) {
+	now, err := r.now()
+	if err != nil {
+		return traces, err
+	}
+	var held []session.Session
+	for i := 4; i < len(r.rest); i++ {
+		fields, _ := at[[]any](r.rest, i)
+		if held, err = sessions(held, fields, ""); err != nil {
+			return traces, err
+		}
+	}
+	epoch := r.epoch()
+	for _, s := range held {
+		if _, over := session.Over(s, now); !over && s.Created.Before(epoch) {
+			traces = append(traces, session.Trace{ID: s.ID, Cause: session.CauseApp, At: epoch})
+		}
 	}
 	return traces, nil
 }
@@ -86,9 +122,7 @@ func (s *Store) endBucket(ctx context.Context, app string, n uint32) (session.Re
 	c, k := newCall(), owner{head: s.schema.bucket(app, n)}
 	k.epoch(c)
 	k.endings(c)
-	c.endKeys()
-	s.clock(c)
-	s.trail(c, session.Owner{App: app})
+	s.arguments(c, session.Owner{App: app})
 	c.millis(s.EpochLife)
 	r, err := s.run(ctx, s.epoch, c, true)
 	if err != nil {

@@ -48,6 +48,13 @@ func (r *reply) now() (time.Time, error) {
 	return micros(n), nil
 }
 
+// epoch reads the third element of a reply that gives data hashes: the moment
+// before which their sessions are over.
+func (r *reply) epoch() time.Time {
+	n, _ := at[int64](r.rest, 2)
+	return millis(n)
+}
+
 // session reads the elements from the second on: now, record and claims.
 func (r *reply) session(s *session.Session) (time.Time, error) {
 	now, err := r.now()
@@ -70,7 +77,7 @@ func (r *reply) traces(i int, cause session.Cause, by string, when time.Time) []
 	ended := make([]session.Trace, 0, len(ids))
 	for i := range ids {
 		id, _ := at[string](ids, i)
-		ended = append(ended, session.Trace{ID: session.ID(id), Cause: cause, By: by, At: when})
+		ended = append(ended, session.Trace{ID: session.ID(id), Cause: cause, By: by, At: when.Truncate(time.Millisecond)})
 	}
 	return ended
 }

@@ -28,10 +28,10 @@ type Store struct {
 	Options
 	client redis.UniversalClient
 	schema schema
-	// trailHead is what every trail begins with; see lua/change.lua.
+	// trailHead is what every trail begins with; see lua/lib.lua.
 	trailHead string
 
-	create, refresh, list, end, others, logout, live, epoch *script
+	create, refresh, list, end, others, logout, live, traces, epoch *script
 }
 
 // New checks o and makes a Store of it. It doesn't connect: see Ping.
@@ -45,8 +45,9 @@ func New(o Options) (*Store, error) {
 	}
 	s := &Store{
 		Options: o, client: servers.connect(), schema: schema{o.Prefix},
-		create: load(lua.Create()), refresh: load(lua.Refresh()), list: load(lua.List()), end: load(lua.End()),
-		others: load(lua.Others()), logout: load(lua.Logout()), live: load(lua.Live()), epoch: load(lua.Epoch()),
+		create: load(lua.Create), refresh: load(lua.Refresh), list: load(lua.List),
+		end: load(lua.End), others: load(lua.Others), logout: load(lua.Logout),
+		live: load(lua.Live), traces: load(lua.Traces), epoch: load(lua.Epoch),
 	}
 	s.trailHead = strconv.FormatInt(o.TraceLife.Milliseconds(), 10) + "|" +
 		strconv.FormatInt(o.Horizon.Milliseconds(), 10) + "|" + s.schema.channel() + "|"
@@ -60,40 +61,38 @@ func newCall() *call {
 	return &call{buf: make([]byte, 0, usualBytes), ends: make([]int, 0, usualTexts)}
 }
 
-// clock adds the time to go by; 0 is Redis's own.
-func (s *Store) clock(c *call) {
-	if s.Now == nil {
-		c.text("0")
-		return
-	}
-	c.number(s.Now().UnixMicro())
-}
-
-func (s *Store) trail(c *call, o session.Owner) { c.text(s.trailHead, o.App, "|", o.User) }
-
 // begin starts the call of a step that changes something: the keys that all
 // those have in common, and those of types.
 func (s *Store) begin(o session.Owner, types ...session.Type) *call {
 	c, k := newCall(), s.schema.owner(o)
 	k.epoch(c)
-	k.account(c)
 	k.gone(c)
 	k.endings(c)
+	k.account(c)
 	for _, t := range types {
 		k.sessions(c, t)
 		k.data(c, t)
 	}
-	c.endKeys()
+	s.arguments(c, o)
 	return c
+}
+
+// arguments ends the keys and adds the arguments that every script begins with.
+func (s *Store) arguments(c *call, o session.Owner) {
+	c.endKeys()
+	if s.Now == nil {
+		c.text("0")
+	} else {
+		c.number(s.Now().UnixMicro())
+	}
+	c.text(s.trailHead, o.App, "|", o.User)
 }
 
 // Create is session.Store's.
 func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Created, error) {
 	p, fresh := step.Policy, step.Session
 	c := s.begin(step.Owner, fresh.Type)
-	s.clock(c)
 	c.flag(step.CheckUser)
-	s.trail(c, step.Owner)
 	c.text(string(fresh.ID))
 	c.millis(p.Lifetime)
 	c.millis(p.AbsoluteLifetime)
@@ -121,18 +120,16 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.Refreshed, error) {
 	p := step.Policy
 	c := s.begin(step.Owner, step.Type)
-	s.clock(c)
 	c.flag(step.CheckUser)
-	s.trail(c, step.Owner)
 	c.text(string(step.ID))
 	c.number(int64(step.Generation))
 	c.number(step.Expires.UnixMilli())
+	c.millis(p.RetryWindow)
+	c.flag(p.ReuseDetection)
 	c.millis(p.Lifetime)
 	c.millis(extendWithin(p))
-	c.millis(p.RetryWindow)
 	c.flag(p.Rotate)
 	c.flag(p.UpdateLastLogin)
-	c.flag(p.ReuseDetection)
 	r, err := s.run(ctx, s.refresh, c, true)
 	if err != nil {
 		return session.Refreshed{}, err
@@ -164,12 +161,12 @@ func extendWithin(p session.Policy) time.Duration {
 func (s *Store) List(ctx context.Context, step session.ListStep) (session.Listed, error) {
 	c, k := newCall(), s.schema.owner(step.Owner)
 	k.epoch(c)
+	k.gone(c)
 	k.account(c)
 	for _, t := range askedFirst(step.Types) {
 		k.data(c, t)
 	}
-	c.endKeys()
-	s.clock(c)
+	s.arguments(c, step.Owner)
 	c.flag(step.CheckUser)
 	c.text(string(step.Caller))
 	c.number(int64(len(step.Types)))
@@ -191,8 +188,7 @@ func (r *reply) listed(types []session.Type) (out session.Listed, err error) {
 			return session.Listed{}, err
 		}
 	}
-	n, _ := at[int64](r.rest, 2)
-	epoch := millis(n)
+	epoch := r.epoch()
 	out.Sessions = slices.DeleteFunc(out.Sessions, func(s session.Session) bool {
 		_, over := session.Over(s, out.Now)
 		return over || s.Created.Before(epoch)
@@ -220,9 +216,7 @@ func askedFirst(asked []session.Type) []session.Type {
 // End is session.Store's.
 func (s *Store) End(ctx context.Context, step session.EndStep) (session.Receipt, error) {
 	c := s.begin(step.Owner, session.Types...)
-	s.clock(c)
 	c.flag(step.CheckUser)
-	s.trail(c, step.Owner)
 	c.text(string(step.Caller))
 	c.text(string(step.ID))
 	c.text(string(step.Cause))
@@ -237,16 +231,14 @@ func (r *reply) ended(err error, id session.ID, cause session.Cause, by string) 
 		return session.Receipt{}, err
 	}
 	now, err := r.now()
-	ended := []session.Trace{{ID: id, Cause: cause, By: by, At: now}}
+	ended := []session.Trace{{ID: id, Cause: cause, By: by, At: now.Truncate(time.Millisecond)}}
 	return session.Receipt{Ended: ended, Now: now, Durability: r.durability}, err
 }
 
 // EndOthers is session.Store's.
 func (s *Store) EndOthers(ctx context.Context, step session.EndOthersStep) (session.Receipt, error) {
 	c := s.begin(step.Owner, askedFirst(step.Types)...)
-	s.clock(c)
 	c.flag(step.CheckUser)
-	s.trail(c, step.Owner)
 	c.text(string(step.Caller))
 	c.number(int64(len(step.Types)))
 	c.text(string(step.Cause))
@@ -274,9 +266,7 @@ func (s *Store) Logout(ctx context.Context, step session.LogoutStep) (session.Re
 	k.endings(c)
 	k.sessions(c, step.Type)
 	k.data(c, step.Type)
-	c.endKeys()
-	s.clock(c)
-	s.trail(c, step.Owner)
+	s.arguments(c, step.Owner)
 	c.text(string(step.ID))
 	c.number(int64(step.Generation))
 	c.number(step.Expires.UnixMilli())
