@@ -16,7 +16,7 @@ type App struct {
 	Users          string        `env:"USERS" secret:"true" desc:"where passwords are checked: file:PATH, redis:, http(s)://…, postgres://…"`
 	UsersQuery     string        `env:"USERS_QUERY" desc:"postgres: SQL for id, password, is_active of the user named $1"`
 	RecheckQuery   string        `env:"USERS_RECHECK_QUERY" desc:"postgres: SQL for is_active of the user whose id is $1"`
-	RecheckUser    string        `env:"RECHECK_USER" desc:"postgres: how long an answer about a user is believed at refresh; 0s asks each time, off never"`
+	RecheckUser    string        `env:"RECHECK_USER" desc:"how long an answer about a user is relied on at refresh: 0s asks each time, off never; by default file: asks each time, postgres: after 30s"`
 	SigningKey     string        `env:"SIGNING_KEY" secret:"true" desc:"HS*: the secret itself; else a private key as PEM or JWK (Set)"`
 	Algorithm      string        `env:"ALGORITHM" desc:"HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA"`
 	VerifyingKeys  string        `env:"VERIFYING_KEYS" secret:"true" desc:"retired keys, PEM or JWK Set: still accepted and published"`
@@ -64,7 +64,7 @@ func DefaultApp() App {
 	short.Lifetime, short.AbsoluteLifetime, short.Max = day, 7*day, 2
 	short.ExtendOnceAfter = 12 * time.Hour
 	return App{
-		Algorithm: "HS256", AccessLifetime: 5 * time.Minute, RecheckUser: "30s",
+		Algorithm: "HS256", AccessLifetime: 5 * time.Minute,
 		UserIDClaim: "user_id", TokenTypeClaim: "token_type", JTIClaim: "jti",
 		HeaderTypes: []string{"JWT", "Bearer"}, HeaderName: "Authorization",
 		TokenProfile: "simplejwt", Long: long, Short: short,

@@ -1,0 +1,461 @@
+// Command tokengate is a stateless token gateway: it checks credentials, issues
+// access and refresh tokens and keeps every user's sessions in Redis. See README.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tokengate/api"
+	"tokengate/redisstore"
+	"tokengate/session"
+	"tokengate/session/credential"
+	"tokengate/session/memstore"
+	"tokengate/session/settings"
+	"tokengate/session/token"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Environ(), stdio{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tokengate:", err)
+		os.Exit(1)
+	}
+}
+
+// stdio is what a command reads and prints to.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+const usage = `usage: tokengate [command]
+
+  serve      answer requests (the default)
+  env        print every setting with its default and meaning
+  check      validate the settings and reach Redis and the user sources, without serving
+  user       manage the users of an app with USERS=redis: (add, passwd, disable, enable, list, import)
+  sessions   show or end a user's sessions (list, end)
+  version    print the version
+`
+
+// run is the program: one command with its arguments and its environment. It
+// returns when the command is done or, for serve, when ctx is.
+func run(ctx context.Context, args, environ []string, std stdio) error {
+	command := "serve"
+	if len(args) > 0 {
+		command, args = args[0], args[1:]
+	}
+	env := settings.NewEnv(environ)
+	switch command {
+	case "serve":
+		return serve(ctx, env, std)
+	case "check":
+		return check(ctx, env, std)
+	case "env":
+		return settings.Print(std.out, allSettings())
+	case "user", "sessions":
+		return operate(ctx, env, std, command, args)
+	case "version":
+		_, err := fmt.Fprintln(std.out, "tokengate", version(), runtime.Version())
+		return err
+	case "help", "-h", "--help":
+		_, err := fmt.Fprint(std.out, usage)
+		return err
+	}
+	return fmt.Errorf("%q is no command\n%s", command, usage)
+}
+
+// version is the module's version, or the commit that the binary was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return info.Main.Version
+}
+
+// process is the settings of the whole process, under TOKENGATE_.
+type process struct {
+	Listen          string             `env:"LISTEN" desc:"public API"`
+	AdminListen     string             `env:"ADMIN_LISTEN" desc:"health, metrics and admin API; empty switches it off"`
+	AdminToken      string             `env:"ADMIN_TOKEN" secret:"true" desc:"bearer token of the admin API; without it that API answers 403"`
+	Redis           redisstore.Options `env:"REDIS_"`
+	Apps            []string           `env:"APPS" desc:"names of the apps, comma-separated; with in-memory sessions the default is demo"`
+	TrustedProxies  api.Networks       `env:"TRUSTED_PROXIES" desc:"CIDRs whose X-Forwarded-* is believed"`
+	RevocationBound time.Duration      `env:"REVOCATION_BOUND" desc:"how long access tokens are checked against the list of ended sessions without news from Redis; then Redis is asked for each"`
+	LogLevel        slog.Level         `env:"LOG_LEVEL" desc:"debug, info, warn or error"`
+	LogFormat       string             `env:"LOG_FORMAT" desc:"text, or json for production"`
+	ShutdownDelay   time.Duration      `env:"SHUTDOWN_DELAY" desc:"time from SIGTERM, when /readyz turns 503, until no more connections are accepted"`
+	ShutdownGrace   time.Duration      `env:"SHUTDOWN_GRACE" desc:"time for requests in flight at SIGTERM"`
+}
+
+func defaultProcess() process {
+	return process{
+		Listen: "127.0.0.1:8000", AdminListen: "127.0.0.1:9000", Redis: redisstore.Defaults(),
+		RevocationBound: 10 * time.Second, LogFormat: "text",
+		ShutdownDelay: time.Second, ShutdownGrace: 15 * time.Second,
+	}
+}
+
+const envPrefix = "TOKENGATE_"
+
+func allSettings() []settings.Row {
+	p, a := defaultProcess(), settings.DefaultApp()
+	return append(settings.Rows(envPrefix, &p), settings.Rows(envPrefix+"APP_<NAME>_", &a)...)
+}
+
+// backend is what keeps the sessions: memory or Redis.
+type backend interface {
+	session.Store
+	session.Ledger
+	session.Directory
+	session.Feed
+}
+
+// gateway is the program's parts, wired.
+type gateway struct {
+	process
+	log         *slog.Logger
+	backend     backend
+	ready       func(context.Context) error
+	close       func() error
+	revocations *session.Revocations
+	engine      *session.Engine
+	registry    *prometheus.Registry
+	server      *api.Server
+	listener    *api.Listener
+	demo        *demo // nil unless the demo app was made up
+}
+
+// assemble reads the settings and wires the parts. It opens no connection.
+func assemble(ctx context.Context, env *settings.Env, std stdio) (*gateway, error) {
+	g := &gateway{process: defaultProcess(), registry: prometheus.NewRegistry()}
+	if err := settings.Load(env, envPrefix, &g.process); err != nil {
+		return nil, err
+	}
+	if err := g.openLog(std.err); err != nil {
+		return nil, err
+	}
+	apps, err := g.appSettings(env)
+	if err != nil {
+		return nil, err
+	}
+	g.listener = &api.Listener{Logger: g.log, Delay: g.ShutdownDelay, Grace: g.ShutdownGrace}
+	if unknown := env.Unknown(envPrefix); len(unknown) > 0 {
+		return nil, errors.New(strings.Join(unknown, "\n"))
+	}
+	if err := g.openBackend(apps); err != nil {
+		return nil, err
+	}
+	return g, g.openEngine(ctx, apps)
+}
+
+func (g *gateway) openLog(w io.Writer) error {
+	options := &slog.HandlerOptions{Level: g.LogLevel}
+	switch g.LogFormat {
+	case "text":
+		g.log = slog.New(slog.NewTextHandler(w, options))
+	case "json":
+		g.log = slog.New(slog.NewJSONHandler(w, options))
+	default:
+		return errors.New("TOKENGATE_LOG_FORMAT: give text or json")
+	}
+	return nil
+}
+
+// appSettings reads every app's settings; with in-memory sessions and no app
+// named it makes the demo app up.
+func (g *gateway) appSettings(env *settings.Env) (map[string]settings.App, error) {
+	defaults := settings.DefaultApp()
+	if len(g.Apps) == 0 {
+		if g.Redis.URL != "" {
+			return nil, errors.New("TOKENGATE_APPS is required with TOKENGATE_REDIS_URL: name the apps that this gateway fronts")
+		}
+		g.Apps = []string{demoApp}
+	}
+	apps := map[string]settings.App{}
+	for _, name := range g.Apps {
+		base := defaults
+		if name == demoApp && g.Redis.URL == "" {
+			g.demo = newDemo()
+			base.SecretKey, base.SigningKey, base.Users = []string{g.demo.secret}, g.demo.signingKey, demoUsers
+		}
+		app, err := settings.LoadApp(env, name, base)
+		if err != nil {
+			return nil, err
+		}
+		if g.demo != nil && name == demoApp {
+			g.demo.secret, g.demo.ownUsers = app.SecretKey[0], app.Users != demoUsers
+		}
+		apps[name] = app
+	}
+	return apps, nil
+}
+
+func (g *gateway) openBackend(apps map[string]settings.App) error {
+	if g.Redis.URL == "" {
+		store := memstore.New(memstore.Options{Horizon: longestAccess(apps)})
+		g.backend, g.ready, g.close = store, func(context.Context) error { return nil }, func() error { return nil }
+		return nil
+	}
+	g.Redis.Horizon = max(g.Redis.Horizon, longestAccess(apps))
+	store, err := redisstore.New(g.Redis)
+	if err != nil {
+		return fmt.Errorf("%sREDIS_%w", envPrefix, err)
+	}
+	g.backend, g.ready, g.close = store, store.Ping, store.Close
+	return nil
+}
+
+// longestAccess is how long an access token may outlive its session.
+func longestAccess(apps map[string]settings.App) time.Duration {
+	var longest time.Duration
+	for _, a := range apps {
+		longest = max(longest, a.AccessLifetime+a.Leeway)
+	}
+	return longest
+}
+
+// openEngine makes the engine and its HTTP face.
+func (g *gateway) openEngine(ctx context.Context, apps map[string]settings.App) error {
+	lane := credential.NewLane(0, 0)
+	config := session.Config{Store: g.backend, Ledger: g.backend}
+	faces := map[string]api.App{}
+	for _, name := range g.Apps {
+		app, face, err := g.openApp(ctx, name, apps[name], lane)
+		if err != nil {
+			return fmt.Errorf("%s%w", settings.AppPrefix(name), err)
+		}
+		config.Apps, faces[name] = append(config.Apps, app), face
+	}
+	metrics, err := api.NewMetrics(g.registry)
+	if err != nil {
+		return err
+	}
+	g.revocations = session.NewRevocations(longestAccess(apps), g.RevocationBound)
+	config.Revocations, config.Observer = g.revocations, api.NewObserver(metrics, g.log)
+	if g.engine, err = session.New(config); err != nil {
+		return err
+	}
+	g.server, err = api.New(api.Options{
+		Engine: g.engine, Logger: g.log, Metrics: metrics, Apps: faces, TrustedProxies: g.TrustedProxies,
+		AdminToken: g.AdminToken, Ready: g.isReady,
+	})
+	return err
+}
+
+// openApp makes one app's signer and checker.
+func (g *gateway) openApp(ctx context.Context, name string, a settings.App, lane *credential.Lane) (session.App, api.App, error) {
+	signer, err := token.New(token.Options{
+		App: name, Algorithm: a.Algorithm, SigningKey: a.SigningKey, VerifyingKeys: a.VerifyingKeys,
+		Issuer: a.Issuer, Audience: a.Audience, Leeway: a.Leeway, Profile: a.TokenProfile,
+		UserIDClaim: a.UserIDClaim, TokenTypeClaim: a.TokenTypeClaim, JTIClaim: a.JTIClaim,
+	})
+	if err != nil {
+		return session.App{}, api.App{}, err
+	}
+	users, err := g.openUsers(ctx, name, a, lane)
+	if err != nil {
+		return session.App{}, api.App{}, err
+	}
+	engineApp := session.App{
+		Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessLifetime,
+		Signer: signer, Checker: users, UsersInStore: users.UsersInStore(),
+	}
+	return engineApp, api.App{HeaderTypes: a.HeaderTypes, HeaderName: a.HeaderName, JWKS: signer.JWKS}, nil
+}
+
+func (g *gateway) openUsers(ctx context.Context, name string, a settings.App, lane *credential.Lane) (*credential.Source, error) {
+	recheck, err := credential.ParseRecheck(a.RecheckUser)
+	if err != nil {
+		return nil, err
+	}
+	options := credential.Options{
+		Query: a.UsersQuery, RecheckQuery: a.RecheckQuery, Recheck: recheck,
+		Lane: lane, Log: g.log, Directory: g.backend, App: name,
+	}
+	switch {
+	case a.Users == demoUsers && g.demo != nil:
+		return credential.Static(g.demo.users(), options)
+	case a.Users == "redis:" && g.Redis.URL == "":
+		return nil, errors.New("USERS is redis: but TOKENGATE_REDIS_URL is empty: give it, or users in a file")
+	}
+	return credential.Open(ctx, a.Users, options)
+}
+
+// isReady says why requests should go to another instance.
+func (g *gateway) isReady(ctx context.Context) error {
+	if err := g.listener.Draining(); err != nil {
+		return err
+	}
+	return g.ready(ctx)
+}
+
+// check is the health command of a container: settings good, Redis in reach.
+func check(ctx context.Context, env *settings.Env, std stdio) error {
+	g, err := assemble(ctx, env, std)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if err := g.ready(ctx); err != nil {
+		return fmt.Errorf("the settings are good, but Redis can't be reached: %w", err)
+	}
+	g.warn(ctx)
+	_, err = fmt.Fprintln(std.out, "ok")
+	return err
+}
+
+const checkTimeout = 5 * time.Second
+
+// warn logs what about Redis's configuration puts sessions at risk.
+func (g *gateway) warn(ctx context.Context) {
+	store, ok := g.backend.(*redisstore.Store)
+	if !ok {
+		g.log.Warn("sessions are kept in memory: for one process, and gone when it ends; set TOKENGATE_REDIS_URL to keep them")
+		return
+	}
+	for _, warning := range store.Warnings(ctx) {
+		g.log.Warn(warning)
+	}
+}
+
+// serve answers requests until ctx is done, then lets those in flight finish.
+func serve(ctx context.Context, env *settings.Env, std stdio) error {
+	g, err := assemble(ctx, env, std)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	address, err := g.listener.Listen(g.Listen, g.server.Public())
+	if err != nil {
+		return err
+	}
+	if g.AdminListen != "" {
+		if _, err := g.listener.Listen(g.AdminListen, g.server.Admin()); err != nil {
+			return err
+		}
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go g.follow(background)
+	go g.warn(background)
+	if g.demo != nil && !g.demo.ownUsers {
+		api.Walkthrough(std.out, address, g.demo.secret, demoApp, g.demo.password)
+	}
+	return g.listener.Wait(ctx)
+}
+
+// follow keeps the list of ended sessions up to date.
+func (g *gateway) follow(ctx context.Context) {
+	if err := g.backend.Follow(ctx, g.Apps, g.revocations); err != nil && ctx.Err() == nil {
+		g.log.Error("the feed of endings has stopped", "error", err)
+	}
+}
+
+// operate runs the commands of an operator: "user" and "sessions".
+func operate(ctx context.Context, env *settings.Env, std stdio, command string, args []string) error {
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	app := flags.String("app", "", "")
+	user := flags.String("user", "", "")
+	if len(args) == 0 || flags.Parse(args[1:]) != nil || *app == "" {
+		return fmt.Errorf("usage: tokengate %s", operateUsage[command])
+	}
+	g, err := assemble(ctx, env, std)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	if g.engine.App(*app) == nil {
+		return fmt.Errorf("TOKENGATE_APPS names no app %q", *app)
+	}
+	if command == "user" {
+		manager := credential.Manager{App: *app, Directory: g.backend, In: std.in, Out: std.out}
+		manager.End = func(ctx context.Context, id session.UserID) error {
+			_, err := g.engine.EndUser(ctx, session.Owner{App: *app, User: id.String()}, session.CauseAccount, operator)
+			return err
+		}
+		return manager.Run(ctx, append(args[:1:1], flags.Args()...))
+	}
+	return g.sessions(ctx, std.out, args[0], session.Owner{App: *app, User: *user}, flags.Args())
+}
+
+const operator = "cli" // who ended a session, where the command line did
+
+var operateUsage = map[string]string{
+	"user":     "user add|passwd|disable|enable|list|import --app APP [USERNAME or FILE] [--id ID] [--claims JSON]",
+	"sessions": "sessions list|end --app APP --user ID [SESSION_ID]",
+}
+
+// sessions shows a user's sessions with what became of the last ones, or ends
+// one of them, or all.
+func (g *gateway) sessions(ctx context.Context, w io.Writer, verb string, owner session.Owner, ids []string) error {
+	switch {
+	case owner.User == "" || len(ids) > 1 || verb == "list" && len(ids) > 0:
+	case verb == "list":
+		held, err := g.engine.UserSessions(ctx, owner)
+		if err != nil {
+			return err
+		}
+		return held.Print(w)
+	case verb == "end":
+		receipt, err := g.end(ctx, owner, ids)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%d ended\n", len(receipt.Ended))
+		return err
+	}
+	return fmt.Errorf("usage: tokengate %s", operateUsage["sessions"])
+}
+
+func (g *gateway) end(ctx context.Context, owner session.Owner, ids []string) (session.Receipt, error) {
+	if len(ids) == 1 {
+		return g.engine.EndSession(ctx, owner, session.ID(ids[0]), operator)
+	}
+	return g.engine.EndUser(ctx, owner, session.CauseOperator, operator)
+}
+
+const (
+	demoApp   = "demo"
+	demoUsers = "demo:" // no source of any name: only newDemo gives it
+)
+
+// demo is the app that is made up when no app was named.
+type demo struct {
+	secret, signingKey, password string
+	ownUsers                     bool // the environment gives its users
+}
+
+func newDemo() *demo {
+	return &demo{secret: rand.Text(), signingKey: rand.Text() + rand.Text(), password: rand.Text()}
+}
+
+func (d *demo) users() []session.Account {
+	return []session.Account{{ID: session.NumberID(1), Username: demoApp, Password: credential.Hash(d.password), Active: true}}
+}

@@ -1,0 +1,190 @@
+package credential
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"tokengate/session"
+)
+
+// Manager changes the users of one app in a session.Directory, from a command
+// line. Passwords are read from In, never from the arguments, which other users
+// of the machine can see.
+type Manager struct {
+	App       string
+	Directory session.Directory
+	// End ends all sessions of a user whose account was disabled or whose
+	// password was changed.
+	End func(ctx context.Context, user session.UserID) error
+	In  io.Reader
+	Out io.Writer
+}
+
+const manageUsage = `give one of:
+  add USERNAME [-id ID] [-claims JSON]   password on standard input
+  passwd USERNAME                        new password on standard input; ends the user's sessions
+  disable USERNAME                       ends the user's sessions
+  enable USERNAME
+  list
+  import FILE                            a user file, or the output of manage.py dumpdata auth.user; - for standard input`
+
+// Run runs one command: its name and arguments.
+func (m *Manager) Run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New(manageUsage)
+	}
+	command, args := args[0], args[1:]
+	switch {
+	case command == "list" && len(args) == 0:
+		return m.list(ctx)
+	case len(args) == 0:
+		return errors.New(manageUsage)
+	case command == "add":
+		return m.add(ctx, args[0], args[1:])
+	case len(args) > 1:
+		return errors.New(manageUsage)
+	case command == "passwd":
+		return m.change(ctx, args[0], true, m.newPassword)
+	case command == "disable":
+		return m.change(ctx, args[0], true, func(a *session.Account) error { a.Active = false; return nil })
+	case command == "enable":
+		return m.change(ctx, args[0], false, func(a *session.Account) error { a.Active = true; return nil })
+	case command == "import":
+		return m.importFile(ctx, args[0])
+	}
+	return errors.New(manageUsage)
+}
+
+func (m *Manager) add(ctx context.Context, username string, args []string) error {
+	flags := flag.NewFlagSet("add", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	id := flags.String("id", string(session.NewID()), "")
+	claims := flags.String("claims", "", "")
+	if flags.Parse(args) != nil || flags.NArg() > 0 {
+		return errors.New(manageUsage)
+	}
+	a := session.Account{Username: username, Active: true}
+	var err error
+	if a.ID, err = parseID(*id); err != nil {
+		return fmt.Errorf("-id: %w", err)
+	}
+	if *claims != "" {
+		var object map[string]json.RawMessage
+		if json.Unmarshal([]byte(*claims), &object) != nil || object == nil {
+			return errors.New("-claims is no JSON object")
+		}
+		a.Claims = json.RawMessage(*claims)
+	}
+	if _, err := m.Directory.Find(ctx, m.App, username); session.CodeOf(err) != session.UserUnknown {
+		if err == nil {
+			err = errors.New("there is a user of this name: use passwd to change the password")
+		}
+		return err
+	}
+	if err := m.newPassword(&a); err != nil {
+		return err
+	}
+	if err := m.Directory.Put(ctx, m.App, a); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(m.Out, a.ID)
+	return err
+}
+
+// parseID takes digits as a number, as Django's ids are, and all else as text.
+func parseID(s string) (session.UserID, error) {
+	if id, err := session.ParseUserID([]byte(s)); err == nil && id.String() == s {
+		return id, nil
+	}
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		return session.UserID{}, err
+	}
+	return session.ParseUserID(quoted)
+}
+
+// change rewrites one user and, if asked, ends the sessions afterwards: a login
+// in between is then ended too.
+func (m *Manager) change(ctx context.Context, username string, end bool, edit func(*session.Account) error) error {
+	a, err := m.Directory.Find(ctx, m.App, username)
+	if session.CodeOf(err) == session.UserUnknown {
+		return errors.New("there is no user of this name: see list")
+	}
+	if err != nil {
+		return err
+	}
+	if err := edit(&a); err != nil {
+		return err
+	}
+	if err := m.Directory.Put(ctx, m.App, a); err != nil || !end {
+		return err
+	}
+	if err := m.End(ctx, a.ID); err != nil {
+		return fmt.Errorf("the user is changed, but the sessions live on; run it again: %w", err)
+	}
+	return nil
+}
+
+// newPassword reads one line.
+func (m *Manager) newPassword(a *session.Account) error {
+	if file, ok := m.In.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			fmt.Fprint(m.Out, "password (shown as you type; pipe it in to avoid that): ")
+		}
+	}
+	line, err := bufio.NewReader(m.In).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	password := strings.TrimRight(line, "\r\n")
+	if password == "" {
+		return errors.New("the password is empty: give it on standard input")
+	}
+	a.Password = Hash(password)
+	return nil
+}
+
+func (m *Manager) list(ctx context.Context) error {
+	accounts, err := m.Directory.Accounts(ctx, m.App)
+	if err != nil {
+		return err
+	}
+	columns := tabwriter.NewWriter(m.Out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(columns, "ID\tUSERNAME\tACTIVE")
+	for _, a := range accounts {
+		fmt.Fprintf(columns, "%s\t%s\t%t\n", a.ID, a.Username, a.Active)
+	}
+	return columns.Flush()
+}
+
+// importFile checks the whole file before it writes the first user.
+func (m *Manager) importFile(ctx context.Context, path string) error {
+	in := m.In
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		in = file
+	}
+	accounts, err := Import(in)
+	if err != nil {
+		return err
+	}
+	for i, a := range accounts {
+		if err := m.Directory.Put(ctx, m.App, a); err != nil {
+			return fmt.Errorf("%d of %d users are in; the next one is not, run it again to go on: %w", i, len(accounts), err)
+		}
+	}
+	_, err = fmt.Fprintf(m.Out, "%d users\n", len(accounts))
+	return err
+}
