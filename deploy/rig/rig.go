@@ -1,0 +1,223 @@
+// Package rig starts gateways as processes, the way they run in production, and
+// talks to them over HTTP. Tests and the load generator use it; the shipped
+// binary doesn't hold it.
+package rig
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The one app of a Gateway that Start was given no other settings for. Its user
+// file has User0 to User63 with ids 1 to 64, all with Password.
+const (
+	App        = "lab"
+	Secret     = "rig-secret-0123456789abcdef"
+	SigningKey = "rig-signing-key-0123456789abcdef0123456789abcdef"
+	Password   = "rig-password"
+	Users      = 64
+)
+
+// passwordHash is Password's, of one PBKDF2 round: tests measure other things.
+const passwordHash = "pbkdf2_sha256$1$rig$CTyNEAPqArTfSXstL5fvCpR35FzX8/AceGUqEcWhGY0="
+
+// Username is the name of the i-th user, from 0.
+func Username(i int) string { return fmt.Sprintf("user%d", i) }
+
+var build struct {
+	sync.Once
+	path string
+	err  error
+}
+
+// Binary builds the gateway once per test process and gives its path. The
+// variable TOKENGATE_BIN names another one to use instead.
+func Binary(tb testing.TB) string {
+	tb.Helper()
+	build.Do(func() {
+		if build.path = os.Getenv("TOKENGATE_BIN"); build.path != "" {
+			return
+		}
+		dir, err := os.MkdirTemp("", "tokengate-rig")
+		if err != nil {
+			build.err = err
+			return
+		}
+		build.path = filepath.Join(dir, "tokengate")
+		if out, err := exec.Command("go", "build", "-o", build.path, "tokengate").CombinedOutput(); err != nil {
+			build.err = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	if build.err != nil {
+		tb.Fatal(build.err)
+	}
+	return build.path
+}
+
+// Gateway is one running process.
+type Gateway struct {
+	URL      string // of the public API, without a slash at the end
+	AdminURL string
+
+	tb     testing.TB
+	env    []string
+	cmd    *exec.Cmd
+	exited chan struct{}
+	log    buffer
+}
+
+// Settings are TOKENGATE_ variables without that prefix. "APP_" at the start
+// of a name stands for the rig's own app.
+type Settings map[string]string
+
+// Start runs `tokengate serve` on two free ports over Redis at redisURL (empty:
+// in memory), waits until it is ready and stops it when the test ends.
+func Start(tb testing.TB, redisURL string, settings Settings) *Gateway {
+	tb.Helper()
+	g := &Gateway{tb: tb}
+	listen, admin := freePort(tb), freePort(tb)
+	g.URL, g.AdminURL = "http://"+listen, "http://"+admin
+	all := Settings{
+		"LISTEN": listen, "ADMIN_LISTEN": admin, "ADMIN_TOKEN": Secret, "REDIS_URL": redisURL, "APPS": App,
+		"SHUTDOWN_DELAY": "0s", "APP_SECRET_KEY": Secret, "APP_SIGNING_KEY": SigningKey, "APP_USERS": "file:" + userFile(tb),
+	}
+	for name, value := range settings {
+		all[name] = value
+	}
+	for _, line := range os.Environ() {
+		if !strings.HasPrefix(line, "TOKENGATE_") {
+			g.env = append(g.env, line)
+		}
+	}
+	for name, value := range all {
+		if rest, ok := strings.CutPrefix(name, "APP_"); ok {
+			name = "APP_" + strings.ToUpper(App) + "_" + rest
+		}
+		g.env = append(g.env, "TOKENGATE_"+name+"="+value)
+	}
+	tb.Cleanup(g.Kill)
+	g.Restart()
+	return g
+}
+
+// Restart starts the process again, on the same ports and settings, after Kill
+// or Stop, and waits until it is ready.
+func (g *Gateway) Restart() {
+	g.tb.Helper()
+	g.Launch()
+	g.WaitReady(10 * time.Second)
+}
+
+// Launch is Restart without the wait.
+func (g *Gateway) Launch() {
+	g.tb.Helper()
+	g.cmd = exec.Command(Binary(g.tb), "serve")
+	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr = g.env, &g.log, &g.log
+	if err := g.cmd.Start(); err != nil {
+		g.tb.Fatal(err)
+	}
+	g.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		_ = cmd.Wait()
+		close(exited)
+	}(g.cmd, g.exited)
+}
+
+// WaitReady waits until /readyz says 200.
+func (g *Gateway) WaitReady(limit time.Duration) {
+	g.tb.Helper()
+	deadline := time.Now().Add(limit)
+	for time.Now().Before(deadline) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, g.AdminURL+"/readyz", nil)
+		resp, err := http.DefaultClient.Do(req)
+		cancel()
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-g.exited:
+			g.tb.Fatalf("the gateway has ended:\n%s", g.Log())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	g.tb.Fatalf("the gateway is not ready after %s:\n%s", limit, g.Log())
+}
+
+// Kill ends the process at once (SIGKILL). Of one that has ended it is a no-op.
+func (g *Gateway) Kill() {
+	if g.cmd != nil {
+		_ = g.cmd.Process.Kill()
+		<-g.exited
+	}
+}
+
+// Stop sends SIGTERM and waits until the process has ended.
+func (g *Gateway) Stop() { g.Term(); <-g.exited }
+
+// Term sends SIGTERM and doesn't wait.
+func (g *Gateway) Term() { _ = g.cmd.Process.Signal(syscall.SIGTERM) }
+
+// Exited is closed when the process has ended.
+func (g *Gateway) Exited() <-chan struct{} { return g.exited }
+
+// PID is the process's id.
+func (g *Gateway) PID() int { return g.cmd.Process.Pid }
+
+// Log is what the process has printed so far.
+func (g *Gateway) Log() string { return g.log.String() }
+
+func freePort(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func userFile(tb testing.TB) string {
+	tb.Helper()
+	var b strings.Builder
+	for i := range Users {
+		fmt.Fprintf(&b, `%c{"id":%d,"username":%q,"password":%q,"is_active":true}`, "[,"[min(i, 1)], i+1, Username(i), passwordHash)
+	}
+	path := filepath.Join(tb.TempDir(), "users.json")
+	if err := os.WriteFile(path, []byte(b.String()+"]"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// buffer is a bytes.Buffer for concurrent use.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
