@@ -29,10 +29,10 @@ func (g *Gateway) Client() *Client { return NewClient(g.URL) }
 
 // Answer is what came back, or why nothing did.
 type Answer struct {
-	Status int // 0 when no answer came: then the step may or may not have happened
-	Header http.Header
-	Body   []byte
-	Err    error
+	Status int         `json:"-"` // 0 when no answer came: then the step may or may not have happened
+	Header http.Header `json:"-"`
+	Body   []byte      `json:"-"`
+	Err    error       `json:"-"`
 
 	Refresh   string `json:"refresh"`
 	Access    string `json:"access"`
