@@ -24,8 +24,10 @@ local function by_recency()
     local last = math.min(first + CHUNK - 1, #ids)
     for i, record in ipairs(redis.call('HMGET', data, unpack(ids, first, last))) do
       local one = ids[first + i - 1]
-      if record then _, created[one], updated[one] = struct.unpack(RECORD, record) end
-      if record and created[one] >= epoch then live[#live + 1] = one end
+      if record and not over(record) then
+        live[#live + 1] = one
+        _, created[one], updated[one] = struct.unpack(RECORD, record)
+      end
     end
   end
   table.sort(live, function(a, b)
@@ -45,10 +47,9 @@ if cap ~= '' and redis.call('ZCARD', sessions) - #expired >= tonumber(cap) then
   for i = 1, #live - cap + 1 do evicted[i] = live[i] end
 end
 
-local created = math.max(ms, epoch) -- the login that follows an epoch at once is not before it
 local expires = math.floor((now + lifetime) / 1000) * 1000
 local ends = math.floor((now + absolute) / 1000) * 1000
-local record = struct.pack(RECORD, 1, created, micros, created, expires, ends)
+local record = struct.pack(RECORD, 1, ms, micros, ms, expires, ends, epoch)
 local fields = {id, record}
 if info ~= '' then fields[#fields + 1], fields[#fields + 2] = id .. 'i', info end
 if claims ~= '' then fields[#fields + 1], fields[#fields + 2] = id .. 'c', claims end

@@ -4,10 +4,6 @@
 -- Returns: ok, now
 local endings, life = KEYS[2], ARGV[3]
 
--- Rounded up, so that what began in this millisecond is over too; never back,
--- whatever a clock did.
-local moment = math.max(ms + 1, epoch)
-
-redis.call('SET', KEYS[1], moment, 'PX', life)
-publish(endings, moment, {}, 'app', '')
+redis.call('SET', KEYS[1], math.max(micros, epoch + 1), 'PX', life) -- never back, whatever a clock did
+publish(endings, ms, {}, 'app', '')
 return {'ok', micros}

@@ -18,8 +18,9 @@ local function trail()
 end
 
 -- A session's record: generation, created, updated (µs), rotated, expires,
--- absolute. 44 bytes, so that a hash of them stays a listpack.
-local RECORD = '>I4I8I8I8I8I8'
+-- absolute, and the epoch (µs) when it began, which orders the two where no
+-- clock can. 52 bytes, so that a hash of them stays a listpack.
+local RECORD = '>I4I8I8I8I8I8I8'
 
 -- The reply that refuses a user whom the directory doesn't know as active.
 local function refused(check, user)
@@ -32,10 +33,10 @@ end
 -- The reply for a session that is past its time, or before its app's epoch.
 -- The latter's record is left for its expiry to free, as it tells the cause.
 local function over(record)
-  local _, created, _, _, expires, absolute = struct.unpack(RECORD, record)
+  local _, _, _, _, expires, absolute, era = struct.unpack(RECORD, record)
   if now >= absolute then return {'expired', 'absolute'} end
   if now >= expires then return {'expired', 'expired'} end
-  if created < epoch then return {'ended', 'app'} end
+  if era < epoch then return {'ended', 'app'} end
 end
 
 -- The reply for a session that isn't there.

@@ -25,7 +25,7 @@ if word == 'replayed' then tell(endings, {id}, 'replay', '') return {word, 'repl
 if word == 'retried' then return {word, micros, record, claims} end
 if word ~= 'ok' and word ~= 'healed' then return {word} end
 
-local generation, created, updated, rotated, expires, absolute = struct.unpack(RECORD, record)
+local generation, created, updated, rotated, expires, absolute, era = struct.unpack(RECORD, record)
 local before = expires
 if word == 'healed' then
   generation, expires = presented, math.max(expires, math.min(expiry, absolute))
@@ -34,7 +34,7 @@ local extended = expires < absolute and expires < now + extend
 if extended then expires = math.min(math.floor((now + lifetime) / 1000) * 1000, absolute) end
 if extended or rotate == '1' then generation, rotated = generation + 1, ms end
 if update == '1' then updated = micros end
-local after = struct.pack(RECORD, generation, created, updated, rotated, expires, absolute)
+local after = struct.pack(RECORD, generation, created, updated, rotated, expires, absolute, era)
 if after ~= record then redis.call('HSET', data, id, after) end
 if expires ~= before then
   redis.call('ZADD', sessions, expires, id)

@@ -14,7 +14,7 @@ import (
 //	{app:b}:data:LONG:user  HASH    ID → record, ID+"i" → info, ID+"c" → claims; lives as long; so SHORT
 //	{app:b}:gone:user       ZSET    "ID|cause|by" → when (ms), at most 32; lives 7 days from the last ending
 //	{app:b}:endings         STREAM  field "e": an ending; trimmed to the horizon, lives that long from the last
-//	{app:b}:epoch           STRING  ms; sessions created before are over; lives for the longest absolute lifetime
+//	{app:b}:epoch           STRING  µs; sessions that began under a lower one are over; lives for the longest absolute lifetime
 //	{app:b}:user:user       HASH    a user of the directory; lives until removed, as do the next two
 //	{app:b}:users           SET     the IDs in the bucket's directory
 //	{app:b}:name:name       STRING  which user has a name (b is the name's own bucket); a minute while it is claimed

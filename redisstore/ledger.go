@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"tokengate/session"
 )
@@ -59,17 +60,18 @@ func (r *reply) endedByApp(traces []session.Trace) ([]session.Trace, error) {
 	if err != nil {
 		return traces, err
 	}
-	var held []session.Session
+	var all []held
 	for i := 4; i < len(r.rest); i++ {
 		fields, _ := at[[]any](r.rest, i)
-		if held, err = sessions(held, fields, ""); err != nil {
+		if all, err = sessions(all, fields, ""); err != nil {
 			return traces, err
 		}
 	}
 	epoch := r.epoch()
-	for _, s := range held {
-		if _, over := session.Over(s, now); !over && s.Created.Before(epoch) {
-			traces = append(traces, session.Trace{ID: s.ID, Cause: session.CauseApp, At: epoch})
+	for _, h := range all {
+		if _, over := session.Over(h.Session, now); !over && h.era < epoch {
+			at := micros(epoch).Truncate(time.Millisecond)
+			traces = append(traces, session.Trace{ID: h.ID, Cause: session.CauseApp, At: at})
 		}
 	}
 	return traces, nil

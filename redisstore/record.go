@@ -9,22 +9,29 @@ import (
 )
 
 // recordSize is that of lua's RECORD: generation (4 bytes), then created,
-// updated, rotated, expires and absolute (8 each), all big-endian.
-const recordSize = 44
+// updated, rotated, expires, absolute and era (8 each), all big-endian.
+const recordSize = 52
 
 var errReply = errors.New("a script's reply is not of the form that its header says")
 
-// decode fills in what a record says of s.
-func decode(record string, s *session.Session) error {
+// held is a session with the epoch under which it began.
+type held struct {
+	session.Session
+	era int64
+}
+
+// decode fills in what a record says of h.
+func (h *held) decode(record string) error {
 	if len(record) != recordSize {
 		return errReply
 	}
-	s.Generation = uint32(bigEndian(record[:4]))
-	s.Created = millis(bigEndian(record[4:12]))
-	s.Updated = micros(bigEndian(record[12:20]))
-	s.Rotated = millis(bigEndian(record[20:28]))
-	s.Expires = millis(bigEndian(record[28:36]))
-	s.Absolute = millis(bigEndian(record[36:44]))
+	h.Generation = uint32(bigEndian(record[:4]))
+	h.Created = millis(bigEndian(record[4:12]))
+	h.Updated = micros(bigEndian(record[12:20]))
+	h.Rotated = millis(bigEndian(record[20:28]))
+	h.Expires = millis(bigEndian(record[28:36]))
+	h.Absolute = millis(bigEndian(record[36:44]))
+	h.era = bigEndian(record[44:])
 	return nil
 }
 
@@ -48,20 +55,22 @@ func (r *reply) now() (time.Time, error) {
 	return micros(n), nil
 }
 
-// epoch reads the third element of a reply that gives data hashes: the moment
-// before which their sessions are over.
-func (r *reply) epoch() time.Time {
+// epoch reads the third element of a reply that gives data hashes: sessions of
+// a lower era are over.
+func (r *reply) epoch() int64 {
 	n, _ := at[int64](r.rest, 2)
-	return millis(n)
+	return n
 }
 
-// session reads the elements from the second on: now, record and claims.
+// session reads now, record and claims into a session with its ID and type.
 func (r *reply) session(s *session.Session) (time.Time, error) {
 	now, err := r.now()
 	record, ok := at[string](r.rest, 2)
-	if err != nil || !ok || decode(record, s) != nil {
+	h := held{Session: *s}
+	if err != nil || !ok || h.decode(record) != nil {
 		return now, session.Fail(session.Internal, errReply)
 	}
+	*s = h.Session
 	if claims, ok := at[string](r.rest, 3); ok {
 		s.Claims = json.RawMessage(claims)
 	}
@@ -87,7 +96,7 @@ func (r *reply) traces(i int, cause session.Cause, by string, when time.Time) []
 const idLength = 22
 
 // sessions adds to list what a data hash, as HGETALL gives it, holds.
-func sessions(list []session.Session, fields []any, t session.Type) ([]session.Session, error) {
+func sessions(list []held, fields []any, t session.Type) ([]held, error) {
 	index := make(map[string]int, len(fields)/4)
 	for i := 0; i+1 < len(fields); i += 2 {
 		field, _ := at[string](fields, i)
@@ -100,23 +109,23 @@ func sessions(list []session.Session, fields []any, t session.Type) ([]session.S
 		if !known {
 			n = len(list)
 			index[id] = n
-			list = append(list, session.Session{ID: session.ID(id), Type: t})
+			list = append(list, held{Session: session.Session{ID: session.ID(id), Type: t}})
 		}
-		if err := setPart(&list[n], part, value); err != nil {
+		if err := list[n].set(part, value); err != nil {
 			return nil, session.Fail(session.Internal, err)
 		}
 	}
 	return list, nil
 }
 
-func setPart(s *session.Session, part, value string) error {
+func (h *held) set(part, value string) error {
 	switch part {
 	case "i":
-		s.Info = value
+		h.Info = value
 	case "c":
-		s.Claims = json.RawMessage(value)
+		h.Claims = json.RawMessage(value)
 	default:
-		return decode(value, s)
+		return h.decode(value)
 	}
 	return nil
 }

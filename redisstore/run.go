@@ -110,24 +110,34 @@ func (s *Store) run(ctx context.Context, sc *script, c *call, durable bool) (rep
 
 func (s *Store) attempt(ctx context.Context, sc *script, c *call, durable, eval bool) (reply, error) {
 	args, firstKey := c.command(sc, eval)
-	cmd := redis.NewCmd(ctx, args...)
+	cmd := once{redis.NewCmd(ctx, args...)}
 	var replicated session.Durability
 	var err error
-	if durable && s.WaitReplicas > 0 {
+	switch {
+	case durable && s.WaitReplicas > 0:
 		replicated, err = s.processAndWait(ctx, cmd, firstKey)
-	} else {
+	case s.pipeline != nil:
+		err = s.pipeline.Submit(ctx, cmd).WaitContext(ctx)
+	default:
 		err = s.client.Process(ctx, cmd)
 	}
 	if err != nil {
-		return reply{}, err
+		return reply{}, err // cmd may still be written to: its wait may have been cut short
 	}
 	rest, err := cmd.Slice()
 	return reply{rest: rest, durability: replicated}, err
 }
 
+// once is a command that the client must not send a second time, which a
+// Cluster's client does whatever its options say.
+type once struct{ *redis.Cmd }
+
+// NoRetry is the client's question whether not to.
+func (once) NoRetry() bool { return true }
+
 // processAndWait sends a script and WAIT together, on one connection: WAIT is
 // about what its own connection wrote.
-func (s *Store) processAndWait(ctx context.Context, cmd *redis.Cmd, key string) (session.Durability, error) {
+func (s *Store) processAndWait(ctx context.Context, cmd once, key string) (session.Durability, error) {
 	client := redis.Cmdable(s.client)
 	if cluster, ok := s.client.(*redis.ClusterClient); ok {
 		node, err := cluster.MasterForKey(ctx, key)

@@ -26,8 +26,9 @@ import (
 // It is safe for concurrent use, and by any number of processes.
 type Store struct {
 	Options
-	client redis.UniversalClient
-	schema schema
+	client   redis.UniversalClient
+	pipeline *redis.AutoPipeliner // nil: each step on a connection of its own
+	schema   schema
 	// trailHead is what every trail begins with; see lua/lib.lua.
 	trailHead string
 
@@ -43,8 +44,12 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	client, pipeline, err := servers.connect()
+	if err != nil {
+		return nil, err
+	}
 	s := &Store{
-		Options: o, client: servers.connect(), schema: schema{o.Prefix},
+		Options: o, client: client, pipeline: pipeline, schema: schema{o.Prefix},
 		create: load(lua.Create), refresh: load(lua.Refresh), list: load(lua.List),
 		end: load(lua.End), others: load(lua.Others), logout: load(lua.Logout),
 		live: load(lua.Live), traces: load(lua.Traces), epoch: load(lua.Epoch),
@@ -55,7 +60,12 @@ func New(o Options) (*Store, error) {
 }
 
 // Close frees the connections. Steps under way fail with Unavailable.
-func (s *Store) Close() error { return s.client.Close() }
+func (s *Store) Close() error {
+	if s.pipeline != nil {
+		_ = s.pipeline.Close() // the client's own Close tells what matters
+	}
+	return s.client.Close()
+}
 
 func newCall() *call {
 	return &call{buf: make([]byte, 0, usualBytes), ends: make([]int, 0, usualTexts)}
@@ -182,17 +192,18 @@ func (r *reply) listed(types []session.Type) (out session.Listed, err error) {
 	if out.Now, err = r.now(); err != nil {
 		return session.Listed{}, err
 	}
+	var all []held
 	for i, t := range types {
 		fields, _ := at[[]any](r.rest, 3+i)
-		if out.Sessions, err = sessions(out.Sessions, fields, t); err != nil {
+		if all, err = sessions(all, fields, t); err != nil {
 			return session.Listed{}, err
 		}
 	}
-	epoch := r.epoch()
-	out.Sessions = slices.DeleteFunc(out.Sessions, func(s session.Session) bool {
-		_, over := session.Over(s, out.Now)
-		return over || s.Created.Before(epoch)
-	})
+	for _, h := range all {
+		if _, over := session.Over(h.Session, out.Now); !over && h.era >= r.epoch() {
+			out.Sessions = append(out.Sessions, h.Session)
+		}
+	}
 	slices.SortFunc(out.Sessions, func(a, b session.Session) int {
 		if c := a.Created.Compare(b.Created); c != 0 {
 			return c

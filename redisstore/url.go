@@ -262,13 +262,26 @@ func (s *servers) pipeline(text string) (err error) {
 	return nil
 }
 
-// connect makes the client. It dials when it is first used.
-func (s servers) connect() redis.UniversalClient {
+// connect makes the client, and the pipeline in front of it if there is to be
+// one. It dials when it is first used.
+func (s servers) connect() (redis.UniversalClient, *redis.AutoPipeliner, error) {
+	var client interface {
+		redis.UniversalClient
+		AsyncAutoPipelineWithOptions(*redis.AutoPipelineOptions) (*redis.AutoPipeliner, error)
+	}
 	switch s.topology {
 	case cluster:
-		return redis.NewClusterClient(s.Cluster())
+		o := s.Cluster()
+		o.DisableRoutingPolicies = true // a script goes where its first key is; nothing else needs asking
+		client = redis.NewClusterClient(o)
 	case sentinel:
-		return redis.NewFailoverClient(s.Failover())
+		client = redis.NewFailoverClient(s.Failover())
+	default:
+		client = redis.NewClient(s.Simple())
 	}
-	return redis.NewClient(s.Simple())
+	if !s.autoPipeline {
+		return client, nil, nil
+	}
+	pipeline, err := client.AsyncAutoPipelineWithOptions(redis.DefaultBlockingAutoPipelineOptions())
+	return client, pipeline, err
 }

@@ -1,0 +1,102 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"tokengate/redisstore"
+	"tokengate/redisstore/redistest"
+	"tokengate/session"
+)
+
+// bench runs step on a fresh server and reports Redis's own CPU for each.
+func bench(b *testing.B, prepare func(s *redisstore.Store) (step func() error)) {
+	for _, query := range []string{"", "?auto_pipeline=true"} {
+		for _, clients := range []int{1, 64} {
+			b.Run(fmt.Sprintf("clients=%d%s", clients, query), func(b *testing.B) {
+				srv := redistest.Standalone(b)
+				s := open(b, srv.URL+query)
+				steps := make(chan func() error, clients)
+				for range clients {
+					steps <- prepare(s)
+				}
+				b.SetParallelism(max(1, clients/2))
+				b.ReportAllocs()
+				before := cpu(b, srv)
+				b.ResetTimer()
+				run := func(pb *testing.PB) {
+					step := <-steps
+					defer func() { steps <- step }()
+					for pb.Next() {
+						if err := step(); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				}
+				b.RunParallel(run)
+				b.ReportMetric((cpu(b, srv)-before)*1e6/float64(b.N), "redis-µs/op")
+			})
+		}
+	}
+}
+
+// cpu is the seconds that a server has worked.
+func cpu(tb testing.TB, srv *redistest.Server) (total float64) {
+	tb.Helper()
+	for line := range strings.Lines(srv.Do("INFO", "cpu")) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if name == "used_cpu_user" || name == "used_cpu_sys" {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			total += n
+		}
+	}
+	return total
+}
+
+func BenchmarkRefresh(b *testing.B) {
+	bench(b, func(s *redisstore.Store) func() error {
+		o := session.Owner{App: "shop", User: string(session.NewID())}
+		now := login(b, s, o, long).Session
+		return func() error {
+			done, err := s.Refresh(ctx, refreshStep(o, now, long))
+			now = done.Session
+			return err
+		}
+	})
+}
+
+func BenchmarkCreate(b *testing.B) {
+	bench(b, func(s *redisstore.Store) func() error {
+		o := session.Owner{App: "shop", User: string(session.NewID())}
+		return func() error {
+			_, err := s.Create(ctx, createStep(o, long))
+			return err
+		}
+	})
+}
+
+func BenchmarkList(b *testing.B) {
+	bench(b, func(s *redisstore.Store) func() error {
+		o := session.Owner{App: "shop", User: string(session.NewID())}
+		login(b, s, o, long)
+		caller := login(b, s, o, long).Session.ID
+		return func() error {
+			_, err := s.List(ctx, session.ListStep{Owner: o, Types: session.Types, Caller: caller})
+			return err
+		}
+	})
+}
+
+func BenchmarkLive(b *testing.B) {
+	bench(b, func(s *redisstore.Store) func() error {
+		o := session.Owner{App: "shop", User: string(session.NewID())}
+		id := login(b, s, o, long).Session.ID
+		return func() error { return s.Live(ctx, o, id) }
+	})
+}
