@@ -1,0 +1,206 @@
+package credential
+
+import (
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	stdhash "hash"
+	"strconv"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/crypto/scrypt"
+)
+
+// pbkdf2Hash is Django's "iterations$salt$digest" behind its name. The salt is
+// used as the text that it is.
+type pbkdf2Hash struct {
+	algorithm  func() stdhash.Hash
+	iterations int
+	salt, sum  []byte
+}
+
+func parsePBKDF2(s string, algorithm func() stdhash.Hash, size int) (hash, error) {
+	part := strings.Split(s, "$")
+	if len(part) != 3 || part[1] == "" {
+		return nil, errMangled
+	}
+	n, err := number(part[0], 1, maxIterations, "pbkdf2 iterations")
+	if err != nil {
+		return nil, err
+	}
+	sum, err := base64.StdEncoding.Strict().DecodeString(part[2])
+	if err != nil || len(sum) != size {
+		return nil, errMangled
+	}
+	return pbkdf2Hash{algorithm, n, []byte(part[1]), sum}, nil
+}
+
+func (h pbkdf2Hash) match(password string) bool {
+	got, err := pbkdf2.Key(h.algorithm, password, h.salt, h.iterations, len(h.sum))
+	return err == nil && subtle.ConstantTimeCompare(got, h.sum) == 1
+}
+
+func (h pbkdf2Hash) threads() int { return 1 }
+
+// scryptHash is Django's "N$salt$r$p$digest" behind its name.
+type scryptHash struct {
+	n, r, p   int
+	salt, sum []byte
+}
+
+func parseScrypt(s string) (hash, error) {
+	part := strings.Split(s, "$")
+	if len(part) != 5 || part[1] == "" {
+		return nil, errMangled
+	}
+	const block = 128 // bytes per unit of N and r
+	n, err := number(part[0], 2, maxMemory/block, "scrypt N")
+	if err != nil {
+		return nil, err
+	}
+	r, err := number(part[2], 1, maxMemory/block/n, "scrypt r")
+	if err != nil {
+		return nil, err
+	}
+	p, err := number(part[3], 1, min(maxMixing/block/n/r, maxMemory/block/r), "scrypt p")
+	if err != nil {
+		return nil, err
+	}
+	sum, err := base64.StdEncoding.Strict().DecodeString(part[4])
+	if err != nil || len(sum) < minSum || n&(n-1) != 0 {
+		return nil, errMangled
+	}
+	return scryptHash{n, r, p, []byte(part[1]), sum}, nil
+}
+
+func (h scryptHash) match(password string) bool {
+	got, err := scrypt.Key([]byte(password), h.salt, h.n, h.r, h.p, len(h.sum))
+	return err == nil && subtle.ConstantTimeCompare(got, h.sum) == 1
+}
+
+func (h scryptHash) threads() int { return 1 }
+
+// argon2Hash is a PHC string of argon2id or argon2i, version 19. Earlier
+// versions and argon2d have no implementation here.
+type argon2Hash struct {
+	derive         func(password, salt []byte, passes, memory uint32, lanes uint8, size uint32) []byte
+	memory, passes uint32 // KiB; count
+	lanes          uint8
+	salt, sum      []byte
+}
+
+func parseArgon2(s string) (hash, error) {
+	part := strings.Split(s, "$")
+	if len(part) != 5 {
+		return nil, errMangled
+	}
+	var h argon2Hash
+	switch part[0] {
+	case "argon2id":
+		h.derive = argon2.IDKey
+	case "argon2i":
+		h.derive = argon2.Key
+	default:
+		return nil, errors.New("argon2 variant: only argon2id and argon2i are known")
+	}
+	if part[1] != "v="+strconv.Itoa(argon2.Version) {
+		return nil, fmt.Errorf("argon2 version: only %d is known", argon2.Version)
+	}
+	if err := h.parameters(part[2]); err != nil {
+		return nil, err
+	}
+	b64 := base64.RawStdEncoding.Strict()
+	var err1, err2 error
+	h.salt, err1 = b64.DecodeString(part[3])
+	h.sum, err2 = b64.DecodeString(part[4])
+	if err1 != nil || err2 != nil || len(h.salt) < 8 || len(h.sum) < minSum {
+		return nil, errMangled
+	}
+	return h, nil
+}
+
+// parameters reads "m=…,t=…,p=…".
+func (h *argon2Hash) parameters(s string) error {
+	part := strings.Split(s, ",")
+	if len(part) != 3 || !strings.HasPrefix(part[0], "m=") || !strings.HasPrefix(part[1], "t=") || !strings.HasPrefix(part[2], "p=") {
+		return errMangled
+	}
+	p, err := number(part[2][2:], 1, maxThreads, "argon2 p")
+	if err != nil {
+		return err
+	}
+	m, err := number(part[0][2:], 8*p, maxMemory>>10, "argon2 m")
+	if err != nil {
+		return err
+	}
+	t, err := number(part[1][2:], 1, maxPasses>>10/m, "argon2 t")
+	if err != nil {
+		return err
+	}
+	h.memory, h.passes, h.lanes = uint32(m), uint32(t), uint8(p) //nolint:gosec // bounded above
+	return nil
+}
+
+func (h argon2Hash) key(password string) []byte {
+	return h.derive([]byte(password), h.salt, h.passes, h.memory, h.lanes, uint32(len(h.sum))) //nolint:gosec // at most maxEncoded
+}
+
+func (h argon2Hash) match(password string) bool {
+	return subtle.ConstantTimeCompare(h.key(password), h.sum) == 1
+}
+
+func (h argon2Hash) threads() int { return int(h.lanes) }
+
+// bcryptHash is a crypt(3) string. Like every other implementation this one
+// looks at the first 72 bytes of a password; Django's bcrypt_sha256 hashes the
+// digest of the password, in hexadecimal, so that all of it counts.
+type bcryptHash struct {
+	text   []byte
+	digest bool
+}
+
+// crypt64 is what salt and digest of a crypt(3) string are written in.
+const crypt64 = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+func parseBcrypt(s string, digest bool) (hash, error) {
+	if !strings.HasPrefix(s, "$2") {
+		return nil, errFormat
+	}
+	if len(s) != 60 || !strings.Contains("aby", s[2:3]) || s[3] != '$' || s[6] != '$' || strings.Trim(s[7:], crypt64) != "" {
+		return nil, errMangled
+	}
+	if _, err := number(s[4:6], bcrypt.MinCost, maxCost, "bcrypt cost"); err != nil {
+		return nil, err
+	}
+	return bcryptHash{[]byte(s), digest}, nil
+}
+
+func (h bcryptHash) match(password string) bool {
+	secret := []byte(password)
+	if h.digest {
+		sum := sha256.Sum256(secret)
+		secret = hex.AppendEncode(nil, sum[:])
+	}
+	return bcrypt.CompareHashAndPassword(h.text, secret) == nil
+}
+
+func (h bcryptHash) threads() int { return 1 }
+
+// number reads a whole number and holds it to its bounds. The error repeats it
+// only where it is one.
+func number(s string, least, most int, what string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0, errMangled
+	}
+	if n < uint64(least) || n > uint64(most) { //nolint:gosec // the bounds are positive
+		return 0, fmt.Errorf("%s is %d: at least %d and at most %d is accepted", what, n, least, most)
+	}
+	return int(n), nil
+}

@@ -1,0 +1,78 @@
+package credential
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOpenRefuses(t *testing.T) {
+	const secret = "Tr0ub4dor"
+	lane := NewLane(1, 0)
+	for _, c := range []struct {
+		spec string
+		o    Options
+		want string
+	}{
+		{"", Options{Lane: lane}, "of no known form"},
+		{"users.json", Options{Lane: lane}, "of no known form"},
+		{"mysql://u:" + secret + "@h/d", Options{Lane: lane}, "of no known form"},
+		{"file:", Options{Lane: lane}, "without a path"},
+		{"file:/no/such/file", Options{Lane: lane}, "no such file"},
+		{"file:/dev/zero", Options{Lane: lane}, "not a plain file"},
+		{"file:users.json", Options{}, "Lane is required"},
+		{"file:users.json", Options{Lane: lane, Query: "select $1"}, "for postgres:// only"},
+		{"redis:", Options{Lane: lane}, "Directory and App are required"},
+		{"redis://:" + secret + "@h:6379", Options{Lane: lane}, "give redis: alone"},
+		{"https:/verify", Options{}, "not an http(s) URL"},
+		{"https://u:" + secret + "%zz@h/verify", Options{}, "not an http(s) URL"},
+		{"postgres://u:" + secret + "/x@h/d", Options{Lane: lane}, "not a postgres URL"},
+		{"postgres://u:" + secret + "@h/d?sslpassword=" + secret + "%zz", Options{Lane: lane}, "not a postgres URL"},
+		{"postgres://u:" + secret + "@h/d?sslmode=perhaps", Options{Lane: lane}, "sslmode is invalid"},
+		{"postgres://u:" + secret + "@h/d?pool_max_conns=none", Options{Lane: lane}, "can't be used"},
+		{"postgres://u:" + secret + "@h/d", Options{Lane: lane, Query: "select 1"}, "USERS_QUERY has no $1"},
+		{"postgres://u:" + secret + "@h/d", Options{Lane: lane, RecheckQuery: "select 1"}, "USERS_RECHECK_QUERY has no $1"},
+	} {
+		source, err := Open(t.Context(), c.spec, c.o)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, %v, want …%s…", c.spec, source, err, c.want)
+		} else if strings.Contains(err.Error(), secret) {
+			t.Errorf("%q shows the password", err)
+		}
+	}
+}
+
+func TestParseRecheck(t *testing.T) {
+	for text, want := range map[string]Recheck{
+		"": {}, "off": RecheckOff(), "0s": RecheckEvery(0), "90s": RecheckEvery(90 * time.Second), "2d": RecheckEvery(48 * time.Hour),
+	} {
+		if got, err := ParseRecheck(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"-1s", "30", "never", "d", "-1d", "401d", "9999999d"} {
+		if got, err := ParseRecheck(text); err == nil || !strings.Contains(err.Error(), "RECHECK_USER") {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+}
+
+func TestRecentForgetsWhatIsNotUsed(t *testing.T) {
+	r := newRecent[int](100)
+	for i := range 10_000 {
+		r.put(strconv.Itoa(i), i)
+		if v, ok := r.get("0"); !ok || v != 0 {
+			t.Fatalf("after %d others, what is used all the time is forgotten", i)
+		}
+		if size := len(r.young) + len(r.old); size > 100 {
+			t.Fatalf("it holds %d", size)
+		}
+	}
+	if v, ok := r.get("9999"); !ok || v != 9999 {
+		t.Error("the latest is forgotten")
+	}
+	if _, ok := r.get("5"); ok {
+		t.Error("nothing is forgotten")
+	}
+}

@@ -1,0 +1,133 @@
+package credential
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"tokengate/session"
+)
+
+// question is a query and what its columns must be.
+type question struct {
+	setting, query string
+	columns        func(types []uint32) error
+}
+
+// one asks a question that finds a user or none. Every column comes as text.
+func (p *postgres) one(ctx context.Context, q question, arg any) (row, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	rows, err := p.pool.Query(ctx, q.query, pgx.QueryResultFormats{pgx.TextFormatCode}, arg)
+	if err != nil {
+		return row{}, queryFailed(err)
+	}
+	defer rows.Close()
+	var found row
+	count := 0
+	for ; rows.Next(); count++ {
+		found.values = copied(rows.RawValues())
+	}
+	if err := rows.Err(); err != nil {
+		return row{}, queryFailed(err)
+	}
+	for _, column := range rows.FieldDescriptions() {
+		found.types = append(found.types, column.DataTypeOID)
+	}
+	if err = q.columns(found.types); err == nil && count > 1 {
+		err = errors.New("it gives more than one user")
+	}
+	if err != nil {
+		return row{}, unavailable(fmt.Errorf("%s: %w", q.setting, err))
+	}
+	if count == 0 {
+		return row{}, session.Fail(session.UserUnknown, errNoUser)
+	}
+	return found, nil
+}
+
+func userColumns(types []uint32) error {
+	if n := len(types); n != 3 && n != 4 {
+		return fmt.Errorf("it gives %d columns: give id, password, is_active and, if wanted, claims", n)
+	}
+	return booleanColumn(types[2])
+}
+
+func recheckColumns(types []uint32) error {
+	if n := len(types); n != 1 {
+		return fmt.Errorf("it gives %d columns: give is_active alone", n)
+	}
+	return booleanColumn(types[0])
+}
+
+func booleanColumn(oid uint32) error {
+	if oid != pgtype.BoolOID {
+		return errors.New("is_active is not a boolean")
+	}
+	return nil
+}
+
+// queryFailed tells a value that its column's type can't hold, so that nobody
+// has it, from a source that can't answer.
+func queryFailed(err error) error {
+	const invalidText, outOfRange = "22P02", "22003"
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == invalidText || e.Code == outOfRange) {
+		return session.Fail(session.UserUnknown, errNoUser)
+	}
+	return unavailable(err)
+}
+
+// row is one row as text, nil for null, with the types of its columns.
+type row struct {
+	values [][]byte
+	types  []uint32
+}
+
+// copied takes values out of the driver's buffer, which the next row is read
+// into.
+func copied(values [][]byte) [][]byte {
+	out := make([][]byte, len(values))
+	for i, v := range values {
+		if v != nil {
+			out[i] = append([]byte{}, v...)
+		}
+	}
+	return out
+}
+
+// account reads the columns that Options.Query documents.
+func (r row) account(username string) (a session.Account, err error) {
+	a = session.Account{Username: username, Password: "!", Active: r.boolean(2)}
+	if a.ID, err = r.id(); err != nil {
+		return a, err
+	}
+	if r.values[1] != nil {
+		a.Password = string(r.values[1])
+	}
+	if len(r.values) == 4 {
+		a.Claims, err = readClaims(r.values[3])
+	}
+	return a, err
+}
+
+// id is a number where its column is, else text: UUIDs, too, are strings in a
+// token.
+func (r row) id() (session.UserID, error) {
+	switch r.types[0] {
+	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID:
+		return session.ParseUserID(r.values[0])
+	}
+	quoted, err := json.Marshal(string(r.values[0]))
+	if err != nil {
+		return session.UserID{}, err
+	}
+	return session.ParseUserID(quoted)
+}
+
+// boolean reads a column; null is false.
+func (r row) boolean(i int) bool { return string(r.values[i]) == "t" }

@@ -1,0 +1,182 @@
+package credential
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"tokengate/session"
+)
+
+// maxFile bounds a user file, in bytes: some 200,000 users.
+const maxFile = 64 << 20
+
+// Import reads users for a session.Directory: a user file, or what Django's
+// "manage.py dumpdata auth.user" writes. Of a dump, entries of other models are
+// passed over; a user model of one's own is read when it has the fields
+// username and password. Errors name line and entry, never what stands there.
+func Import(r io.Reader) ([]session.Account, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseUsers(data)
+	if err == nil && len(list) == 0 {
+		err = errors.New("there is no user in it")
+	}
+	return list, err
+}
+
+// parseUsers reads a user file whole, or not at all.
+func parseUsers(data []byte) ([]session.Account, error) {
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("it is longer than %d bytes", maxFile)
+	}
+	p := userParser{data: bytes.TrimPrefix(data, []byte("\ufeff")), names: map[string]place{}, ids: map[string]place{}}
+	p.dec = json.NewDecoder(bytes.NewReader(p.data))
+	if token, err := p.dec.Token(); err != nil || token != json.Delim('[') {
+		return nil, errors.New("it is not a JSON array of users")
+	}
+	for p.dec.More() {
+		p.begin()
+		if err := p.entry(); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.text(p.at), err)
+		}
+	}
+	if _, err := p.dec.Token(); err != nil {
+		return nil, fmt.Errorf("line %d: the array has no end", p.line(len(p.data)))
+	}
+	if _, err := p.dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("line %d: more follows the array", p.line(int(p.dec.InputOffset())))
+	}
+	return p.list, nil
+}
+
+// userParser is the state of one parseUsers.
+type userParser struct {
+	data  []byte
+	dec   *json.Decoder
+	at    place // of the entry being read
+	list  []session.Account
+	names map[string]place
+	ids   map[string]place
+}
+
+// place is where an entry stands: its number from 1, and where it begins.
+type place struct{ entry, offset int }
+
+func (p *userParser) line(offset int) int { return 1 + bytes.Count(p.data[:offset], []byte("\n")) }
+
+func (p *userParser) text(at place) string {
+	return fmt.Sprintf("line %d, entry %d", p.line(at.offset), at.entry)
+}
+
+// begin notes where the next entry stands: after white space and a comma.
+func (p *userParser) begin() {
+	from := int(p.dec.InputOffset())
+	skipped := len(p.data[from:]) - len(bytes.TrimLeft(p.data[from:], ", \t\r\n"))
+	p.at = place{p.at.entry + 1, from + skipped}
+}
+
+func (p *userParser) entry() error {
+	var member map[string]json.RawMessage
+	if err := p.dec.Decode(&member); err != nil {
+		return jsonError(err)
+	}
+	a, err := readAccount(member)
+	if errors.Is(err, errOtherModel) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if other, taken := p.names[a.Username]; taken {
+		return fmt.Errorf("username is that of %s too", p.text(other))
+	}
+	if other, taken := p.ids[a.ID.String()]; taken {
+		return fmt.Errorf("id is that of %s too", p.text(other))
+	}
+	p.names[a.Username], p.ids[a.ID.String()] = p.at, p.at
+	p.list = append(p.list, a)
+	return nil
+}
+
+// jsonError leaves out of a JSON error what it repeats of the input.
+func jsonError(err error) error {
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return errors.New("it is not a JSON object")
+	}
+	return errors.New("it is not valid JSON")
+}
+
+// errOtherModel marks an entry of a dump that is no user.
+var errOtherModel = errors.New("not a user")
+
+// readAccount reads one entry, of a user file or of a dump.
+func readAccount(member map[string]json.RawMessage) (session.Account, error) {
+	if member["model"] == nil || member["fields"] == nil {
+		return readMembers(member)
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(member["fields"], &fields) != nil {
+		return session.Account{}, errors.New("fields is not a JSON object")
+	}
+	if fields["username"] == nil || fields["password"] == nil {
+		return session.Account{}, errOtherModel
+	}
+	if member["pk"] == nil {
+		return session.Account{}, errors.New("pk is missing: dump without natural primary keys")
+	}
+	if string(fields["password"]) == `""` {
+		fields["password"] = json.RawMessage(`"!"`) // as Django takes it: no password fits
+	}
+	return readMembers(map[string]json.RawMessage{
+		"id": member["pk"], "username": fields["username"],
+		"password": fields["password"], "is_active": fields["is_active"],
+	})
+}
+
+// readMembers reads the members that a user file documents and no others. A
+// user is active unless is_active says otherwise.
+func readMembers(member map[string]json.RawMessage) (session.Account, error) {
+	a := session.Account{Active: true}
+	var err error
+	if a.ID, err = session.ParseUserID(member["id"]); err != nil {
+		return a, fmt.Errorf("id: %w", err)
+	}
+	if json.Unmarshal(member["username"], &a.Username) != nil || a.Username == "" {
+		return a, errors.New("username is not a string of at least one character")
+	}
+	if json.Unmarshal(member["password"], &a.Password) != nil || a.Password == "" {
+		return a, errors.New(`password is not a string: give a hash, or "!" for none`)
+	}
+	if err := CheckHash(a.Password); err != nil {
+		return a, fmt.Errorf("password: %w", err)
+	}
+	switch string(member["is_active"]) {
+	case "true", "":
+	case "false":
+		a.Active = false
+	default:
+		return a, errors.New("is_active is neither true nor false")
+	}
+	a.Claims, err = readClaims(member["claims"])
+	return a, err
+}
+
+// readClaims takes a JSON object, compact; nothing and null are no claims.
+func readClaims(raw json.RawMessage) (json.RawMessage, error) {
+	if raw = bytes.TrimSpace(raw); len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	var compact bytes.Buffer
+	if raw[0] != '{' || json.Compact(&compact, raw) != nil {
+		return nil, errors.New("claims is not a JSON object")
+	}
+	if compact.Len() == len("{}") {
+		return nil, nil
+	}
+	return compact.Bytes(), nil
+}
