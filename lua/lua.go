@@ -2,8 +2,8 @@
 // runs whole or not at all, on keys of one slot.
 //
 // A script begins with a header that says its KEYS, its ARGV and every reply it
-// gives; the first element of a reply is a session.Code. lib.lua stands before each
-// of them, then change.lua before those that change something.
+// gives; the first element of a reply is a session.Code. lib.lua stands before
+// those about sessions, then change.lua before those that change something.
 package lua
 
 import "embed"
@@ -32,6 +32,15 @@ var (
 	Live   = reading("live")
 	Traces = reading("traces")
 	Epoch  = changing("epoch")
+)
+
+// The steps of session.Directory, which share nothing with the others.
+var (
+	Claim   = Script{"claim", text("claim")}
+	Confirm = Script{"confirm", text("confirm")}
+	Release = Script{"release", text("release")}
+	Put     = Script{"put", text("put")}
+	Remove  = Script{"remove", text("remove")}
 )
 
 func reading(name string) Script  { return Script{name, text("lib") + text(name)} }

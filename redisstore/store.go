@@ -33,6 +33,7 @@ type Store struct {
 	trailHead string
 
 	create, refresh, list, end, others, logout, live, traces, epoch *script
+	claim, confirm, release, put, remove                            *script
 }
 
 // New checks o and makes a Store of it. It doesn't connect: see Ping.
@@ -53,6 +54,8 @@ func New(o Options) (*Store, error) {
 		create: load(lua.Create), refresh: load(lua.Refresh), list: load(lua.List),
 		end: load(lua.End), others: load(lua.Others), logout: load(lua.Logout),
 		live: load(lua.Live), traces: load(lua.Traces), epoch: load(lua.Epoch),
+		claim: load(lua.Claim), confirm: load(lua.Confirm), release: load(lua.Release),
+		put: load(lua.Put), remove: load(lua.Remove),
 	}
 	s.trailHead = strconv.FormatInt(o.TraceLife.Milliseconds(), 10) + "|" +
 		strconv.FormatInt(o.Horizon.Milliseconds(), 10) + "|" + s.schema.channel() + "|"

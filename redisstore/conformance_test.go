@@ -1,0 +1,42 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tokengate/redisstore"
+	"tokengate/redisstore/redistest"
+	"tokengate/session/storetest"
+)
+
+// clock stands still until it is advanced. It is ahead of the real one, as
+// Options.Now asks.
+type clock struct{ micros atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.micros.Store(time.Now().Add(time.Hour).UnixMicro())
+	return c
+}
+
+func (c *clock) now() time.Time          { return time.UnixMicro(c.micros.Load()) }
+func (c *clock) advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
+
+// harness opens stores on one deployment, each under its own prefix.
+func harness(url string) func(t *testing.T) storetest.Harness {
+	var opened atomic.Int64
+	return func(t *testing.T) storetest.Harness {
+		c := newClock()
+		s := open(t, url, func(o *redisstore.Options) {
+			o.Prefix = fmt.Sprintf("t%d", opened.Add(1))
+			o.Now = c.now
+		})
+		return storetest.Harness{Store: s, Ledger: s, Directory: s, Feed: s, Advance: c.advance, Clock: c.now}
+	}
+}
+
+func TestConformanceStandalone(t *testing.T) {
+	storetest.Run(t, harness(redistest.Standalone(t).URL))
+}
