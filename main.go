@@ -48,7 +48,7 @@ type stdio struct {
 const usage = `usage: tokengate [command]
 
   serve      answer requests (the default)
-  env        print every setting with its default and meaning
+  env        print every setting with its default and meaning (--markdown: as README has them)
   check      validate the settings and reach Redis and the user sources, without serving
   user       manage the users of an app with USERS=redis: (add, passwd, disable, enable, list, import)
   sessions   show or end a user's sessions (list, end)
@@ -69,7 +69,7 @@ func run(ctx context.Context, args, environ []string, std stdio) error {
 	case "check":
 		return check(ctx, env, std)
 	case "env":
-		return settings.Print(std.out, allSettings())
+		return printSettings(std.out, args)
 	case "user", "sessions":
 		return operate(ctx, env, std, command, args)
 	case "version":
@@ -80,6 +80,16 @@ func run(ctx context.Context, args, environ []string, std stdio) error {
 		return err
 	}
 	return fmt.Errorf("%q is no command\n%s", command, usage)
+}
+
+func printSettings(w io.Writer, args []string) error {
+	switch {
+	case len(args) == 0:
+		return settings.Print(w, allSettings())
+	case len(args) == 1 && args[0] == "--markdown":
+		return settings.Markdown(w, allSettings())
+	}
+	return errors.New("usage: tokengate env [--markdown]")
 }
 
 // version is the module's version, or the commit that the binary was built from.
@@ -139,6 +149,7 @@ type gateway struct {
 	process
 	log         *slog.Logger
 	backend     backend
+	sources     map[string]*credential.Source // by app
 	ready       func(context.Context) error
 	close       func() error
 	revocations *session.Revocations
@@ -151,25 +162,44 @@ type gateway struct {
 
 // assemble reads the settings and wires the parts. It opens no connection.
 func assemble(ctx context.Context, env *settings.Env, std stdio) (*gateway, error) {
-	g := &gateway{process: defaultProcess(), registry: prometheus.NewRegistry()}
-	if err := settings.Load(env, envPrefix, &g.process); err != nil {
+	g := &gateway{process: defaultProcess(), registry: prometheus.NewRegistry(), sources: map[string]*credential.Source{}}
+	apps, err := g.read(env)
+	if err != nil {
 		return nil, err
 	}
 	if err := g.openLog(std.err); err != nil {
 		return nil, err
 	}
-	apps, err := g.appSettings(env)
-	if err != nil {
-		return nil, err
-	}
 	g.listener = &api.Listener{Logger: g.log, Delay: g.ShutdownDelay, Grace: g.ShutdownGrace}
-	if unknown := env.Unknown(envPrefix); len(unknown) > 0 {
-		return nil, errors.New(strings.Join(unknown, "\n"))
-	}
 	if err := g.openBackend(apps); err != nil {
 		return nil, err
 	}
 	return g, g.openEngine(ctx, apps)
+}
+
+// read takes every setting from the environment. What nobody reads is told
+// together with what is missing: the one may be the other, misspelt.
+func (g *gateway) read(env *settings.Env) (map[string]settings.App, error) {
+	faults := []error{settings.Load(env, envPrefix, &g.process)}
+	if faults[0] == nil {
+		faults = append(faults, g.process.validate())
+	}
+	apps, err := g.appSettings(env)
+	faults = append(faults, err)
+	for _, unknown := range env.Unknown(envPrefix) {
+		if len(apps) > 0 || !strings.HasPrefix(unknown, envPrefix+"APP_") { // without apps, nobody has asked for theirs
+			faults = append(faults, errors.New(unknown))
+		}
+	}
+	return apps, errors.Join(faults...)
+}
+
+// validate checks what no other package does.
+func (p process) validate() error {
+	if p.RevocationBound < 0 || p.ShutdownDelay < 0 || p.ShutdownGrace < 0 {
+		return errors.New("TOKENGATE_REVOCATION_BOUND, TOKENGATE_SHUTDOWN_DELAY and TOKENGATE_SHUTDOWN_GRACE take no negative duration")
+	}
+	return nil
 }
 
 func (g *gateway) openLog(w io.Writer) error {
@@ -196,6 +226,7 @@ func (g *gateway) appSettings(env *settings.Env) (map[string]settings.App, error
 		g.Apps = []string{demoApp}
 	}
 	apps := map[string]settings.App{}
+	var faults []error
 	for _, name := range g.Apps {
 		base := defaults
 		if name == demoApp && g.Redis.URL == "" {
@@ -203,15 +234,13 @@ func (g *gateway) appSettings(env *settings.Env) (map[string]settings.App, error
 			base.SecretKey, base.SigningKey, base.Users = []string{g.demo.secret}, g.demo.signingKey, demoUsers
 		}
 		app, err := settings.LoadApp(env, name, base)
-		if err != nil {
-			return nil, err
-		}
-		if g.demo != nil && name == demoApp {
+		faults = append(faults, err)
+		if err == nil && g.demo != nil && name == demoApp {
 			g.demo.secret, g.demo.ownUsers = app.SecretKey[0], app.Users != demoUsers
 		}
 		apps[name] = app
 	}
-	return apps, nil
+	return apps, errors.Join(faults...)
 }
 
 func (g *gateway) openBackend(apps map[string]settings.App) error {
@@ -284,6 +313,7 @@ func (g *gateway) openApp(ctx context.Context, name string, a settings.App, lane
 		Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessLifetime,
 		Signer: signer, Checker: users, UsersInStore: users.UsersInStore(),
 	}
+	g.sources[name] = users
 	return engineApp, api.App{HeaderTypes: a.HeaderTypes, HeaderName: a.HeaderName, JWKS: signer.JWKS}, nil
 }
 
@@ -325,23 +355,33 @@ func check(ctx context.Context, env *settings.Env, std stdio) error {
 	if err := g.ready(ctx); err != nil {
 		return fmt.Errorf("the settings are good, but Redis can't be reached: %w", err)
 	}
-	g.warn(ctx)
+	if err := g.warn(ctx); err != nil {
+		return err
+	}
+	for _, name := range g.Apps {
+		if err := g.sources[name].Reach(ctx); err != nil {
+			return fmt.Errorf("the settings are good, but %sUSERS can't be asked: %w", settings.AppPrefix(name), err)
+		}
+	}
 	_, err = fmt.Fprintln(std.out, "ok")
 	return err
 }
 
 const checkTimeout = 5 * time.Second
 
-// warn logs what about Redis's configuration puts sessions at risk.
-func (g *gateway) warn(ctx context.Context) {
+// warn logs what about Redis's configuration puts sessions at risk. It fails
+// where Redis is too old, or away.
+func (g *gateway) warn(ctx context.Context) error {
 	store, ok := g.backend.(*redisstore.Store)
 	if !ok {
 		g.log.Warn("sessions are kept in memory: for one process, and gone when it ends; set TOKENGATE_REDIS_URL to keep them")
-		return
+		return nil
 	}
-	for _, warning := range store.Warnings(ctx) {
+	warnings, err := store.Warnings(ctx)
+	for _, warning := range warnings {
 		g.log.Warn(warning)
 	}
+	return err
 }
 
 // serve answers requests until ctx is done, then lets those in flight finish.
@@ -353,17 +393,21 @@ func serve(ctx context.Context, env *settings.Env, std stdio) error {
 	defer g.close()
 	address, err := g.listener.Listen(g.Listen, g.server.Public())
 	if err != nil {
-		return err
+		return fmt.Errorf("TOKENGATE_LISTEN: %w", err)
 	}
 	if g.AdminListen != "" {
 		if _, err := g.listener.Listen(g.AdminListen, g.server.Admin()); err != nil {
-			return err
+			return fmt.Errorf("TOKENGATE_ADMIN_LISTEN: %w", err)
 		}
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	go g.follow(background)
-	go g.warn(background)
+	go func() {
+		if err := g.warn(background); err != nil {
+			g.log.Error("Redis can't be inspected", "error", err)
+		}
+	}()
 	if g.demo != nil && !g.demo.ownUsers {
 		api.Walkthrough(std.out, address, g.demo.secret, demoApp, g.demo.password)
 	}
@@ -383,7 +427,7 @@ func operate(ctx context.Context, env *settings.Env, std stdio, command string, 
 	flags.SetOutput(io.Discard)
 	app := flags.String("app", "", "")
 	user := flags.String("user", "", "")
-	if len(args) == 0 || flags.Parse(args[1:]) != nil || *app == "" {
+	if len(args) == 0 || flags.Parse(endFlags(args[1:])) != nil || *app == "" {
 		return fmt.Errorf("usage: tokengate %s", operateUsage[command])
 	}
 	g, err := assemble(ctx, env, std)
@@ -403,6 +447,16 @@ func operate(ctx context.Context, env *settings.Env, std stdio, command string, 
 		return manager.Run(ctx, append(args[:1:1], flags.Args()...))
 	}
 	return g.sessions(ctx, std.out, args[0], session.Owner{App: *app, User: *user}, flags.Args())
+}
+
+// endFlags keeps a session's ID at the end from being read as a flag: one in 64
+// begins with "-". After --user or --app it is that flag's value.
+func endFlags(args []string) []string {
+	n := len(args) - 1
+	if n < 1 || !session.ID(args[n]).Valid() || args[n][0] != '-' || strings.HasPrefix(args[n-1], "-") {
+		return args
+	}
+	return append(args[:n:n], "--", args[n])
 }
 
 const operator = "cli" // who ended a session, where the command line did

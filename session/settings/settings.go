@@ -98,6 +98,7 @@ func (env *Env) lookup(s setting) (text string, found bool, err error) {
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
+		err = errors.Unwrap(err) // without the path, which may be the secret itself, put into the wrong variable
 		return "", false, fmt.Errorf("%s can't be read: %w", fileSuffix, err)
 	}
 	return strings.TrimRight(string(content), "\r\n"), true, nil
@@ -109,7 +110,10 @@ var durationType = reflect.TypeFor[time.Duration]()
 // be a secret that was put into the wrong variable.
 func (s setting) set(text string) error {
 	if target, ok := s.value.Addr().Interface().(encoding.TextUnmarshaler); ok {
-		return target.UnmarshalText([]byte(text))
+		if target.UnmarshalText([]byte(text)) != nil {
+			return fmt.Errorf("it takes %s", s.meaning)
+		}
+		return nil
 	}
 	switch {
 	case s.value.Type() == durationType:

@@ -1,9 +1,11 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -41,21 +43,35 @@ func text(v reflect.Value) string {
 func Print(w io.Writer, rows []Row) error {
 	columns := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, r := range rows {
-		mark := ""
-		if r.Secret {
-			mark = "*"
-		}
-		def := r.Default
-		if def == "" {
-			def = "-"
-		}
-		fmt.Fprintf(columns, "%s%s\t%s\t%s\n", r.Name, mark, def, r.Meaning)
+		fmt.Fprintf(columns, "%s%s\t%s\t%s\n", r.Name, r.mark(), cmp.Or(r.Default, "-"), r.Meaning)
 	}
 	return columns.Flush()
 }
 
+// Markdown writes the same table for a README.
+func Markdown(w io.Writer, rows []Row) error {
+	table := []string{"| name | default | meaning |", "|---|---|---|"}
+	for _, r := range rows {
+		def := "–"
+		if r.Default != "" {
+			def = "`" + r.Default + "`"
+		}
+		meaning := strings.NewReplacer("|", `\|`, "<", `\<`, "*", `\*`).Replace(r.Meaning)
+		table = append(table, fmt.Sprintf("| `%s`%s | %s | %s |", r.Name, r.mark(), def, meaning))
+	}
+	_, err := fmt.Fprintln(w, strings.Join(table, "\n"))
+	return err
+}
+
+func (r Row) mark() string {
+	if r.Secret {
+		return "*"
+	}
+	return ""
+}
+
 // Unknown names the variables that begin with prefix and that no Load has asked
-// for, each with the nearest name that one did ask for.
+// for, in order, each with the nearest name that one did ask for.
 func (env *Env) Unknown(prefix string) []string {
 	var unknown []string
 	for name := range env.values {
@@ -63,6 +79,7 @@ func (env *Env) Unknown(prefix string) []string {
 			unknown = append(unknown, fmt.Sprintf("%s is no setting; did you mean %s?", name, env.nearest(name)))
 		}
 	}
+	slices.Sort(unknown)
 	return unknown
 }
 
