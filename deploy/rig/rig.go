@@ -78,7 +78,7 @@ type Gateway struct {
 }
 
 // Settings are TOKENGATE_ variables without that prefix. "APP_" at the start
-// of a name stands for the rig's own app.
+// of a name stands for the one app: the rig's own, or the one that APPS names.
 type Settings map[string]string
 
 // Start runs `tokengate serve` on two free ports over Redis at redisURL (empty:
@@ -102,7 +102,7 @@ func Start(tb testing.TB, redisURL string, settings Settings) *Gateway {
 	}
 	for name, value := range all {
 		if rest, ok := strings.CutPrefix(name, "APP_"); ok {
-			name = "APP_" + strings.ToUpper(App) + "_" + rest
+			name = "APP_" + strings.ToUpper(all["APPS"]) + "_" + rest
 		}
 		g.env = append(g.env, "TOKENGATE_"+name+"="+value)
 	}
@@ -174,6 +174,12 @@ func (g *Gateway) Term() { _ = g.cmd.Process.Signal(syscall.SIGTERM) }
 
 // Exited is closed when the process has ended.
 func (g *Gateway) Exited() <-chan struct{} { return g.exited }
+
+// ExitCode is that of the process, once it has ended; -1 where a signal ended it.
+func (g *Gateway) ExitCode() int {
+	<-g.exited
+	return g.cmd.ProcessState.ExitCode()
+}
 
 // PID is the process's id.
 func (g *Gateway) PID() int { return g.cmd.Process.Pid }
