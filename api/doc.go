@@ -15,9 +15,9 @@
 // What it promises:
 //
 //   - The six endpoints under /api/session/ answer as the seed does, byte for
-//     byte in the members that the seed has. Where they differ, wire-contract
-//     says so: always JSON, a "code" in every refusal, a "cause" where a
-//     session has ended, 503 where the gateway cannot tell.
+//     byte in the members that the seed has. What differs does so on purpose:
+//     always JSON, a "code" in every refusal, a "cause" where a session has
+//     ended, 503 where the gateway cannot tell.
 //   - The order of checks is the seed's: who asks (401), how (405), in which
 //     media type (415), with what body and fields (400).
 //   - A handler reads at most 64 KiB, never recurses into what it reads, and

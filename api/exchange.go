@@ -67,9 +67,14 @@ func (x *exchange) Write(b []byte) (int, error) {
 // contentJSON is shared by all answers: net/http only reads header values.
 var contentJSON = []string{"application/json"}
 
-// write sends a JSON answer. What can't be sent has nobody to be told to.
+// write sends a JSON answer that was made in the exchange's buffer.
 func (x *exchange) write(status int, body []byte) {
 	x.keep(body)
+	x.send(status, body)
+}
+
+// send sends a JSON answer. What can't be sent has nobody to be told to.
+func (x *exchange) send(status int, body []byte) {
 	x.Header()["Content-Type"] = contentJSON
 	x.WriteHeader(status)
 	_, _ = x.Write(body)

@@ -24,6 +24,6 @@ func (s *Server) jwks(x *exchange) error {
 		keys = own.jwks()
 	}
 	x.Header().Set("Cache-Control", jwksCache)
-	x.write(http.StatusOK, keys)
+	x.send(http.StatusOK, keys)
 	return nil
 }

@@ -225,7 +225,7 @@ func typeName(raw []byte) string {
 func syntaxOffset(data []byte) int {
 	var raw json.RawMessage
 	if e, ok := json.Unmarshal(data, &raw).(*json.SyntaxError); ok {
-		return int(e.Offset) - 1
+		return max(int(e.Offset)-1, 0)
 	}
 	return 0
 }
