@@ -49,3 +49,6 @@ func TestStore(t *testing.T) { storetest.Run(t, open(0)) }
 
 // TestStoreRunning has a clock that no two steps share a moment of.
 func TestStoreRunning(t *testing.T) { storetest.Run(t, open(time.Microsecond)) }
+
+// TestDifferential can only tell that the comparison accepts what is right.
+func TestDifferential(t *testing.T) { storetest.Differential(t, open(0)) }

@@ -115,7 +115,9 @@ func (s *Store) Create(_ context.Context, step session.CreateStep) (session.Crea
 	if !ok {
 		return session.Created{}, session.Fail(session.LimitReached, nil)
 	}
-	sortRecords(live, session.LessRecent)
+	if surplus > 0 {
+		sortRecords(live, session.LessRecent)
+	}
 	out := session.Created{Session: step.Policy.Start(step.Session, now), Now: now}
 	for _, r := range live[:surplus] {
 		out.Evicted = append(out.Evicted, s.end(r, session.CauseEvicted, string(step.Session.ID), now))
