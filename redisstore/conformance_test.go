@@ -32,6 +32,7 @@ func harness(url string) func(t *testing.T) storetest.Harness {
 		s := open(t, url, func(o *redisstore.Options) {
 			o.Prefix = fmt.Sprintf("t%d", opened.Add(1))
 			o.Now = c.now
+			o.Sweep = 100 * time.Millisecond
 		})
 		return storetest.Harness{Store: s, Ledger: s, Directory: s, Feed: s, Advance: c.advance, Clock: c.now}
 	}
@@ -39,4 +40,16 @@ func harness(url string) func(t *testing.T) storetest.Harness {
 
 func TestConformanceStandalone(t *testing.T) {
 	storetest.Run(t, harness(redistest.Standalone(t).URL))
+}
+
+func TestConformancePipelined(t *testing.T) {
+	storetest.Run(t, harness(redistest.Standalone(t).URL+"?auto_pipeline=true"))
+}
+
+func TestConformanceSentinel(t *testing.T) {
+	storetest.Run(t, harness(redistest.Sentinel(t).URL))
+}
+
+func TestConformanceCluster(t *testing.T) {
+	storetest.Run(t, harness(redistest.Cluster(t, 3).URL))
 }

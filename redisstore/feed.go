@@ -12,10 +12,8 @@ import (
 )
 
 const (
-	sweepEvery   = 3 * time.Second
-	sweepAgain   = time.Second // after a sweep that failed
-	sweepTimeout = 5 * time.Second
-	entriesAtOne = 1000 // entries of one stream per round trip
+	sweepTimeout  = 5 * time.Second
+	entriesAtOnce = 1000 // of one stream, per round trip
 )
 
 // Follow is session.Feed's. The channel brings an ending at once, but a message
@@ -39,7 +37,8 @@ func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) er
 			}
 			f.report(m.Payload)
 		case <-next.C:
-			next.Reset(f.sweep(ctx))
+			f.sweep(ctx)
+			next.Reset(s.Sweep)
 		}
 	}
 }
@@ -70,19 +69,19 @@ func (s *Store) newFollower(apps []string, sink session.Sink) *follower {
 	return f
 }
 
-// sweep reports what came since the last sweep, and says when to do so again.
-func (f *follower) sweep(ctx context.Context) time.Duration {
+// sweep reports what came since the last sweep. One that fails is nothing but
+// missing: the list of endings grows stale, and the next one makes up for it.
+func (f *follower) sweep(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	asOf := time.Now() // before reading: what is acknowledged by now will be read
 	for unread := f.streams; len(unread) > 0; {
 		var err error
 		if unread, err = f.read(ctx, unread); err != nil {
-			return sweepAgain
+			return
 		}
 	}
 	f.sink.CaughtUp(asOf)
-	return sweepEvery
 }
 
 // read reads on in some streams, in one round trip, and gives those of which
@@ -91,7 +90,7 @@ func (f *follower) read(ctx context.Context, streams []*stream) (more []*stream,
 	pipe := f.client.Pipeline()
 	ranges := make([]*redis.XMessageSliceCmd, len(streams))
 	for i, st := range streams {
-		ranges[i] = pipe.XRangeN(ctx, st.key, st.last, "+", entriesAtOne)
+		ranges[i] = pipe.XRangeN(ctx, st.key, st.last, "+", entriesAtOnce)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
@@ -113,10 +112,10 @@ func (f *follower) advance(st *stream, entries []redis.XMessage) (more bool) {
 			st.last = beginning
 			return true
 		}
-		more = len(entries) == entriesAtOne
+		more = len(entries) == entriesAtOnce
 		entries = entries[1:]
 	} else {
-		more = len(entries) == entriesAtOne
+		more = len(entries) == entriesAtOnce
 	}
 	for _, e := range entries {
 		ending, _ := e.Values["e"].(string)

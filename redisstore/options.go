@@ -20,6 +20,7 @@ type Options struct {
 	TraceLife time.Duration // how long a user's endings are remembered after the last
 	Horizon   time.Duration // how long the outbox keeps an ending: at least the longest access-token life
 	EpochLife time.Duration // how long EndApp is remembered: at least the longest absolute lifetime
+	Sweep     time.Duration // how often Follow reads the outboxes, which is how fresh it can be sure to be
 
 	// Now, for tests only, is the clock to go by instead of Redis's. It must
 	// not be before the real time, or Redis deletes what should live.
@@ -37,6 +38,7 @@ func Defaults() Options {
 		TraceLife:   7 * 24 * time.Hour,
 		Horizon:     time.Hour,
 		EpochLife:   session.MaxAbsoluteLifetime,
+		Sweep:       3 * time.Second,
 	}
 }
 
@@ -55,6 +57,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("WAIT_TIMEOUT is %s: give 1ms to %s", o.WaitTimeout, maxWait)
 	case o.TraceLife < time.Second || o.Horizon < time.Second || o.EpochLife < time.Second:
 		return errors.New("TraceLife, Horizon and EpochLife must be at least a second")
+	case o.Sweep <= 0:
+		return errors.New("Sweep must be positive")
 	}
 	_, err := parseURL(o.URL)
 	return err

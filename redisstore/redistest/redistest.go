@@ -5,14 +5,11 @@
 package redistest
 
 import (
-	"bufio"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 )
@@ -28,29 +25,34 @@ type Server struct {
 	cmd   *exec.Cmd
 }
 
-// startTime is how long a server may take to answer.
-const startTime = 10 * time.Second
+const (
+	host      = "127.0.0.1"
+	startTime = 20 * time.Second // how long a server may take to be as it should
+)
 
 // Standalone starts a server without persistence. args are further options as
 // on redis-server's command line: "--maxmemory", "2mb".
 func Standalone(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	return start(tb, freePort(tb), args...)
+	s := prepare(tb, freePort(tb, 0))
+	s.flags = append(s.flags, args...)
+	s.launch()
+	return s
 }
 
-func start(tb testing.TB, port int, args ...string) *Server {
+// prepare makes a server that is not started yet.
+func prepare(tb testing.TB, port int) *Server {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "redistest")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	addr := net.JoinHostPort(host, strconv.Itoa(port))
 	s := &Server{Addr: addr, URL: "redis://" + addr, tb: tb, dir: dir}
-	s.flags = append([]string{
-		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
+	s.flags = []string{
+		"--port", strconv.Itoa(port), "--bind", host, "--dir", dir,
 		"--save", "", "--appendonly", "no", "--logfile", filepath.Join(dir, "log"),
-	}, args...)
-	s.launch()
+	}
 	tb.Cleanup(func() {
 		s.Kill()
 		_ = os.RemoveAll(dir)
@@ -64,19 +66,23 @@ func (s *Server) launch() {
 	if err := s.cmd.Start(); err != nil {
 		s.tb.Fatalf("redis-server is needed for this test: %v", err)
 	}
-	deadline := time.Now().Add(startTime)
-	for s.Do("PING") != "+PONG" {
+	s.until("answers", func() bool { return s.Do("PING") == "PONG" })
+}
+
+// until waits for a server to be as it should.
+func (s *Server) until(what string, reached func() bool) {
+	s.tb.Helper()
+	for deadline := time.Now().Add(startTime); !reached(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-			s.tb.Fatalf("redis-server %s does not answer; its log: %s", s.Addr, log)
+			s.tb.Fatalf("waited in vain until redis-server %s %s; its log: %s", s.Addr, what, log)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
 // Kill ends the process as a crash does. It may be called twice.
 func (s *Server) Kill() {
-	if s.cmd.ProcessState == nil {
+	if s.cmd != nil && s.cmd.ProcessState == nil {
 		_ = s.cmd.Process.Kill()
 		_ = s.cmd.Wait()
 	}
@@ -84,7 +90,7 @@ func (s *Server) Kill() {
 
 // Stop ends the process in good order.
 func (s *Server) Stop() {
-	if s.cmd.ProcessState == nil {
+	if s.cmd != nil && s.cmd.ProcessState == nil {
 		_ = s.cmd.Process.Signal(os.Interrupt)
 		_ = s.cmd.Wait()
 	}
@@ -95,58 +101,4 @@ func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Kill()
 	s.launch()
-}
-
-// Do sends one command on a connection of its own and gives the first line of
-// the answer, with RESP's mark ("+PONG", ":1"), or of a bulk string its text;
-// empty when the server is out of reach.
-func (s *Server) Do(args ...string) string {
-	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
-	if err != nil {
-		return ""
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(startTime))
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
-	}
-	if _, err := conn.Write([]byte(b.String())); err != nil {
-		return ""
-	}
-	return readReply(bufio.NewReader(conn))
-}
-
-func readReply(r *bufio.Reader) string {
-	line, err := r.ReadString('\n')
-	if err != nil {
-		return ""
-	}
-	line = strings.TrimSuffix(line, "\r\n")
-	size, isBulk := strings.CutPrefix(line, "$")
-	n, err := strconv.Atoi(size)
-	if !isBulk || err != nil || n < 0 {
-		return line
-	}
-	text := make([]byte, n)
-	for read := 0; read < n; {
-		m, err := r.Read(text[read:])
-		if err != nil {
-			return ""
-		}
-		read += m
-	}
-	return string(text)
-}
-
-// freePort finds a port that was free a moment ago.
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
