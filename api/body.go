@@ -31,9 +31,6 @@ const (
 func (x *exchange) fields(asked []field) ([]string, error) {
 	f := newForm(asked)
 	contentType := x.Request.Header.Get("Content-Type")
-	if x.Request.ContentLength > maxBody {
-		return nil, session.Fail(codeTooLarge, nil)
-	}
 	body, err := x.readBody()
 	if err != nil {
 		return nil, err
@@ -52,7 +49,6 @@ func (x *exchange) readBody() ([]byte, error) {
 	limited := http.MaxBytesReader(x.ResponseWriter, x.Request.Body, maxBody)
 	buf := bytes.NewBuffer(x.buffer())
 	_, err := buf.ReadFrom(limited)
-	x.keep(buf.Bytes())
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, session.Fail(codeTooLarge, nil)
 	}

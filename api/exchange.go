@@ -32,7 +32,7 @@ type exchange struct {
 	app     string
 	user    string
 	session session.ID
-	scratch *[]byte
+	scratch *[bufferSize]byte
 }
 
 type exchangeKey struct{}
@@ -67,46 +67,33 @@ func (x *exchange) Write(b []byte) (int, error) {
 // contentJSON is shared by all answers: net/http only reads header values.
 var contentJSON = []string{"application/json"}
 
-// write sends a JSON answer that was made in the exchange's buffer.
+// write sends a JSON answer. What can't be sent has nobody to be told to.
 func (x *exchange) write(status int, body []byte) {
-	x.keep(body)
-	x.send(status, body)
-}
-
-// send sends a JSON answer. What can't be sent has nobody to be told to.
-func (x *exchange) send(status int, body []byte) {
 	x.Header()["Content-Type"] = contentJSON
 	x.WriteHeader(status)
 	_, _ = x.Write(body)
 }
 
-// maxKept bounds the buffers that are kept for later exchanges, in bytes.
-const maxKept = 2 * maxBody
+// bufferSize is what nearly all bodies and answers fit into, in bytes; the
+// others are left to the garbage collector.
+const bufferSize = 4096
 
-// buffer gives the exchange's buffer, empty; what it held is over.
+// buffer gives the exchange's buffer, empty: what it held is over.
 func (x *exchange) buffer() []byte {
 	if x.scratch == nil {
-		x.scratch, _ = x.server.buffers.Get().(*[]byte)
+		x.scratch, _ = x.server.buffers.Get().(*[bufferSize]byte)
 	}
 	if x.scratch == nil {
-		x.scratch = new([]byte)
-		*x.scratch = make([]byte, 0, 2048)
+		x.scratch = new([bufferSize]byte)
 	}
-	return (*x.scratch)[:0]
-}
-
-// keep remembers a buffer that grew.
-func (x *exchange) keep(b []byte) {
-	if x.scratch != nil && cap(b) > cap(*x.scratch) {
-		*x.scratch = b
-	}
+	return x.scratch[:0]
 }
 
 func (x *exchange) release() {
-	if x.scratch != nil && cap(*x.scratch) <= maxKept {
+	if x.scratch != nil {
 		x.server.buffers.Put(x.scratch)
+		x.scratch = nil
 	}
-	x.scratch = nil
 }
 
 // note remembers for the log whose token this is.

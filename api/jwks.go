@@ -24,6 +24,6 @@ func (s *Server) jwks(x *exchange) error {
 		keys = own.jwks()
 	}
 	x.Header().Set("Cache-Control", jwksCache)
-	x.send(http.StatusOK, keys)
+	x.write(http.StatusOK, keys)
 	return nil
 }

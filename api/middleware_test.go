@@ -112,6 +112,7 @@ func FuzzAuthorization(f *testing.F) {
 		f.Add(seed, "")
 	}
 	f.Add("JWT a", "JWT b")
+	f.Add("JWT", "a")
 	h := header{"Authorization", []string{"JWT", "Bearer"}}
 	f.Fuzz(func(t *testing.T, first, second string) {
 		in := http.Header{"Authorization": {first}}

@@ -333,6 +333,8 @@ func TestMetrics(t *testing.T) {
 	g := newGateway(t, options{})
 	refresh, access, _ := g.login(t)
 	g.login(t)
+	_, _, id := g.login(t)
+	ask(g.admin, "DELETE", "/admin/apps/wire/users/1/sessions/"+id, "", "Authorization: Bearer "+wiretest.AdminToken)
 	for range 2 {
 		g.ask("POST", "/api/session/refresh/", refreshBody(refresh))
 	}
@@ -348,17 +350,19 @@ tokengate_requests_in_flight 0
 # TYPE tokengate_requests_total counter
 tokengate_requests_total{code="not_found",endpoint="none"} 1
 tokengate_requests_total{code="ok",endpoint="destroy_others"} 1
-tokengate_requests_total{code="ok",endpoint="login"} 2
+tokengate_requests_total{code="ok",endpoint="admin_end"} 1
+tokengate_requests_total{code="ok",endpoint="login"} 3
 tokengate_requests_total{code="ok",endpoint="logout"} 1
 tokengate_requests_total{code="ok",endpoint="refresh"} 1
 tokengate_requests_total{code="retried",endpoint="refresh"} 1
 tokengate_requests_total{code="unknown",endpoint="refresh"} 1
 # HELP tokengate_sessions_begun_total Sessions begun, by app and type.
 # TYPE tokengate_sessions_begun_total counter
-tokengate_sessions_begun_total{app="wire",type="LONG"} 2
+tokengate_sessions_begun_total{app="wire",type="LONG"} 3
 # HELP tokengate_sessions_ended_total Sessions ended, by app, type (empty where the step did not ask for one) and cause.
 # TYPE tokengate_sessions_ended_total counter
 tokengate_sessions_ended_total{app="wire",cause="logout",type="LONG"} 1
+tokengate_sessions_ended_total{app="wire",cause="operator",type=""} 1
 tokengate_sessions_ended_total{app="wire",cause="others",type=""} 1
 `
 	names := []string{"tokengate_requests_in_flight", "tokengate_requests_total", "tokengate_sessions_begun_total", "tokengate_sessions_ended_total"}
