@@ -31,8 +31,8 @@ func (s *Server) authz(x *exchange) error {
 	if caller.Claims.Session != "" {
 		h.Set("X-Auth-Session", headerText(string(caller.Claims.Session)))
 	}
-	if caller.Claims.Type != "" {
-		h.Set("X-Auth-Type", string(caller.Claims.Type))
+	if t := caller.Claims.Session.Type(); t != "" {
+		h.Set("X-Auth-Type", string(t))
 	}
 	x.WriteHeader(http.StatusOK)
 	return nil

@@ -141,7 +141,7 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 	ev.Type = t
 	created, err := e.Store.Create(ctx, CreateStep{
 		Owner:     Owner{app.Name, user.ID.String()},
-		Session:   Session{ID: NewID(), Type: t, Info: req.Info, Claims: user.Claims},
+		Session:   Session{ID: NewID().As(t), Type: t, Info: req.Info, Claims: user.Claims},
 		Policy:    app.Policies[t],
 		CheckUser: app.UsersInStore,
 	})

@@ -35,8 +35,8 @@ func ParseType(s string) (t Type, ok bool) {
 	return "", false
 }
 
-// ID identifies one session: 22 characters of base64url over 128 random bits.
-// It is not a secret; the signature of the refresh token is.
+// ID identifies one session: 22 characters of base64url, 128 random bits and the
+// session type. It is not a secret; the signature of the refresh token is.
 type ID string
 
 const idBytes = 16
@@ -46,6 +46,37 @@ func NewID() ID {
 	var b [idBytes]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
 	return ID(base64.RawURLEncoding.EncodeToString(b[:]))
+}
+
+// alphabet is base64url's.
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// spare is the bits of an ID's last character that its 128 bits leave free.
+const spare = 0xf
+
+// typeCodes stand there. They are part of issued tokens, so they never change.
+var typeCodes = map[Type]int{Long: 1, Short: 2}
+
+// As gives id with a session type written into the bits that were free, so that
+// an access token, which has no claim for it, tells the type all the same.
+func (id ID) As(t Type) ID {
+	last := len(id) - 1
+	code := strings.IndexByte(alphabet, id[last])&^spare | typeCodes[t]
+	return id[:last] + ID(alphabet[code])
+}
+
+// Type is the session type that As wrote; empty where none was.
+func (id ID) Type() Type {
+	if !id.Valid() {
+		return ""
+	}
+	code := strings.IndexByte(alphabet, id[len(id)-1]) & spare
+	for t, c := range typeCodes {
+		if c == code {
+			return t
+		}
+	}
+	return ""
 }
 
 // Valid tells whether id has the form that NewID gives. A token issued by
