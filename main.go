@@ -250,6 +250,9 @@ func (g *gateway) openBackend(apps map[string]settings.App) error {
 		return nil
 	}
 	g.Redis.Horizon = max(g.Redis.Horizon, longestAccess(apps))
+	if g.RevocationBound > 0 { // the list must be renewed well before it counts as stale
+		g.Redis.Sweep = min(g.Redis.Sweep, max(g.RevocationBound/3, minSweep))
+	}
 	store, err := redisstore.New(g.Redis)
 	if err != nil {
 		return fmt.Errorf("%sREDIS_%w", envPrefix, err)
@@ -257,6 +260,8 @@ func (g *gateway) openBackend(apps map[string]settings.App) error {
 	g.backend, g.ready, g.close = store, store.Ping, store.Close
 	return nil
 }
+
+const minSweep = 100 * time.Millisecond // reading the outboxes costs Redis a little each time
 
 // longestAccess is how long an access token may outlive its session.
 func longestAccess(apps map[string]settings.App) time.Duration {

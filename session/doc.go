@@ -23,20 +23,20 @@
 //
 // # One session
 //
-//	            Create
-//	              │
-//	              ▼      p = g: rotation or extension due → g+1
-//	        ┌─► live(g) ──────────────────────────────────┐
-//	        │     │ │    p = g, nothing due → g           │
-//	        │     │ │    p = g-1 in the window → g again  │
-//	        │     │ │    p > g: the store lost steps → p, │
-//	        │     │ │           then as p = g             │
-//	        └─────┼─┼─────────────────────────────────────┘
-//	              │ └── its time is over ──► gone (expired, absolute)
-//	              │
-//	              └── p < g otherwise ─────► gone (replay)
-//	                  user, others, logout, evicted, type_mismatch,
-//	                  operator, account, app ► gone, with a trace
+//	    Create
+//	      │
+//	      ▼      p = g: rotation or extension due → g+1
+//	┌─► live(g) ──────────────────────────────────┐
+//	│     │ │    p = g, nothing due → g           │
+//	│     │ │    p = g-1 in the window → g again  │
+//	│     │ │    p > g: the store lost steps → p, │
+//	│     │ │           then as p = g             │
+//	└─────┼─┼─────────────────────────────────────┘
+//	      │ └── its time is over ──► gone (expired, absolute)
+//	      │
+//	      └── p < g otherwise ─────► gone (replay)
+//	          user, others, logout, evicted, type_mismatch,
+//	          operator, account, app ► gone, with a trace
 //
 // p is the generation that a refresh token presents, g the record's.
 //
