@@ -194,7 +194,7 @@ func at[T any](elements []any, i int) (v T, ok bool) {
 var cannotTell = []string{
 	"LOADING ", "READONLY ", "CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "OOM ", "BUSY ", "MISCONF ",
 	"NOREPLICAS ", "NOAUTH ", "WRONGPASS ", "NOPERM ", "MOVED ", "ASK ", "NOSCRIPT ", "UNBLOCKED ",
-	"ERR max number of clients reached", "EXECABORT ", "ERR AUTH ", "ERR invalid password", "ERR DB index",
+	"ERR max number of clients reached", "ERR Protocol error: unauthenticated", "EXECABORT ", "ERR AUTH ", "ERR invalid password", "ERR DB index",
 }
 
 // classify gives an error from Redis its code: Internal where the script is at
