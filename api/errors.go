@@ -221,5 +221,9 @@ func (x *exchange) refuse(err error) {
 	case http.StatusServiceUnavailable:
 		x.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
-	x.write(p.status, p.appendTo(x.buffer(), session.CauseOf(err)))
+	cause := session.CauseOf(err)
+	if cause == "" && p.code == session.Expired {
+		cause = session.CauseExpired // found out by the token itself, before any store could say
+	}
+	x.write(p.status, p.appendTo(x.buffer(), cause))
 }

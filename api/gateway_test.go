@@ -84,7 +84,7 @@ func (s *signer) Verify(token string, kind session.Kind, now time.Time) (session
 		if now.Before(c.Expires) {
 			return c, nil
 		}
-		return c, &session.Error{Code: session.Expired, Cause: session.CauseExpired}
+		return c, session.Fail(session.Expired, nil)
 	case !now.Before(c.Expires):
 		return session.Claims{}, session.Fail(session.TokenInvalid, nil)
 	}

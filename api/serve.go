@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -17,8 +19,22 @@ type Listener struct {
 	Grace  time.Duration // for the requests in flight after that
 
 	draining atomic.Bool
-	servers  []*http.Server
+	ports    []*port
+	serving  sync.WaitGroup
 	failed   chan error
+}
+
+// port is an address that is listened on, with its server.
+type port struct {
+	*net.TCPListener
+	server http.Server
+	busy   atomic.Int64 // connections that wait for an answer, or have yet to ask
+}
+
+// conn is a connection that knows what it is doing: an http.ConnState.
+type conn struct {
+	*net.TCPConn
+	state atomic.Int32
 }
 
 // ErrDraining is why a stopping instance is not ready.
@@ -51,21 +67,58 @@ func (l *Listener) Listen(address string, handler http.Handler) (string, error) 
 	if l.failed == nil {
 		l.failed = make(chan error, 1)
 	}
-	server := &http.Server{
+	p := &port{TCPListener: listener.(*net.TCPListener), server: http.Server{
 		Handler: l.closeWhenDraining(handler), ErrorLog: slog.NewLogLogger(l.Logger.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-	}
-	l.servers = append(l.servers, server)
-	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	}}
+	p.server.ConnState = p.note
+	l.ports = append(l.ports, p)
+	l.serving.Go(func() {
+		if err := p.server.Serve(p); !errors.Is(err, net.ErrClosed) {
 			select {
 			case l.failed <- err:
 			default: // one failure stops them all; the first is told
 			}
 		}
-	}()
-	l.Logger.Info("listening", "address", listener.Addr().String())
-	return listener.Addr().String(), nil
+	})
+	l.Logger.Info("listening", "address", p.Addr().String())
+	return p.Addr().String(), nil
+}
+
+// lastCall is how long nobody may have come for a port to be closed.
+const lastCall = 200 * time.Microsecond
+
+// Accept is net.Listener's. Past the deadline, which begins the end, it takes
+// in who waits already: to close the port would cut them off.
+func (p *port) Accept() (net.Conn, error) {
+	c, err := p.AcceptTCP()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = p.SetDeadline(time.Now().Add(lastCall))
+		c, err = p.AcceptTCP()
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, net.ErrClosed
+	case err != nil:
+		return nil, err
+	}
+	p.busy.Add(1)
+	return &conn{TCPConn: c}, nil
+}
+
+// note keeps count of the busy connections.
+func (p *port) note(c net.Conn, now http.ConnState) {
+	own, ok := c.(*conn)
+	if !ok {
+		return
+	}
+	busy := func(s http.ConnState) bool { return s == http.StateNew || s == http.StateActive }
+	switch before := http.ConnState(own.state.Swap(int32(now))); {
+	case busy(before) && !busy(now):
+		p.busy.Add(-1)
+	case !busy(before) && busy(now):
+		p.busy.Add(1)
+	}
 }
 
 // closeWhenDraining has every connection closed after its next answer, so that
@@ -92,9 +145,22 @@ func (l *Listener) Wait(ctx context.Context) error {
 	time.Sleep(l.Delay)
 	ctx, cancel := context.WithTimeout(context.Background(), l.Grace)
 	defer cancel()
+	for _, p := range l.ports {
+		_ = p.SetDeadline(time.Now())
+	}
+	l.serving.Wait()
 	var faults []error
-	for _, server := range l.servers {
-		faults = append(faults, server.Shutdown(ctx))
+	for _, p := range l.ports {
+		p.finish(ctx)
+		faults = append(faults, p.server.Shutdown(ctx))
 	}
 	return errors.Join(faults...)
+}
+
+// finish waits until every request that came in is answered. Shutdown alone
+// would drop those that it finds half read.
+func (p *port) finish(ctx context.Context) {
+	for p.busy.Load() > 0 && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
 }
