@@ -136,8 +136,11 @@ func (d *duel) policy() session.Policy {
 	}
 }
 
-// pick gives a session as one of its tokens has it, mostly a new one.
+// pick gives a live session, or any as one of its tokens has it, mostly a new one.
 func (d *duel) pick() (session.Session, bool) {
+	if live := d.modelList(); len(live) > 0 && d.flag() {
+		return live[d.random.IntN(len(live))], true
+	}
 	all := d.seen[d.owner]
 	if len(all) == 0 {
 		return session.Session{}, false
@@ -345,18 +348,22 @@ func (d *duel) forgotten(got, want error) bool {
 	return len(traces) >= maxTraces && slices.Contains(codes, session.Ended) && slices.Contains(codes, session.Unknown)
 }
 
+func (d *duel) modelList() []session.Session {
+	d.Helper()
+	listed, err := d.model.List(d.ctx, session.ListStep{Owner: d.owner, Types: session.Types})
+	d.ok(err, "List of the model")
+	return listed.Sessions
+}
+
 // lists compares everything that both stores show of the owner.
 func (d *duel) lists() {
 	d.Helper()
-	step := session.ListStep{Owner: d.owner, Types: session.Types}
-	got, err := d.Store.List(d.ctx, step)
-	want, wantErr := d.model.List(d.ctx, step)
-	d.outcome("List", err, wantErr, nil)
-	d.wantIDs("List", ids(got.Sessions), ids(want.Sessions)...)
-	for i, w := range want.Sessions {
-		d.same("List", got.Sessions[i], w)
-		if got.Sessions[i].Info != w.Info {
-			d.Errorf("List: info %q, want %q", got.Sessions[i].Info, w.Info)
+	got, want := d.listed(d.owner), d.modelList()
+	d.wantIDs("List", ids(got), ids(want)...)
+	for i, w := range want {
+		d.same("List", got[i], w)
+		if got[i].Info != w.Info {
+			d.Errorf("List: info %q, want %q", got[i].Info, w.Info)
 		}
 	}
 }
