@@ -1,0 +1,160 @@
+package token
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+// refusal is a set of options that New must refuse, and a part of what it says.
+type refusal struct {
+	options Options
+	says    string
+}
+
+func checkRefusals(t *testing.T, list []refusal) {
+	t.Helper()
+	for _, r := range list {
+		t.Run(r.says, func(t *testing.T) {
+			_, err := New(r.options)
+			if err == nil || !strings.Contains(err.Error(), r.says) {
+				t.Fatalf("%v, want %q", err, r.says)
+			}
+			for _, key := range []string{r.options.SigningKey, r.options.VerifyingKeys} {
+				quotes(t, err.Error(), key)
+			}
+		})
+	}
+}
+
+// quotes fails where an error repeats 12 characters of a key.
+func quotes(t *testing.T, message, key string) {
+	t.Helper()
+	for i := 0; i+12 <= len(key); i++ {
+		if part := key[i : i+12]; strings.Contains(message, part) && !strings.Contains("-----BEGIN PRIVATE KEY", part) {
+			t.Fatalf("%q repeats %q of the key", message, part)
+		}
+	}
+}
+
+func TestOptionsThatAreRefused(t *testing.T) {
+	signing := Options{SigningKey: secret}
+	with := func(change func(*Options)) Options {
+		o := signing
+		change(&o)
+		return o
+	}
+	checkRefusals(t, []refusal{
+		{with(func(o *Options) { o.Algorithm = "none" }), `ALGORITHM is "none": give HS256`},
+		{with(func(o *Options) { o.Algorithm = "hs256" }), `ALGORITHM is "hs256"`},
+		{with(func(o *Options) { o.Algorithm = "RS512" }), `ALGORITHM is "RS512"`},
+		{with(func(o *Options) { o.Profile = "jwt" }), `TOKEN_PROFILE is "jwt": give simplejwt or rfc9068`},
+		{with(func(o *Options) { o.Profile = RFC9068; o.App = "shop" }), `ISSUER is empty`},
+		{with(func(o *Options) { o.Profile = RFC9068; o.Issuer = "https://id.example" }), `the app has no name`},
+		{with(func(o *Options) { o.Leeway = -time.Second }), `LEEWAY is -1s: give 0s to 10m`},
+		{with(func(o *Options) { o.Leeway = time.Hour }), `LEEWAY is 1h0m0s`},
+		{with(func(o *Options) { o.Audience = []string{"a", ""} }), `AUDIENCE holds an empty name`},
+		{with(func(o *Options) { o.UserIDClaim = "exp" }), `USER_ID_CLAIM is "exp"`},
+		{with(func(o *Options) { o.UserIDClaim = "token_type" }), `USER_ID_CLAIM is "token_type"`},
+		{with(func(o *Options) { o.JTIClaim = "sid" }), `JTI_CLAIM is "sid"`},
+		{with(func(o *Options) { o.TokenTypeClaim = "type" }), `TOKEN_TYPE_CLAIM is "type"`},
+		{with(func(o *Options) { o.TokenTypeClaim = `a"b` }), `TOKEN_TYPE_CLAIM is "a\"b": give printable`},
+		{with(func(o *Options) { o.JTIClaim = "é" }), `JTI_CLAIM is "é": give printable`},
+	})
+}
+
+func TestC25ShortSecretsAreRefused(t *testing.T) {
+	checkRefusals(t, []refusal{
+		{Options{}, "SIGNING_KEY has 0 bytes, ALGORITHM needs 32 or more"},
+		{Options{SigningKey: strings.Repeat("x1yz", 8)[:31]}, "SIGNING_KEY has 31 bytes"},
+		{Options{SigningKey: strings.Repeat("x2yz", 12)[:47], Algorithm: "HS384"}, "needs 48 or more"},
+		{Options{SigningKey: strings.Repeat("x3yz", 16)[:63], Algorithm: "HS512"}, "needs 64 or more"},
+		{Options{SigningKey: secret, VerifyingKeys: oldSecret + ",short-retired-secret"}, "VERIFYING_KEYS: secret 2 has 20 bytes"},
+		{Options{SigningKey: secret, VerifyingKeys: jwkSet(`{"kty":"oct","k":"c2hvcnQ"}`)}, "VERIFYING_KEYS: secret 1 has 5 bytes"},
+	})
+	for algorithm, size := range map[string]int{"HS256": 32, "HS384": 48, "HS512": 64} {
+		if _, err := New(Options{SigningKey: strings.Repeat("x", size), Algorithm: algorithm}); err != nil {
+			t.Errorf("%s: %v", algorithm, err)
+		}
+	}
+}
+
+func TestC20KeysThatAreNoSecrets(t *testing.T) {
+	k := newKeys(t)
+	checkRefusals(t, []refusal{
+		{Options{SigningKey: pkix(t, &k.rsa.PublicKey)}, "SIGNING_KEY is PEM, but ALGORITHM is HS*"},
+		{Options{SigningKey: pkcs8(t, k.okp)}, "SIGNING_KEY is PEM, but"},
+		{Options{SigningKey: jwkOf(t, k.rsa, nil)}, "SIGNING_KEY is a JWK, but"},
+		{Options{SigningKey: secret, VerifyingKeys: jwkSet(jwkOf(t, &k.rsa.PublicKey, nil))}, "VERIFYING_KEYS: key 1 is no shared secret"},
+		{Options{SigningKey: secret, VerifyingKeys: `{"kty":`}, "VERIFYING_KEYS is no JWK"},
+	})
+}
+
+func TestC22WeakAndUnfitKeys(t *testing.T) {
+	k := newKeys(t)
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p384, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	exchange, _ := k.ec.ECDH()
+	signed := func(algorithm, key string) Options { return Options{Algorithm: algorithm, SigningKey: key} }
+	retired := func(algorithm, key, old string) Options {
+		return Options{Algorithm: algorithm, SigningKey: key, VerifyingKeys: old}
+	}
+	offCurve := jwkOf(t, &k.ec.PublicKey, map[string]any{"y": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE"})
+	checkRefusals(t, []refusal{
+		{signed("RS256", pkcs8(t, short)), "it has 1024 bits, give an RSA key of 2048 or more"},
+		{signed("PS256", jwkOf(t, short, nil)), "it has 1024 bits"},
+		{retired("RS256", pkcs8(t, k.rsa), pkix(t, &short.PublicKey)), "VERIFYING_KEYS: key 1 does not fit ALGORITHM=RS256: it has 1024 bits"},
+		{retired("RS256", pkcs8(t, k.rsa), jwkOf(t, &k.rsa.PublicKey, map[string]any{"e": "AQ"})), "unsound"},
+		{signed("RS256", pkcs8(t, k.ec)), "SIGNING_KEY: key 1 does not fit ALGORITHM=RS256: give an RSA key"},
+		{signed("RS256", jwkOf(t, []byte(secret), nil)), "give an RSA key"},
+		{signed("ES256", pkcs8(t, p384)), "give an EC key on the curve P-256"},
+		{signed("ES256", jwkOf(t, p384, nil)), "give an EC key on the curve P-256"},
+		{signed("ES256", pkcs8(t, k.rsa)), "does not fit ALGORITHM=ES256"},
+		{retired("ES256", pkcs8(t, k.ec), offCurve), "its point is not on the curve"},
+		{retired("ES256", pkcs8(t, k.ec), pkix(t, &p384.PublicKey)), "VERIFYING_KEYS: key 1 does not fit"},
+		{signed("EdDSA", pkcs8(t, k.ec)), "give an Ed25519 key"},
+		{signed("EdDSA", pkcs8(t, exchange)), "give an Ed25519 key"},
+		{signed("EdDSA", pkcs8(t, k.okp)+pkcs8(t, k.rsa)), "SIGNING_KEY: key 2 does not fit"},
+		{signed("ES256", pkix(t, &k.ec.PublicKey)), "SIGNING_KEY holds no private key"},
+		{signed("PS256", jwkOf(t, k.rsa, map[string]any{"alg": "RS256"})), "ALGORITHM is PS256: a key has one algorithm"},
+		{signed("RS256", jwkOf(t, k.rsa, map[string]any{"alg": "RSA-OAEP"})), "a key has one algorithm"},
+		{signed("RS256", jwkOf(t, k.rsa, map[string]any{"use": "enc"})), "is not for signatures"},
+	})
+}
+
+func TestUnreadableKeys(t *testing.T) {
+	k, other := newKeys(t), newKeys(t)
+	whole := pkcs8(t, k.rsa)
+	var ec map[string]any
+	if err := json.Unmarshal([]byte(jwkOf(t, other.ec, nil)), &ec); err != nil {
+		t.Fatal(err)
+	}
+	signed := func(algorithm, key string) Options { return Options{Algorithm: algorithm, SigningKey: key} }
+	named := func(key any) string { return jwkOf(t, key, map[string]any{"kid": "same"}) }
+	checkRefusals(t, []refusal{
+		{signed("RS256", ""), "SIGNING_KEY is neither PEM nor a JWK"},
+		{signed("RS256", secret), "or an HS* ALGORITHM for a shared secret"},
+		{signed("RS256", "{"+secret), "SIGNING_KEY is no JWK"},
+		{signed("RS256", jwkSet()), "SIGNING_KEY is no JWK"},
+		{signed("RS256", `{"kty":"`+secret+`"}`), "SIGNING_KEY is no JWK"},
+		{signed("RS256", whole[:200]), "damaged PEM"},
+		{signed("RS256", whole[:200]+"\n"+whole), "damaged PEM"},
+		{signed("RS256", strings.Replace(whole, "MII", "AII", 1)), "PEM block 1 can't be read"},
+		{signed("RS256", strings.ReplaceAll(whole, "PRIVATE", "ENCRYPTED PRIVATE")), "is encrypted: decrypt it first"},
+		{signed("RS256", strings.ReplaceAll(whole, "PRIVATE KEY", "DH PARAMETERS")), "PEM block 1 is no key"},
+		{signed("RS256", jwkOf(t, k.rsa, map[string]any{"p": nil, "q": nil})), "p and q included"},
+		{signed("RS256", jwkOf(t, k.rsa, map[string]any{"d": "AQ"})), "key 1 can't be read"},
+		{signed("ES256", jwkOf(t, k.ec, map[string]any{"d": ec["d"]})), "don't belong together"},
+		{signed("ES256", jwkOf(t, k.ec, map[string]any{"x": ec["x"]})), "not on the curve"},
+		{Options{Algorithm: "ES256", SigningKey: named(k.ec), VerifyingKeys: named(other.ec)}, `two different keys have the same "kid"`},
+		{Options{Algorithm: "ES256", SigningKey: pkcs8(t, k.ec), VerifyingKeys: "nothing"}, "VERIFYING_KEYS is neither PEM nor a JWK"},
+	})
+}

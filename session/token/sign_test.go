@@ -1,0 +1,237 @@
+package token
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"tokengate/session"
+)
+
+func TestHeaderAndClaimsOfTheSeed(t *testing.T) {
+	s := newSigner(t, Options{Issuer: "https://id.example/é<&>", Audience: []string{"shop"}})
+	header, claims := parts(t, mustSign(t, s, refreshClaims()))
+	if want := `{"alg":"HS256","typ":"JWT","kid":"` + s.ring.keys[0].kid + `"}`; header != want {
+		t.Errorf("header %s, want %s", header, want)
+	}
+	if want := `{"token_type":"refresh","exp":1796592000,"iat":1794000000,"jti":"36fdfa3134f5d9dacf52684ed49db429","user_id":42,` +
+		`"sid":"nRyq3Pz0S2mB-xk_91oJvA","type":"LONG","gen":3,"aud":"shop","iss":"https://id.example/é<&>"}`; claims != want {
+		t.Errorf("refresh\n%s, want\n%s", claims, want)
+	}
+	_, claims = parts(t, mustSign(t, s, accessClaims()))
+	jti := regexp.MustCompile(`"jti":"([0-9a-f]{32})"`).FindStringSubmatch(claims)
+	if jti == nil {
+		t.Fatalf("no jti of 32 lower-case hex digits in %s", claims)
+	}
+	if want := `{"token_type":"access","exp":1794000300,"iat":1794000000,"jti":"` + jti[1] + `","user_id":42,` +
+		`"sid":"nRyq3Pz0S2mB-xk_91oJvA","aud":"shop","iss":"https://id.example/é<&>"}`; claims != want {
+		t.Errorf("access\n%s, want\n%s", claims, want)
+	}
+}
+
+// Without ISSUER and AUDIENCE an access token has exactly the seed's claims and sid.
+func TestPlainAccessToken(t *testing.T) {
+	c := accessClaims()
+	c.Session = ""
+	_, claims := parts(t, mustSign(t, newSigner(t, Options{}), c))
+	if !regexp.MustCompile(`^\{"token_type":"access","exp":1794000300,"iat":1794000000,"jti":"[0-9a-f]{32}","user_id":42\}$`).MatchString(claims) {
+		t.Error(claims)
+	}
+}
+
+func TestClaimNamesAndSeveralAudiences(t *testing.T) {
+	s := newSigner(t, Options{
+		UserIDClaim: "sub", TokenTypeClaim: "https://id.example/kind", JTIClaim: "tid", Audience: []string{"a", "b"},
+	})
+	token := mustSign(t, s, refreshClaims())
+	_, claims := parts(t, token)
+	if want := `{"https://id.example/kind":"refresh","exp":1796592000,"iat":1794000000,"tid":"36fdfa3134f5d9dacf52684ed49db429","sub":42,` +
+		`"sid":"nRyq3Pz0S2mB-xk_91oJvA","type":"LONG","gen":3,"aud":["a","b"]}`; claims != want {
+		t.Errorf("\n%s, want\n%s", claims, want)
+	}
+	if _, err := s.Verify(token, session.Refresh, now); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestC32ClaimsOfRFC9068(t *testing.T) {
+	s := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
+	header, claims := parts(t, mustSign(t, s, accessClaims()))
+	if want := `{"alg":"HS256","typ":"at+jwt","kid":"` + s.ring.keys[0].kid + `"}`; header != want {
+		t.Errorf("header %s, want %s", header, want)
+	}
+	jti := regexp.MustCompile(`"jti":"([0-9a-f]{32})"`).FindString(claims)
+	if want := `{"iss":"https://id.example","sub":"42","aud":"shop","client_id":"shop","iat":1794000000,"exp":1794000300,` + jti +
+		`,"sid":"nRyq3Pz0S2mB-xk_91oJvA","auth_time":1793996400}`; jti == "" || claims != want {
+		t.Errorf("access\n%s, want\n%s", claims, want)
+	}
+	header, claims = parts(t, mustSign(t, s, refreshClaims()))
+	if !strings.Contains(header, `"typ":"JWT"`) || !strings.HasPrefix(claims, `{"token_type":"refresh"`) {
+		t.Errorf("a refresh token is the same in both profiles, this is %s.%s", header, claims)
+	}
+}
+
+func TestUserIDKeepsItsType(t *testing.T) {
+	s := newSigner(t, Options{})
+	for want, id := range map[string]session.UserID{
+		`"user_id":7,`: session.NumberID(7), `"user_id":"7",`: session.TextID("7"),
+		`"user_id":-7,`: session.NumberID(-7), `"user_id":"a\"\\é",`: session.TextID(`a"\é`),
+	} {
+		for _, c := range []session.Claims{accessClaims(), refreshClaims()} {
+			c.User = id
+			token := mustSign(t, s, c)
+			if _, claims := parts(t, token); !strings.Contains(claims, want) {
+				t.Errorf("%s is not in %s", want, claims)
+			}
+			if back, err := s.Verify(token, c.Kind, now); err != nil || back.User != id {
+				t.Errorf("%v came back as %v, %v", id, back.User, err)
+			}
+		}
+	}
+}
+
+func TestTimesAreCutToSeconds(t *testing.T) {
+	c := accessClaims()
+	c.Issued, c.Expires = now.Add(999*time.Millisecond), now.Add(60*time.Second+999*time.Millisecond)
+	s := newSigner(t, Options{})
+	token := mustSign(t, s, c)
+	if _, claims := parts(t, token); !strings.Contains(claims, `"exp":1794000060,"iat":1794000000,`) {
+		t.Error(claims)
+	}
+	back, err := s.Verify(token, session.Access, now)
+	if err != nil || !back.Issued.Equal(now) || !back.Expires.Equal(now.Add(time.Minute)) {
+		t.Errorf("%v %v %v", back.Issued, back.Expires, err)
+	}
+}
+
+func TestRefreshTokenIsAFunctionOfItsClaims(t *testing.T) {
+	for _, v := range readVectors(t).Vectors {
+		o := Options{Algorithm: v.Algorithm, SigningKey: v.Key}
+		a, b := mustSign(t, newSigner(t, o), refreshClaims()), mustSign(t, newSigner(t, o), refreshClaims())
+		same := v.Algorithm != "PS256" && v.Algorithm != "ES256" // those sign with a random number
+		if same && a != b {
+			t.Errorf("%s: two instances gave two tokens", v.Algorithm)
+		}
+		if a[:strings.LastIndex(a, ".")] != b[:strings.LastIndex(b, ".")] {
+			t.Errorf("%s: two instances gave different claims", v.Algorithm)
+		}
+	}
+}
+
+// jti names session and generation, and nothing else moves it.
+func TestRefreshID(t *testing.T) {
+	s := newSigner(t, Options{})
+	id := func(change func(*session.Claims)) string {
+		c := refreshClaims()
+		change(&c)
+		_, claims := parts(t, mustSign(t, s, c))
+		var m struct{ JTI string }
+		if err := json.Unmarshal([]byte(claims), &m); err != nil {
+			t.Fatal(err)
+		}
+		return m.JTI
+	}
+	first := id(func(*session.Claims) {})
+	for name, change := range map[string]func(*session.Claims){
+		"time": func(c *session.Claims) { c.Issued, c.Expires = c.Issued.Add(1e9), c.Expires.Add(1e9) },
+		"user": func(c *session.Claims) { c.User = session.TextID("x") },
+		"type": func(c *session.Claims) { c.Type = session.Short },
+	} {
+		if id(change) != first {
+			t.Errorf("%s moves jti", name)
+		}
+	}
+	if id(func(c *session.Claims) { c.Generation++ }) == first || id(func(c *session.Claims) { c.Session = session.NewID() }) == first {
+		t.Error("generation or session does not move jti")
+	}
+}
+
+func TestAccessIDsDiffer(t *testing.T) {
+	s := newSigner(t, Options{})
+	seen := map[string]bool{}
+	for range 1000 {
+		token := mustSign(t, s, accessClaims())
+		if seen[token] {
+			t.Fatal("two access tokens are the same")
+		}
+		seen[token] = true
+	}
+}
+
+func TestExtraClaims(t *testing.T) {
+	for extra, want := range map[string]string{
+		``:   `}`,
+		`{}`: `}`,
+		` { "a" : [1, {"b": "}"}] , "é":null } `: `,"a":[1, {"b": "}"}],"é":null}`,
+		`{"role":"x","role":"y"}`:                `,"role":"y"}`,
+		`{"r\u006fle":"x","role":"y"}`:           `,"role":"y"}`,
+		`{"q\"uo\\te":1}`:                        `,"q\"uo\\te":1}`,
+		`{"exp":9999999999,"iat":1,"nbf":1,"iss":"x","aud":"x","sub":"x","jti":"x"}`:      `}`,
+		`{"user_id":1,"token_type":"refresh","sid":"x","type":"x","gen":1,"client_id":1}`: `}`,
+		`{"auth_time":1,"\u0065xp":9999999999,"EXP":1,"User_Id":1,"\u017fid":"x","a":1}`:  `,"a":1}`,
+	} {
+		c := accessClaims()
+		c.Extra = json.RawMessage(extra)
+		s := newSigner(t, Options{})
+		token := mustSign(t, s, c)
+		_, claims := parts(t, token)
+		if _, tail, _ := strings.Cut(claims, `"sid":"nRyq3Pz0S2mB-xk_91oJvA"`); tail != want {
+			t.Errorf("%s became %s, want %s", extra, tail, want)
+		}
+		if _, err := s.Verify(token, session.Access, now); err != nil {
+			t.Errorf("%s: %v", extra, err)
+		}
+	}
+	for _, extra := range []string{`[]`, `null`, `1`, `{`, `{"a":1}x`, `{"a":1,}`, "{\"a\":\"\xff\"}", `{"a":tru}`} {
+		c := accessClaims()
+		c.Extra = json.RawMessage(extra)
+		if _, err := newSigner(t, Options{}).Sign(c); err == nil {
+			t.Errorf("%q was merged", extra)
+		}
+	}
+}
+
+func TestExtraClaimsOfRFC9068(t *testing.T) {
+	c := accessClaims()
+	c.Extra = json.RawMessage(`{"sub":"7","client_id":"x","token_type":"refresh","roles":["a"],"acr":"urn:x"}`)
+	_, claims := parts(t, mustSign(t, newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"}), c))
+	if !strings.HasSuffix(claims, `,"auth_time":1793996400,"roles":["a"],"acr":"urn:x"}`) {
+		t.Error(claims)
+	}
+}
+
+func TestExtraIsNotInRefreshTokens(t *testing.T) {
+	c := refreshClaims()
+	c.Extra = json.RawMessage(`{"role":"x"}`)
+	s := newSigner(t, Options{})
+	if mustSign(t, s, c) != mustSign(t, s, refreshClaims()) {
+		t.Error("a user's claims are in a refresh token")
+	}
+}
+
+func TestSignRefusesWhatVerifyWould(t *testing.T) {
+	for name, change := range map[string]func(*session.Claims){
+		"no user":           func(c *session.Claims) { c.User = session.UserID{} },
+		"no session":        func(c *session.Claims) { c.Session = "" },
+		"odd session":       func(c *session.Claims) { c.Session = `x","gen":9,"a":"` },
+		"no type":           func(c *session.Claims) { c.Type = "" },
+		"other type":        func(c *session.Claims) { c.Type = "long" },
+		"no generation":     func(c *session.Claims) { c.Generation = 0 },
+		"other kind":        func(c *session.Claims) { c.Kind = "sliding" },
+		"odd access claims": func(c *session.Claims) { c.Kind, c.Session = session.Access, "abc" },
+		"too many claims": func(c *session.Claims) {
+			c.Kind, c.Extra = session.Access, json.RawMessage(`{"a":"`+strings.Repeat("x", MaxLength-500)+`"}`)
+		},
+		"far too many claims": func(c *session.Claims) {
+			c.Kind, c.Extra = session.Access, json.RawMessage(`{"a":"`+strings.Repeat("x", MaxLength)+`"}`)
+		},
+	} {
+		c := refreshClaims()
+		change(&c)
+		if token, err := newSigner(t, Options{}).Sign(c); err == nil || token != "" {
+			t.Errorf("%s: signed", name)
+		}
+	}
+}

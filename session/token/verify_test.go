@@ -1,0 +1,366 @@
+package token
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tokengate/session"
+)
+
+// access is a foreign access token's claims with one member replaced; an empty
+// value leaves it out, a new name adds it.
+func access(name, value string) string {
+	members := [][2]string{
+		{"token_type", `"access"`}, {"exp", "1794000060"}, {"iat", "1794000000"},
+		{"jti", `"0123456789abcdef0123456789abcdef"`}, {"user_id", "1"},
+	}
+	return object(members, name, value)
+}
+
+// refresh is the same of a refresh token of ours.
+func refresh(name, value string) string {
+	members := [][2]string{
+		{"token_type", `"refresh"`}, {"exp", "1794000060"}, {"iat", "1794000000"},
+		{"jti", `"36fdfa3134f5d9dacf52684ed49db429"`}, {"user_id", "1"},
+		{"sid", `"nRyq3Pz0S2mB-xk_91oJvA"`}, {"type", `"LONG"`}, {"gen", "3"},
+	}
+	return object(members, name, value)
+}
+
+func object(members [][2]string, name, value string) string {
+	replaced := false
+	var list []string
+	for _, m := range members {
+		if m[0] == name {
+			m[1], replaced = value, true
+		}
+		if m[1] != "" {
+			list = append(list, strconv.Quote(m[0])+":"+m[1])
+		}
+	}
+	if !replaced && name != "" {
+		list = append(list, strconv.Quote(name)+":"+value)
+	}
+	return "{" + strings.Join(list, ",") + "}"
+}
+
+// Tokens that another program signed with the same key, by wire-contract's table.
+func TestForeignAccessTokens(t *testing.T) {
+	s := newSigner(t, Options{})
+	for _, c := range []struct {
+		name, value string
+		want        session.Code
+	}{
+		{"", "", session.OK},
+		{"exp", `1794000000`, session.TokenInvalid}, // now is over
+		{"exp", `1794000001`, session.OK},
+		{"exp", `1793999999`, session.TokenInvalid},
+		{"exp", `1794000060.7`, session.OK},
+		{"exp", `1794000000.9`, session.TokenInvalid}, // cut, as PyJWT does
+		{"exp", `1.79400006e9`, session.OK},
+		{"exp", `"1794000060"`, session.TokenInvalid},
+		{"exp", `"tomorrow"`, session.TokenInvalid},
+		{"exp", `null`, session.TokenInvalid},
+		{"exp", `true`, session.TokenInvalid},
+		{"exp", `[]`, session.TokenInvalid},
+		{"exp", `{}`, session.TokenInvalid},
+		{"exp", `-1`, session.TokenInvalid},
+		{"exp", `253402300799`, session.OK},
+		{"exp", `253402300800`, session.TokenInvalid},
+		{"exp", `1000000000000000000`, session.TokenInvalid},
+		{"exp", `1e18`, session.TokenInvalid},
+		{"exp", `1e400`, session.TokenInvalid},
+		{"exp", `-1e400`, session.TokenInvalid},
+		{"exp", `99999999999999999999999999`, session.TokenInvalid},
+		{"exp", ``, session.TokenNoExpiry},
+		{"iat", ``, session.OK},
+		{"iat", `1794000001`, session.OK}, // C36: one second of clock
+		{"iat", `1794000002`, session.TokenInvalid},
+		{"iat", `1794000030`, session.TokenInvalid},
+		{"iat", `1793999999.5`, session.OK},
+		{"iat", `0`, session.OK},
+		{"iat", `"x"`, session.TokenInvalid},
+		{"iat", `null`, session.TokenInvalid},
+		{"iat", `-1e300`, session.TokenInvalid},
+		{"nbf", `1794000000`, session.OK},
+		{"nbf", `1793999970`, session.OK},
+		{"nbf", `1794000001`, session.TokenInvalid},
+		{"nbf", `1794000030`, session.TokenInvalid},
+		{"nbf", `"x"`, session.TokenInvalid},
+		{"nbf", `null`, session.TokenInvalid},
+		{"jti", ``, session.TokenNoID},
+		{"jti", `null`, session.OK},
+		{"jti", `5`, session.OK},
+		{"token_type", ``, session.TokenNoKind},
+		{"token_type", `"refresh"`, session.TokenWrongKind},
+		{"token_type", `"sliding"`, session.TokenWrongKind},
+		{"token_type", `"ACCESS"`, session.TokenWrongKind},
+		{"token_type", `"\u0061ccess"`, session.OK}, // the same string
+		{"token_type", `null`, session.TokenWrongKind},
+		{"token_type", `["access"]`, session.TokenWrongKind},
+		{"user_id", ``, session.TokenNoUser},
+		{"user_id", `null`, session.UserUnknown},
+		{"user_id", `true`, session.UserUnknown},
+		{"user_id", `[1]`, session.UserUnknown},
+		{"user_id", `{"id":1}`, session.UserUnknown},
+		{"user_id", `""`, session.UserUnknown},
+		{"user_id", `1180591620717411303424`, session.UserUnknown}, // 2^70
+		{"user_id", `1.5`, session.UserUnknown},
+		{"user_id", `1.0`, session.OK},
+		{"user_id", `"1"`, session.OK},
+		{"user_id", `"abc"`, session.OK},
+		{"sid", `"abc"`, session.OK},
+		{"sid", `5`, session.OK},
+		{"scope", `["x"]`, session.OK},
+		{"aud", `"someone"`, session.OK}, // none configured
+		{"iss", `"someone"`, session.OK},
+		{"aud", `5`, session.OK},
+		{"EXP", `1`, session.OK}, // names are exact
+	} {
+		t.Run(c.name+"="+c.value, func(t *testing.T) {
+			_, err := s.Verify(forge(secret, plainHead, access(c.name, c.value)), session.Access, now)
+			wantCode(t, err, c.want)
+		})
+	}
+}
+
+// Of two things wrong the first in simplejwt's order is told.
+func TestOrderOfChecks(t *testing.T) {
+	s := newSigner(t, Options{Audience: []string{"shop"}})
+	for _, c := range []struct {
+		claims string
+		want   session.Code
+	}{
+		{`{"exp":1793999999}`, session.TokenInvalid},               // expired before no jti
+		{`{"exp":1794000060,"aud":"other"}`, session.TokenInvalid}, // audience before no jti
+		{`{"aud":"shop"}`, session.TokenNoExpiry},
+		{`{"aud":"shop","iat":1794000099}`, session.TokenInvalid},
+		{`{"aud":"shop","exp":1794000060}`, session.TokenNoID},
+		{`{"aud":"shop","exp":1794000060,"token_type":"refresh"}`, session.TokenNoID},
+		{`{"aud":"shop","exp":1794000060,"jti":1}`, session.TokenNoKind},
+		{`{"aud":"shop","exp":1794000060,"jti":1,"token_type":"x"}`, session.TokenWrongKind},
+		{`{"aud":"shop","exp":1794000060,"jti":1,"token_type":"access"}`, session.TokenNoUser},
+	} {
+		_, err := s.Verify(forge(secret, plainHead, c.claims), session.Access, now)
+		wantCode(t, err, c.want)
+		_, err = s.Verify(forge(oldSecret, plainHead, c.claims), session.Access, now)
+		wantCode(t, err, session.TokenInvalid)
+	}
+}
+
+func TestVerifiedAccessClaims(t *testing.T) {
+	s := newSigner(t, Options{})
+	c, err := s.Verify(forge(secret, plainHead, access("sid", `"from elsewhere"`)), session.Access, now)
+	if err != nil || c.Kind != session.Access || c.User != session.NumberID(1) || c.Session != "from elsewhere" ||
+		c.Issued.Unix() != 1794000000 || c.Expires.Unix() != 1794000060 || c.Type != "" || c.Generation != 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err = s.Verify(forge(secret, plainHead, access("iat", "")), session.Access, now); err != nil || !c.Issued.IsZero() {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestRefreshTokens(t *testing.T) {
+	s := newSigner(t, Options{})
+	for _, c := range []struct {
+		name, value string
+		want        session.Code
+	}{
+		{"", "", session.OK},
+		{"type", `"SHORT"`, session.OK},
+		{"gen", `4294967295`, session.OK},
+		{"iat", `1794000060`, session.OK}, // Redis's clock is ahead of ours
+		{"iat", `"x"`, session.TokenInvalid},
+		{"nbf", `1794000030`, session.TokenInvalid},
+		{"exp", `1794000000`, session.Expired},
+		{"exp", `1`, session.Expired},
+		{"exp", `null`, session.TokenInvalid},
+		{"exp", ``, session.TokenNoExpiry},
+		{"jti", ``, session.TokenNoID},
+		{"jti", `null`, session.Unknown},
+		{"jti", `5`, session.Unknown},
+		{"token_type", ``, session.TokenNoKind},
+		{"token_type", `"access"`, session.TokenWrongKind},
+		{"user_id", ``, session.TokenNoUser},
+		{"user_id", `null`, session.UserUnknown},
+		{"sid", ``, session.Unknown},
+		{"sid", `null`, session.Unknown},
+		{"sid", `"abc"`, session.Unknown},
+		{"sid", `"nRyq3Pz0S2mB-xk_91oJv*"`, session.Unknown},
+		{"type", ``, session.Unknown},
+		{"type", `"long"`, session.Unknown},
+		{"type", `" LONG"`, session.Unknown},
+		{"type", `1`, session.Unknown},
+		{"gen", ``, session.Unknown},
+		{"gen", `0`, session.Unknown},
+		{"gen", `-1`, session.Unknown},
+		{"gen", `1.0`, session.Unknown},
+		{"gen", `"1"`, session.Unknown},
+		{"gen", `4294967296`, session.Unknown},
+	} {
+		t.Run(c.name+"="+c.value, func(t *testing.T) {
+			_, err := s.Verify(forge(secret, plainHead, refresh(c.name, c.value)), session.Refresh, now)
+			wantCode(t, err, c.want)
+		})
+	}
+}
+
+// Whether a refresh token is ours is decided before whether it is in time.
+func TestExpiredRefreshTokens(t *testing.T) {
+	s := newSigner(t, Options{})
+	late := now.Add(time.Hour)
+	_, err := s.Verify(forge(secret, plainHead, refresh("sid", "")), session.Refresh, late)
+	wantCode(t, err, session.Unknown)
+	_, err = s.Verify(forge(secret, plainHead, access("", "")), session.Refresh, late)
+	wantCode(t, err, session.TokenWrongKind)
+	token := mustSign(t, s, refreshClaims())
+	c, err := s.Verify(token, session.Refresh, refreshClaims().Expires)
+	wantCode(t, err, session.Expired)
+	if c.Session != refreshClaims().Session || c.User != refreshClaims().User {
+		t.Errorf("an expired token of ours says %+v: the log wants to know whose", c)
+	}
+	c, err = s.Verify(token, session.Refresh, refreshClaims().Expires.Add(-1))
+	want := refreshClaims()
+	want.AuthTime = time.Time{}
+	if err != nil || fmt.Sprint(c) != fmt.Sprint(want) {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestLeeway(t *testing.T) {
+	s := newSigner(t, Options{Leeway: 10 * time.Second})
+	for _, c := range []struct {
+		name  string
+		value int64
+		want  session.Code
+	}{
+		{"exp", 1793999991, session.OK}, {"exp", 1793999990, session.TokenInvalid},
+		{"nbf", 1794000010, session.OK}, {"nbf", 1794000011, session.TokenInvalid},
+		{"iat", 1794000011, session.OK}, {"iat", 1794000012, session.TokenInvalid},
+	} {
+		_, err := s.Verify(forge(secret, plainHead, access(c.name, strconv.FormatInt(c.value, 10))), session.Access, now)
+		if session.CodeOf(err) != c.want {
+			t.Errorf("%s=%d: %v", c.name, c.value, err)
+		}
+	}
+	_, err := s.Verify(forge(secret, plainHead, refresh("exp", "1793999991")), session.Refresh, now)
+	wantCode(t, err, session.OK)
+	_, err = s.Verify(forge(secret, plainHead, refresh("exp", "1793999990")), session.Refresh, now)
+	wantCode(t, err, session.Expired)
+}
+
+// C36: the token just issued is good for a clock that has stepped back a second,
+// whichever fraction of a second either stands at.
+func TestC36BackwardStep(t *testing.T) {
+	s := newSigner(t, Options{})
+	for _, fraction := range []time.Duration{0, 1, 500 * time.Millisecond, time.Second - 1} {
+		c := accessClaims()
+		c.Issued = now.Add(fraction)
+		token := mustSign(t, s, c)
+		_, err := s.Verify(token, session.Access, c.Issued.Add(-time.Second))
+		wantCode(t, err, session.OK)
+	}
+	_, err := s.Verify(mustSign(t, s, accessClaims()), session.Access, now.Add(-1001*time.Millisecond))
+	wantCode(t, err, session.TokenInvalid)
+}
+
+func TestC26AudienceAndIssuer(t *testing.T) {
+	one := Options{Audience: []string{"shop"}}
+	for _, c := range []struct {
+		options     Options
+		name, value string
+		want        session.Code
+	}{
+		{one, "aud", `"shop"`, session.OK},
+		{one, "aud", `["shop"]`, session.OK},
+		{one, "aud", `["a","shop","b"]`, session.OK},
+		{one, "aud", `"sh\u006fp"`, session.OK},
+		{one, "aud", `"Shop"`, session.TokenInvalid},
+		{one, "aud", `["a"]`, session.TokenInvalid},
+		{one, "aud", `["shop",null]`, session.TokenInvalid},
+		{one, "aud", `["shop",1]`, session.TokenInvalid},
+		{one, "aud", `[["shop"]]`, session.TokenInvalid},
+		{one, "aud", `{"shop":1}`, session.TokenInvalid},
+		{one, "aud", `null`, session.TokenInvalid},
+		{one, "aud", `[]`, session.TokenInvalid},
+		{one, "aud", `""`, session.TokenInvalid},
+		{one, "", "", session.TokenInvalid},
+		{Options{Audience: []string{"shop", "admin"}}, "aud", `"admin"`, session.OK},
+		{Options{Audience: []string{"shop", "admin"}}, "aud", `["x","shop"]`, session.OK},
+		{Options{Audience: []string{"shop", "admin"}}, "aud", `"x"`, session.TokenInvalid},
+		{Options{Issuer: "https://id.example"}, "iss", `"https://id.example"`, session.OK},
+		{Options{Issuer: "https://id.example"}, "iss", `"https:\/\/id.example"`, session.OK},
+		{Options{Issuer: "https://id.example"}, "iss", `"https://id.example/"`, session.TokenInvalid},
+		{Options{Issuer: "https://id.example"}, "iss", `["https://id.example"]`, session.TokenInvalid},
+		{Options{Issuer: "https://id.example"}, "iss", `null`, session.TokenInvalid},
+		{Options{Issuer: "https://id.example"}, "", "", session.TokenInvalid},
+		{Options{Issuer: `a\u0062`}, "iss", `"a\u0062"`, session.TokenInvalid},
+	} {
+		t.Run(c.name+"="+c.value, func(t *testing.T) {
+			_, err := newSigner(t, c.options).Verify(forge(secret, plainHead, access(c.name, c.value)), session.Access, now)
+			wantCode(t, err, c.want)
+		})
+	}
+}
+
+func TestC30TypedAccessTokens(t *testing.T) {
+	s := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
+	claims := `{"iss":"https://id.example","sub":"42","aud":"shop","exp":1794000060,"jti":"x"%s}`
+	for _, c := range []struct {
+		typ, more string
+		want      session.Code
+	}{
+		{`"at+jwt"`, ``, session.OK},
+		{`"AT+JWT"`, ``, session.OK},
+		{`"application/at+jwt"`, ``, session.OK},
+		{`"at+jwt"`, `,"token_type":"access"`, session.OK},
+		{`"at+jwt"`, `,"token_type":"refresh"`, session.TokenWrongKind},
+		{`"JWT"`, ``, session.TokenWrongKind},
+		{`"JWT"`, `,"token_type":"access","user_id":42`, session.TokenWrongKind},
+		{`"logout+jwt"`, ``, session.TokenInvalid},
+		{`"x/at+jwt"`, ``, session.TokenInvalid},
+		{`1`, ``, session.TokenInvalid},
+	} {
+		token := forge(secret, `{"alg":"HS256","typ":`+c.typ+`}`, fmt.Sprintf(claims, c.more))
+		if _, err := s.Verify(token, session.Access, now); session.CodeOf(err) != c.want {
+			t.Errorf("%s %s: %v, want %s", c.typ, c.more, err, c.want)
+		}
+	}
+	_, err := s.Verify(forge(secret, `{"alg":"HS256"}`, fmt.Sprintf(claims, "")), session.Access, now)
+	wantCode(t, err, session.TokenWrongKind)
+}
+
+// C31: neither kind passes as the other, in either profile, nor does an access
+// token of one profile in the other.
+func TestC31KindsDontMix(t *testing.T) {
+	standard := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
+	seed := newSigner(t, Options{Issuer: "https://id.example", Audience: []string{"shop"}})
+	for _, s := range []*Signer{standard, seed} {
+		_, err := s.Verify(mustSign(t, s, accessClaims()), session.Refresh, now)
+		wantCode(t, err, session.TokenWrongKind)
+		_, err = s.Verify(mustSign(t, s, refreshClaims()), session.Access, now)
+		wantCode(t, err, session.TokenWrongKind)
+	}
+	_, err := seed.Verify(mustSign(t, standard, accessClaims()), session.Access, now)
+	wantCode(t, err, session.TokenInvalid)
+	_, err = standard.Verify(mustSign(t, seed, accessClaims()), session.Access, now)
+	wantCode(t, err, session.TokenWrongKind)
+	_, err = standard.Verify(mustSign(t, seed, refreshClaims()), session.Refresh, now) // a change of profile logs nobody out
+	wantCode(t, err, session.OK)
+}
+
+func TestVerifiedClaimsOfRFC9068(t *testing.T) {
+	s := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example", UserIDClaim: "uid", JTIClaim: "tid"})
+	c, err := s.Verify(mustSign(t, s, accessClaims()), session.Access, now)
+	want := accessClaims()
+	want.User = session.TextID("42")
+	if err != nil || fmt.Sprint(c) != fmt.Sprint(want) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err = s.Verify(mustSign(t, s, refreshClaims()), session.Refresh, now); err != nil || c.User != session.NumberID(42) {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
