@@ -25,6 +25,8 @@ func (s *Server) admin(x *exchange) error {
 	return nil
 }
 
+// owner is the user that the path names. It may be one who is gone: sessions
+// must be endable then, too.
 func (x *exchange) owner() session.Owner {
 	return session.Owner{App: x.param("app"), User: x.param("user")}
 }
@@ -50,6 +52,8 @@ func printable(s string) bool {
 	return true
 }
 
+// userSessions is GET /admin/apps/{app}/users/{user}/sessions: what lives, and
+// why the user's last sessions ended.
 func (s *Server) userSessions(x *exchange) error {
 	held, err := s.engine.UserSessions(x.ctx(), x.owner())
 	if err != nil {
@@ -91,12 +95,14 @@ func appendItem(b []byte) []byte {
 	return append(b, '{')
 }
 
+// endSession is DELETE …/users/{user}/sessions/{id}. A repetition finds the
+// session ended and answers 404 with the cause.
 func (s *Server) endSession(x *exchange) error {
 	receipt, err := s.engine.EndSession(x.ctx(), x.owner(), session.ID(x.param("id")), x.operator())
 	return x.ended(receipt, err)
 }
 
-// endUser ends all of a user's sessions: the query's "cause" is "operator", or
+// endUser is DELETE …/users/{user}/sessions: all of a user's end. The query's "cause" is "operator", or
 // "account" where the account was disabled or its password changed.
 func (s *Server) endUser(x *exchange) error {
 	cause := session.CauseOperator
@@ -111,12 +117,15 @@ func (s *Server) endUser(x *exchange) error {
 	return x.ended(receipt, err)
 }
 
+// endApp is DELETE /admin/apps/{app}/sessions, for the day when a signing key
+// or a user source has leaked: everything that began before now is over.
 func (s *Server) endApp(x *exchange) error {
 	receipt, err := s.engine.EndApp(x.ctx(), x.param("app"), x.operator())
 	return x.ended(receipt, err)
 }
 
-// ended answers with the traces of what an operator has ended.
+// ended answers with the traces of what an operator has ended; for a whole app
+// they are not told one by one.
 func (x *exchange) ended(receipt session.Receipt, err error) error {
 	if err != nil {
 		return err
@@ -130,7 +139,8 @@ func (x *exchange) ended(receipt session.Receipt, err error) error {
 	return nil
 }
 
-// pprof serves one of Go's profiles.
+// pprof serves one of Go's profiles. The listener is what guards it: profiles
+// hold no secrets, but to take one costs CPU.
 func (s *Server) pprof(x *exchange) error {
 	x.quiet = true
 	serve := pprof.Index

@@ -76,7 +76,7 @@ func (f *form) parse(contentType string, body []byte) error {
 // parseJSON reads an object. json.Valid bounds the nesting, so a bomb of
 // brackets costs no more than its bytes.
 func (f *form) parseJSON(body []byte) error {
-	if !utf8.Valid(body) {
+	if !utf8.Valid(body) { // json.Valid would let it pass
 		return malformed("JSON parse error - the text is not UTF-8")
 	}
 	if !json.Valid(body) {
@@ -113,6 +113,7 @@ func (f *form) parseForm(body string) {
 	}
 }
 
+// formText decodes a name or a value of a form.
 func formText(s string) string {
 	s = strings.ReplaceAll(s, "+", " ")
 	if plain, err := url.PathUnescape(s); err == nil {
@@ -145,7 +146,7 @@ func (f *form) parseMultipart(contentType string, body []byte) error {
 	for {
 		part, err := parts.NextRawPart()
 		if err != nil {
-			return nil
+			return nil // the end, or nonsense from here on
 		}
 		v := value{kind: noText}
 		if part.FileName() == "" {

@@ -76,6 +76,8 @@ var (
 
 // wire is the one table from codes to answers.
 var wire = map[session.Code]row{
+	// Login, and the parameters of the others. The login's answers for a user
+	// who is gone or inactive are those for a wrong password.
 	session.InvalidCredentials: {noLogin, nil},
 	session.InvalidClient:      {nonField(badCredentials), nil},
 	session.InvalidType: {nonField("Invalid Session Type. Valid options: ['LONG', 'SHORT']"), at{
@@ -86,6 +88,9 @@ var wire = map[session.Code]row{
 	session.UserUnknown:  {unauthorized("User not found"), at{"login": noLogin, "refresh": notLive}},
 	session.UserInactive: {unauthorized("User is inactive"), at{"login": noLogin, "refresh": notLive}},
 
+	// What became of a session. To a refresh token that no longer counts the
+	// seed always says notLive, so a client needs no new case; the code and the
+	// cause tell the rest to those who ask "why was I signed out?".
 	session.Unknown:      {notLive, at{"verify": notValid, "admin_end": notThere}},
 	session.Ended:        {notLive, at{"admin_end": notThere}},
 	session.Expired:      {notValid, at{"destroy": notLive, "admin_end": notThere}},
@@ -93,6 +98,8 @@ var wire = map[session.Code]row{
 	session.Replayed:     {notLive, nil},
 	session.Spent:        {notLive, nil},
 
+	// An access token, in the texts of simplejwt. One whose session has ended
+	// looks like one that has expired, for that is how a client must act on it.
 	session.TokenInvalid:   refusedAs(invalidToken),
 	session.TokenRevoked:   refusedAs(invalidToken),
 	session.TokenWrongKind: refusedAs("Token has wrong type"),
@@ -101,13 +108,16 @@ var wire = map[session.Code]row{
 	session.TokenNoKind:    refusedAs("Token has no type"),
 	session.TokenNoUser:    {noUser, at{"verify": notValid}},
 
+	// Cannot tell: never a 401, on which clients throw their tokens away.
 	session.Busy:        {status(http.StatusServiceUnavailable, "Too many logins wait for their turn. Try again."), nil},
 	session.Unavailable: {status(http.StatusServiceUnavailable, "This can't be told right now. Try again."), nil},
 	session.Internal:    {status(http.StatusInternalServerError, "Internal server error."), nil},
 
+	// For operators.
 	session.AppUnknown: {status(http.StatusNotFound, "No such app."), nil},
 	session.UserExists: {status(http.StatusConflict, "Another user has this name."), nil},
 
+	// Refused before there was a step.
 	codeNotAuthenticated: {unauthorized("Authentication credentials were not provided."), nil},
 	codeBadAuthorization: {unauthorized("Authorization header must contain two space-delimited values"), nil},
 	codeNotFound:         {status(http.StatusNotFound, "Not found."), nil},
@@ -132,16 +142,19 @@ type fault struct {
 // Error gives the code: the words are of the client's own making.
 func (p *problem) Error() string { return string(p.code) }
 
+// malformed is a body that can't be read at all.
 func malformed(text string) *problem {
 	return &problem{answer: status(http.StatusBadRequest, text), code: codeParseError}
 }
 
+// notAnObject is a JSON body that has no fields, being no object.
 func notAnObject(text string) *problem { return &problem{answer: nonField(text), code: codeInvalid} }
 
 func invalidFields(faults []fault) *problem {
 	return &problem{answer: answer{status: http.StatusBadRequest}, code: codeInvalid, faults: faults}
 }
 
+// unsupportedMediaType tells the type as it was sent, parameters included.
 func unsupportedMediaType(sent string) *problem {
 	text := "Unsupported media type \"" + sent + "\" in request."
 	return &problem{answer: status(http.StatusUnsupportedMediaType, text), code: codeUnsupportedMedia}

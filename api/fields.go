@@ -34,6 +34,7 @@ type form struct {
 	got   []value
 }
 
+// newForm begins with every field absent.
 func newForm(asked []field) *form { return &form{asked, make([]value, len(asked))} }
 
 // slot is where the value of a field goes, nil for one that nobody asked for.
@@ -92,6 +93,8 @@ func (a field) check(v value) (string, []string) {
 	return trimmed, nil
 }
 
+// checkText tells all faults of a text at once, as the seed's validators do,
+// and the length after them, which the seed does not bound.
 func (a field) checkText(s string) (messages []string) {
 	if strings.IndexByte(s, 0) >= 0 {
 		messages = append(messages, "Null characters are not allowed.")

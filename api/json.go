@@ -13,6 +13,7 @@ const (
 	microseconds = "2006-01-02T15:04:05.000000Z"
 )
 
+// appendTime appends a time in UTC, cut off, not rounded.
 func appendTime(b []byte, t time.Time, format string) []byte {
 	b = append(b, '"')
 	b = t.UTC().AppendFormat(b, format)
@@ -66,6 +67,7 @@ func appendMember(b []byte, key, value string) []byte {
 	return appendString(appendKey(b, key), value)
 }
 
+// appendKey is appendMember without the value.
 func appendKey(b []byte, key string) []byte {
 	if b[len(b)-1] != '{' {
 		b = append(b, ',')

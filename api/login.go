@@ -6,6 +6,9 @@ import (
 	"tokengate/session"
 )
 
+// login is POST /api/session/login/: a session begins. The gateway answers 400,
+// not 401, to wrong credentials, because the seed does and a client's fetch
+// wrapper may take any 401 for "log in again".
 func (s *Server) login(x *exchange) error {
 	f, err := x.fields(loginFields)
 	if err != nil {

@@ -33,6 +33,7 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "tokengate", Name: "requests_in_flight", Help: "Requests being answered.",
 		}),
+		// From a verification without I/O to a login that waits for its turn.
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "tokengate", Name: "request_seconds", Help: "Time to answer a request, by endpoint.",
 			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5},
@@ -49,6 +50,7 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 	return m, errors.Join(errs...)
 }
 
+// handler serves the whole registry, what main has put there included.
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
@@ -61,7 +63,7 @@ func (m *Metrics) end(x *exchange, took time.Duration) {
 	m.seconds.WithLabelValues(x.endpointName()).Observe(took.Seconds())
 }
 
-// count counts one event of the engine.
+// count counts one event of the engine: a step, or an ending that it caused.
 func (m *Metrics) count(e session.Event) {
 	if e.Cause != "" {
 		m.ended.WithLabelValues(e.App, string(e.Type), string(e.Cause)).Inc()

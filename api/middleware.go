@@ -65,7 +65,7 @@ func (s *Server) recovered(x *exchange, p any) bool {
 	if p != http.ErrAbortHandler {
 		s.log.Error("panic", slog.String("request", x.id), slog.Any("value", p), slog.String("stack", string(debug.Stack())))
 	}
-	begun := x.status != 0
+	begun := x.status != 0 // then the client has a status, which can't be taken back
 	x.code, x.err = session.Internal, errors.New("panic")
 	if !begun {
 		x.refuse(session.Fail(session.Internal, x.err))
@@ -152,7 +152,8 @@ func clientAddr(peer netip.Addr, forwarded []string, trusted []netip.Prefix) net
 	return hop
 }
 
-// parseHop reads an address, with or without brackets and a port.
+// parseHop reads one entry of a header that no standard describes: an address,
+// with or without brackets and a port.
 func parseHop(s string) (netip.Addr, bool) {
 	if withPort, err := netip.ParseAddrPort(s); err == nil {
 		return withPort.Addr().Unmap(), true

@@ -60,6 +60,8 @@ func lineFor(e session.Event) (message string, level slog.Level) {
 	return "refusal", slog.LevelInfo
 }
 
+// eventAttrs is an event as the log has it. The error's text may hold what a
+// port knows of its failure, and by the ports' contract no secret.
 func eventAttrs(e session.Event, x *exchange) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 11)
 	attrs = append(attrs, slog.String("step", string(e.Step)), slog.String("code", string(e.Code)))

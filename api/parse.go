@@ -75,6 +75,7 @@ func (w *walker) skip() []byte {
 
 func endsScalar(c byte) bool { return c == ',' || c == ']' || c == '}' || c <= ' ' }
 
+// skipString passes a string; what a backslash escapes can't end it.
 func (w *walker) skipString() {
 	for w.at++; w.data[w.at] != '"'; w.at++ {
 		if w.data[w.at] == '\\' {
@@ -147,6 +148,7 @@ func unquote(raw []byte) string {
 	return string(out)
 }
 
+// hex4 reads the four digits of an escape.
 func hex4(b []byte) rune {
 	n, _ := strconv.ParseUint(string(b[:4]), 16, 32) // json.Valid has seen to it
 	return rune(n)

@@ -6,6 +6,10 @@ import (
 	"tokengate/session"
 )
 
+// refresh is POST /api/session/refresh/. Whether the answer has a new refresh
+// token is the policy's affair: a client that stores what it gets, and keeps
+// what it has where it gets none, is right under every policy. A client that
+// has lost the answer asks again with the same token.
 func (s *Server) refresh(x *exchange) error {
 	f, err := x.fields(refreshFields)
 	if err != nil {

@@ -51,6 +51,7 @@ func ignoreMethod(next http.Handler) http.Handler {
 	})
 }
 
+// notFound answers for every path without a route, in JSON like the rest.
 func notFound(*exchange) error { return session.Fail(codeNotFound, nil) }
 
 // serve makes a handler of the routes of one path.

@@ -7,6 +7,9 @@ import (
 	"tokengate/session"
 )
 
+// list is POST /api/session/list/: the caller's sessions of one type, or of
+// both. The step itself checks that the caller's own session lives, so that the
+// answer costs one round trip.
 func (s *Server) list(x *exchange) error {
 	f, err := x.fields(listFields)
 	if err != nil {
@@ -27,7 +30,8 @@ func (s *Server) list(x *exchange) error {
 // typeTitles are the list's names for the session types.
 var typeTitles = map[session.Type]string{session.Short: "Short", session.Long: "Long"}
 
-// appendGroup appends what the list says of one type.
+// appendGroup appends what the list says of one type. The free places are
+// always a text; the seed mixes texts and numbers.
 func appendGroup(b []byte, t session.Type, p session.Policy, all []session.Session) []byte {
 	live := 0
 	for i := range all {
@@ -53,7 +57,9 @@ func appendGroup(b []byte, t session.Type, p session.Policy, all []session.Sessi
 	return append(b, ']', '}')
 }
 
-// appendSession appends the members that a session shows.
+// appendSession appends the members that a session shows. The first and the
+// last time are whole seconds, as in the tokens; the middle one is not, since
+// it decides which session is the oldest.
 func appendSession(b []byte, s *session.Session) []byte {
 	b = appendMember(b, "session_id", string(s.ID))
 	b = appendTime(appendKey(b, "created_at"), s.Created, wholeSeconds)
@@ -62,6 +68,8 @@ func appendSession(b []byte, s *session.Session) []byte {
 	return appendMember(b, "session_info", s.Info)
 }
 
+// destroy is POST /api/session/destroy/: one session of the caller's ends, which
+// may be the one in use. Somebody else's is answered like one that never was.
 func (s *Server) destroy(x *exchange) error {
 	f, err := x.fields(destroyFields)
 	if err != nil {
@@ -74,6 +82,10 @@ func (s *Server) destroy(x *exchange) error {
 	return x.done(receipt)
 }
 
+// destroyOthers is POST /api/session/destroyAllOther/: all of the caller's of
+// one type, or of both, end except the one that the refresh token names. A
+// token that names no live session of the caller's ends nothing: to guess what
+// was to be kept would sign the user out on this device too.
 func (s *Server) destroyOthers(x *exchange) error {
 	f, err := x.fields(othersFields)
 	if err != nil {
@@ -86,6 +98,8 @@ func (s *Server) destroyOthers(x *exchange) error {
 	return x.done(receipt)
 }
 
+// logout is POST /api/session/logout/. The refresh token alone says which
+// session ends: a client whose access token has expired can still log out.
 func (s *Server) logout(x *exchange) error {
 	f, err := x.fields(logoutFields)
 	if err != nil {
@@ -98,7 +112,7 @@ func (s *Server) logout(x *exchange) error {
 	return x.done(receipt)
 }
 
-// verify is simplejwt's TokenVerifyView: 200 for a token, access or refresh,
+// verify is POST /api/session/verify/, simplejwt's TokenVerifyView: 200 for a token, access or refresh,
 // that is good and whose session lives.
 func (s *Server) verify(x *exchange) error {
 	f, err := x.fields(verifyFields)

@@ -11,18 +11,21 @@ import (
 	"strings"
 )
 
+// request is one that waits for its last header before it is sent.
 type request struct {
 	*http.Request
 	chunked bool
 	body    string
 }
 
+// answer is what came back.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
+// newRequest makes a request of its line; headers may still follow.
 func (r *run) newRequest(method, path, body string) *request {
 	base := r.target.Public
 	if rest, ok := strings.CutPrefix(path, "admin:"); ok {
@@ -117,6 +120,7 @@ func (r *run) expect(line string) {
 	}
 }
 
+// expectHeader compares a header, its values joined; "-" stands for none.
 func (r *run) expectHeader(name, want string) {
 	got := strings.Join(r.answer.header.Values(name), ", ")
 	if want == "-" {
@@ -152,6 +156,7 @@ func (r *run) match(path string, want, got any) string {
 	return ""
 }
 
+// matchText compares texts, and takes a value for a variable without one.
 func (r *run) matchText(path, want, got string) string {
 	if name, ok := strings.CutPrefix(want, "$"); ok && variable.FindString(want) == want && r.vars[name] == "" {
 		r.vars[name] = got
