@@ -262,6 +262,11 @@ func (s *servers) pipeline(text string) (err error) {
 	return nil
 }
 
+// reloadEvery is how long a Cluster's client may dial a dead master: it asks
+// who has the slots now when it repeats a command, which steps never do, and
+// otherwise only as often as this.
+const reloadEvery = time.Second
+
 // connect makes the client, and the pipeline in front of it if there is to be
 // one. It dials when it is first used.
 func (s servers) connect() (redis.UniversalClient, *redis.AutoPipeliner, error) {
@@ -273,6 +278,7 @@ func (s servers) connect() (redis.UniversalClient, *redis.AutoPipeliner, error) 
 	case cluster:
 		o := s.Cluster()
 		o.DisableRoutingPolicies = true // a script goes where its first key is; nothing else needs asking
+		o.ClusterStateReloadInterval = reloadEvery
 		client = redis.NewClusterClient(o)
 	case sentinel:
 		client = redis.NewFailoverClient(s.Failover())
