@@ -18,7 +18,8 @@ type Listener struct {
 	Delay  time.Duration // from the stop until no more connections are accepted, so that balancers notice
 	Grace  time.Duration // for the requests in flight after that
 
-	draining atomic.Bool
+	draining atomic.Bool // not ready any more
+	closed   atomic.Bool // accepts no more connections
 	ports    []*port
 	serving  sync.WaitGroup
 	failed   chan error
@@ -68,7 +69,7 @@ func (l *Listener) Listen(address string, handler http.Handler) (string, error) 
 		l.failed = make(chan error, 1)
 	}
 	p := &port{TCPListener: listener.(*net.TCPListener), server: http.Server{
-		Handler: l.closeWhenDraining(handler), ErrorLog: slog.NewLogLogger(l.Logger.Handler(), slog.LevelDebug),
+		Handler: l.closeWhenClosed(handler), ErrorLog: slog.NewLogLogger(l.Logger.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}}
 	p.server.ConnState = p.note
@@ -121,16 +122,21 @@ func (p *port) note(c net.Conn, now http.ConnState) {
 	}
 }
 
-// closeWhenDraining has every connection closed after its next answer, so that
-// none is closed with a request on its way.
-func (l *Listener) closeWhenDraining(next http.Handler) http.Handler {
+// closeWhenClosed has every connection closed after its next answer, so that
+// none is closed with a request on its way. While new ones are still accepted it
+// would only make clients come back, some of them at the very moment of the end.
+func (l *Listener) closeWhenClosed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if l.draining.Load() {
+		if l.closed.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// farewell is how long clients that keep their connections then have to ask
+// once more, and be told. It is no longer than Delay.
+const farewell = 250 * time.Millisecond
 
 // Wait serves until ctx is done or a server fails, then stops: readiness goes,
 // requests are answered for Delay, and those in flight then have Grace to end.
@@ -143,12 +149,14 @@ func (l *Listener) Wait(ctx context.Context) error {
 	l.Logger.Info("shutting down", "delay", l.Delay, "grace", l.Grace)
 	l.draining.Store(true)
 	time.Sleep(l.Delay)
-	ctx, cancel := context.WithTimeout(context.Background(), l.Grace)
-	defer cancel()
 	for _, p := range l.ports {
 		_ = p.SetDeadline(time.Now())
 	}
 	l.serving.Wait()
+	l.closed.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), l.Grace)
+	defer cancel()
+	time.Sleep(min(l.Delay, l.Grace, farewell))
 	var faults []error
 	for _, p := range l.ports {
 		p.finish(ctx)

@@ -1,0 +1,121 @@
+package wholetest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tokengate/deploy/rig"
+)
+
+// TestDemo does what a newcomer does: build, start with nothing set, paste the
+// lines that are printed. The first login comes within a minute.
+func TestDemo(t *testing.T) {
+	start := time.Now()
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "tokengate")
+	if out, err := exec.Command("go", "build", "-o", binary, "tokengate").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	lines := startDemo(t, binary)
+	commands := commandsIn(t, lines)
+	if len(commands) != 3 {
+		t.Fatalf("%d commands are printed, want 3: log in, refresh, list\n%s", len(commands), strings.Join(commands, "\n--\n"))
+	}
+
+	var login, refreshed rig.Answer
+	shell(t, dir, commands[0], &login)
+	if login.Refresh == "" || login.Access == "" || login.SessionID == "" {
+		t.Errorf("the login gives %+v", login)
+	}
+	if took := time.Since(start); took > time.Minute {
+		t.Errorf("the first login came after %s", took)
+	}
+	shell(t, dir, commands[1], &refreshed)
+	if refreshed.Access == "" || refreshed.Refresh == "" || refreshed.Refresh == login.Refresh {
+		t.Errorf("the refresh gives %+v", refreshed)
+	}
+	var list map[string]struct {
+		Sessions []struct {
+			ID   string `json:"session_id"`
+			Info string `json:"session_info"`
+		}
+	}
+	shell(t, dir, commands[2], &list)
+	if long := list["Long"].Sessions; len(long) != 1 || long[0].ID != login.SessionID || long[0].Info != "my first device" {
+		t.Errorf("the list gives %+v", list)
+	}
+}
+
+// startDemo starts the program with an environment that holds two free ports
+// and nothing else, and gives what it prints up to the last command.
+func startDemo(t *testing.T, binary string) (lines []string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, binary)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.Env = []string{"TOKENGATE_LISTEN=" + freeAddress(t), "TOKENGATE_ADMIN_LISTEN=" + freeAddress(t), "TOKENGATE_SHUTDOWN_DELAY=0s"}
+	stdout, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { cancel(); _ = cmd.Wait() })
+	stuck := time.AfterFunc(10*time.Second, cancel)
+	defer stuck.Stop()
+	scanner, lists := bufio.NewScanner(stdout), false
+	for scanner.Scan() {
+		lines = append(lines, scanner.Text())
+		lists = lists || strings.Contains(scanner.Text(), "/api/session/list/")
+		if lists && !strings.HasSuffix(scanner.Text(), `\`) {
+			go func() { _, _ = io.Copy(io.Discard, stdout) }()
+			return lines
+		}
+	}
+	t.Fatalf("no command that lists is printed:\n%s", strings.Join(lines, "\n"))
+	return nil
+}
+
+// commandsIn gives the curl commands, each with its continued lines.
+func commandsIn(t *testing.T, lines []string) (commands []string) {
+	t.Helper()
+	for i := 0; i < len(lines); i++ {
+		if !strings.HasPrefix(lines[i], "curl ") {
+			continue
+		}
+		from := i
+		for strings.HasSuffix(lines[i], `\`) && i+1 < len(lines) {
+			i++
+		}
+		commands = append(commands, strings.Join(lines[from:i+1], "\n"))
+	}
+	return commands
+}
+
+// shell runs a command as it stands and decodes the JSON that it prints.
+func shell(t *testing.T, dir, command string, answer any) {
+	t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", command)
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, command, out)
+	}
+	if err := json.Unmarshal(out, answer); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, command, out)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
