@@ -6,8 +6,7 @@ local CHUNK = 1000
 local GONE_KEPT = 32
 
 -- What session.Policy.Refresh says of a token, for a session that is not over.
-local function judge(presented, expiry, record, window, detect)
-  local generation, _, _, rotated, expires = struct.unpack(RECORD, record)
+local function judge(presented, expiry, generation, rotated, expires, window, detect)
   if presented == generation then return expiry == expires and 'ok' or 'unknown' end
   if presented > generation then return 'healed' end
   if presented == generation - 1 and now < rotated + window then return 'retried' end
@@ -39,7 +38,7 @@ end
 local function publish(endings, at, ids, cause, by)
   local _, horizon, channel, app, user = trail()
   local ending = table.concat({at, cause, by, table.concat(ids, ','), app, user}, '|')
-  local oldest = math.max(0, math.floor(real) - horizon) -- stream IDs are by the real time
+  local oldest = math.max(0, time[1] * 1000 - horizon) -- stream IDs are by the real time
   redis.call('XADD', endings, 'MINID', '~', oldest, '*', 'e', ending)
   redis.call('PEXPIRE', endings, horizon)
   redis.call('PUBLISH', channel, ending)

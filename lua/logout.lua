@@ -10,7 +10,9 @@ local id, presented, expiry, window, detect = unpack(ARGV, 3)
 local record = redis.call('HGET', data, id)
 if not record then return missing(id) end
 local denied = over(record)
-local word = denied and denied[1] or judge(tonumber(presented), tonumber(expiry), record, window, detect)
+local generation, _, _, rotated, expires = struct.unpack(RECORD, record)
+presented, expiry = tonumber(presented), tonumber(expiry)
+local word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires, window, detect)
 if word == 'ended' then return denied end
 if word == 'unknown' or word == 'spent' then return {word} end
 

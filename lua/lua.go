@@ -2,8 +2,8 @@
 // runs whole or not at all, on keys of one slot.
 //
 // A script begins with a header that says its KEYS, its ARGV and every reply it
-// gives; the first element of a reply is a session.Code. lib.lua stands before
-// those about sessions, then change.lua before those that change something.
+// gives; the first element of a reply is a session.Code. What several share is
+// put before them, so that each is one text to Redis.
 package lua
 
 import "embed"
@@ -19,37 +19,38 @@ type Script struct {
 
 // The steps of session.Store.
 var (
-	Create  = changing("create")
-	Refresh = changing("refresh")
-	List    = reading("list")
-	End     = changing("end")
-	Others  = changing("others")
-	Logout  = changing("logout")
+	Create  = script("lib", "change", "recency", "create")
+	Refresh = script("lib", "change", "refresh")
+	List    = script("lib", "find", "list")
+	End     = script("lib", "find", "change", "end")
+	Others  = script("lib", "find", "change", "others")
+	Logout  = script("lib", "change", "logout")
 )
 
 // The steps of session.Ledger.
 var (
-	Live   = reading("live")
-	Traces = reading("traces")
-	Epoch  = changing("epoch")
+	Live   = script("lib", "find", "live")
+	Traces = script("lib", "traces")
+	Epoch  = script("lib", "change", "epoch")
 )
 
 // The steps of session.Directory, which share nothing with the others.
 var (
-	Claim   = Script{"claim", text("claim")}
-	Confirm = Script{"confirm", text("confirm")}
-	Release = Script{"release", text("release")}
-	Put     = Script{"put", text("put")}
-	Remove  = Script{"remove", text("remove")}
+	Claim   = script("claim")
+	Confirm = script("confirm")
+	Release = script("release")
+	Put     = script("put")
+	Remove  = script("remove")
 )
 
-func reading(name string) Script  { return Script{name, text("lib") + text(name)} }
-func changing(name string) Script { return Script{name, text("lib") + text("change") + text(name)} }
-
-func text(name string) string {
-	b, err := files.ReadFile(name + ".lua")
-	if err != nil {
-		panic(err) // a name in this file that is not a file's
+// script joins files; the last is the script's own, the others are shared.
+func script(names ...string) (s Script) {
+	for _, name := range names {
+		text, err := files.ReadFile(name + ".lua")
+		if err != nil {
+			panic(err) // no such file: a slip in the tables above
+		}
+		s.Name, s.Text = name, s.Text+string(text)
 	}
-	return string(b)
+	return s
 }

@@ -15,7 +15,8 @@ if denied then return denied end
 local record, claims = unpack(redis.call('HMGET', data, id, id .. 'c'))
 if not record then return missing(id) end
 denied = over(record)
-local word = denied and denied[1] or judge(presented, expiry, record, window, detect)
+local generation, created, updated, rotated, expires, absolute, era = struct.unpack(RECORD, record)
+local word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires, window, detect)
 if word == 'expired' or word == 'replayed' then
   erase(sessions, data, {id})
   settle(sessions, data)
@@ -25,7 +26,6 @@ if word == 'replayed' then tell(endings, {id}, 'replay', '') return {word, 'repl
 if word == 'retried' then return {word, micros, record, claims} end
 if word ~= 'ok' and word ~= 'healed' then return {word} end
 
-local generation, created, updated, rotated, expires, absolute, era = struct.unpack(RECORD, record)
 local before = expires
 if word == 'healed' then
   generation, expires = presented, math.max(expires, math.min(expiry, absolute))
