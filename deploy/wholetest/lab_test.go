@@ -2,11 +2,13 @@ package wholetest
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -198,4 +200,28 @@ func (c *redisConn) calls(command string) int {
 	n, err := strconv.Atoi(count)
 	must(c.tb, err)
 	return n
+}
+
+// program is the environment of the program's commands: the rig's app with its
+// users in Redis.
+type program []string
+
+func commandsOver(redisURL string, settings ...string) program {
+	p := program{
+		"TOKENGATE_REDIS_URL=" + redisURL, "TOKENGATE_APPS=" + rig.App, "TOKENGATE_APP_LAB_USERS=redis:",
+		"TOKENGATE_APP_LAB_SECRET_KEY=" + rig.Secret, "TOKENGATE_APP_LAB_SIGNING_KEY=" + rig.SigningKey,
+	}
+	return append(p, settings...)
+}
+
+// run runs a command and gives its exit code and all that it prints.
+func (p program) run(tb testing.TB, stdin string, args ...string) (code int, out string) {
+	tb.Helper()
+	cmd := exec.Command(rig.Binary(tb), args...)
+	cmd.Env, cmd.Stdin = p, strings.NewReader(stdin)
+	text, err := cmd.CombinedOutput()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		tb.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(text)
 }

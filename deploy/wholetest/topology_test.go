@@ -1,0 +1,221 @@
+package wholetest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tokengate/deploy/rig"
+	"tokengate/redisstore/redistest"
+)
+
+// TestEveryTopology runs every endpoint over each way to reach Redis.
+func TestEveryTopology(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) string{
+		"standalone": func(t *testing.T) string { return redistest.Standalone(t).URL },
+		"database":   func(t *testing.T) string { return redistest.Standalone(t).URL + "/3" },
+		"socket": func(t *testing.T) string {
+			socket := filepath.Join(t.TempDir(), "redis.sock")
+			redistest.Standalone(t, "--unixsocket", socket)
+			return "unix://" + socket
+		},
+		"password": func(t *testing.T) string {
+			server := redistest.Standalone(t)
+			server.Do("CONFIG", "SET", "requirepass", "p@ss/word")
+			return "redis://:" + url.QueryEscape("p@ss/word") + "@" + server.Addr
+		},
+		"pipeline": func(t *testing.T) string { return redistest.Standalone(t).URL + "?auto_pipeline=true&pool_size=4" },
+		"sentinel": func(t *testing.T) string { return redistest.Sentinel(t).URL },
+		"cluster":  func(t *testing.T) string { return redistest.Cluster(t, 3).URL },
+		"tls":      func(t *testing.T) string { return tlsServer(t, newAuthority(t)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			smoke(t, rig.Start(t, open(t), nil))
+		})
+	}
+}
+
+// smoke runs each endpoint once to a success and, after an ending, to a
+// refusal. Users are taken from all over the Cluster.
+func smoke(t *testing.T, g *rig.Gateway) {
+	t.Helper()
+	ctx, c := t.Context(), g.Client()
+	for user := range 6 {
+		first := want(t, http.StatusOK, c.Login(ctx, user, "LONG", "first"), "login")
+		second := want(t, http.StatusOK, c.Login(ctx, user, "LONG", "second"), "login")
+		third := want(t, http.StatusOK, c.Login(ctx, user, "SHORT", "third"), "login")
+		fourth := want(t, http.StatusOK, c.Login(ctx, user, "SHORT", "fourth"), "login")
+		first = want(t, http.StatusOK, c.Refresh(ctx, "LONG", first.Refresh), "refresh")
+		want(t, http.StatusOK, c.Verify(ctx, first.Access), "verify")
+		want(t, http.StatusOK, c.Verify(ctx, first.Refresh), "verify of a refresh token")
+		if a := want(t, http.StatusOK, c.Authz(ctx, first.Access), "authz"); a.Header.Get("X-Auth-User") != strconv.Itoa(user+1) {
+			t.Errorf("authz says the user is %q", a.Header.Get("X-Auth-User"))
+		}
+		want(t, http.StatusOK, c.Destroy(ctx, first.Access, second.SessionID), "destroy")
+		want(t, http.StatusOK, c.Logout(ctx, third.Refresh), "logout")
+		ids, a := c.List(ctx, first.Access)
+		if want(t, http.StatusOK, a, "list"); len(ids["Long"]) != 1 || len(ids["Short"]) != 1 {
+			t.Errorf("the list after destroy and logout is %v", ids)
+		}
+		want(t, http.StatusOK, c.DestroyOthers(ctx, first.Access, first.Refresh, "ALL"), "destroy all others")
+		refused(t, c.Refresh(ctx, "LONG", second.Refresh), "ended", "user", "refresh after destroy")
+		refused(t, c.Refresh(ctx, "SHORT", third.Refresh), "ended", "logout", "refresh after logout")
+		refused(t, c.Refresh(ctx, "SHORT", fourth.Refresh), "ended", "others", "refresh after destroy all others")
+		for _, ended := range []string{second.Access, third.Access, fourth.Access} {
+			eventually(t, time.Second, "an ended session's access token is refused", func() bool {
+				return c.Authz(ctx, ended).Status == http.StatusUnauthorized
+			})
+			want(t, http.StatusUnauthorized, c.Verify(ctx, ended), "verify of an ended session's token")
+		}
+	}
+}
+
+// authority is a CA made for one test.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	path string // of its certificate
+}
+
+func newAuthority(t *testing.T) authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	cert, err := x509.ParseCertificate(der)
+	must(t, err)
+	return authority{cert, key, writePEM(t, "CERTIFICATE", der)}
+}
+
+// server issues a certificate for 127.0.0.1 and gives its path and its key's.
+func (a authority) server(t *testing.T) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, private.Public(), a.key)
+	must(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	must(t, err)
+	return writePEM(t, "CERTIFICATE", der), writePEM(t, "PRIVATE KEY", keyDER)
+}
+
+func writePEM(t *testing.T, kind string, der []byte) string {
+	t.Helper()
+	return writeFile(t, "pem", pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+// tlsServer starts a server with a certificate of a's and gives a URL that
+// trusts a and no other.
+func tlsServer(t *testing.T, a authority) string {
+	t.Helper()
+	cert, key := a.server(t)
+	_, port, _ := net.SplitHostPort(freeAddress(t))
+	redistest.Standalone(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
+		"--tls-ca-cert-file", a.path, "--tls-auth-clients", "no")
+	return "rediss://127.0.0.1:" + port + "?ca_cert=" + url.QueryEscape(a.path)
+}
+
+// TestTLSIsVerified: a server whose certificate is of another authority, or of
+// one that nobody trusts, is no server.
+func TestTLSIsVerified(t *testing.T) {
+	t.Parallel()
+	trusted := tlsServer(t, newAuthority(t))
+	address, _, _ := strings.Cut(trusted, "?")
+	for name, u := range map[string]string{
+		"the system's authorities": address,
+		"another authority":        address + "?ca_cert=" + url.QueryEscape(newAuthority(t).path),
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out := commandsOver(u).run(t, "", "check")
+			if code == 0 || !strings.Contains(out, "certificate") {
+				t.Errorf("exit code %d, %q", code, out)
+			}
+		})
+	}
+	if code, out := commandsOver(trusted).run(t, "", "check"); code != 0 {
+		t.Errorf("the right authority: exit code %d, %q", code, out)
+	}
+}
+
+// neededCommands are all that a gateway runs on one server, by itself or in its
+// scripts.
+var neededCommands = strings.Fields(`evalsha eval time exists get set del
+	hget hset hmget hgetall hdel sadd smembers
+	zadd zrem zcard zrange zrevrange zrangebyscore zrevrangebyscore zremrangebyrank
+	pexpire pexpireat persist pttl xadd xrange publish subscribe info`)
+
+// TestLimitedUser: a Redis user who may run these commands and no others, on
+// the prefix's keys and channels and no others, is enough: Redis refuses none.
+// And none of them is there for nothing.
+func TestLimitedUser(t *testing.T) {
+	t.Parallel()
+	server := redistest.Standalone(t)
+	gate := limitedUser(t, server, "gate", neededCommands)
+	prefix := "TOKENGATE_REDIS_PREFIX=gate"
+	users := commandsOver(gate, prefix)
+	renamed := writeFile(t, "users.json", []byte(`[{"id": 7, "username": "alicia", "password": "!"}]`))
+	for _, args := range [][]string{
+		{"check"}, {"user", "add", "--app", rig.App, "alice", "--id", "7"}, {"user", "passwd", "--app", rig.App, "alice"},
+		{"user", "disable", "--app", rig.App, "alice"}, {"user", "import", "--app", rig.App, renamed}, {"user", "list", "--app", rig.App}, {"sessions", "list", "--app", rig.App, "--user", "7"},
+	} {
+		if code, out := users.run(t, "password\n", args...); code != 0 {
+			t.Errorf("%q: exit code %d, %s", args, code, out)
+		}
+	}
+	taken := writeFile(t, "users.json", []byte(`[{"id": 8, "username": "alicia", "password": "!"}]`))
+	if code, out := users.run(t, "", "user", "import", "--app", rig.App, taken); code == 0 || !strings.Contains(out, "user_exists") {
+		t.Errorf("import of a name that is taken: exit code %d, %s", code, out)
+	}
+	g := rig.Start(t, gate, rig.Settings{"REDIS_PREFIX": "gate"})
+	smoke(t, g)
+	want(t, http.StatusOK, operator(t, g, http.MethodDelete, "/admin/apps/"+rig.App+"/sessions"), "end the app's sessions")
+	if text := server.Do("ACL", "LOG"); text != "" {
+		t.Errorf("Redis has refused something:\n%s", text)
+	}
+	used := server.Do("INFO", "commandstats")
+	for _, name := range neededCommands {
+		if !strings.Contains(used, "cmdstat_"+name+":") {
+			t.Errorf("%s is allowed and never used", name)
+		}
+	}
+	other := limitedUser(t, server, "other", neededCommands)
+	if code, out := commandsOver(other, prefix).run(t, "", "check"); code == 0 || !strings.Contains(out, "NOPERM") {
+		t.Errorf("a user of another prefix's keys: exit code %d, %s", code, out)
+	}
+}
+
+// limitedUser makes a Redis user for a prefix, and the URL to log in with.
+func limitedUser(t *testing.T, server *redistest.Server, prefix string, commands []string) string {
+	t.Helper()
+	rules := []string{"ACL", "SETUSER", prefix, "on", ">secret-of-" + prefix, "resetchannels", "&" + prefix + ":*", "~" + prefix + ":*", "-@all"}
+	for _, name := range commands {
+		rules = append(rules, "+"+name)
+	}
+	if answer := server.Do(rules...); answer != "OK" {
+		t.Fatal(answer)
+	}
+	return fmt.Sprintf("redis://%[1]s:secret-of-%[1]s@%[2]s", prefix, server.Addr)
+}
