@@ -221,11 +221,6 @@ func material(k jwk.Key) (any, error) {
 	if !ok {
 		return raw, nil
 	}
-	for _, prime := range given.Primes {
-		if prime.Sign() <= 0 {
-			return nil, errors.New("no primes")
-		}
-	}
 	private := &rsa.PrivateKey{PublicKey: given.PublicKey, D: given.D, Primes: given.Primes}
 	private.Precompute()
 	return private, private.Validate()

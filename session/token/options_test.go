@@ -139,7 +139,12 @@ func TestUnreadableKeys(t *testing.T) {
 	}
 	signed := func(algorithm, key string) Options { return Options{Algorithm: algorithm, SigningKey: key} }
 	named := func(key any) string { return jwkOf(t, key, map[string]any{"kid": "same"}) }
+	third := newKeys(t)
+	thirdKID := newSigner(t, signed("ES256", pkcs8(t, third.ec))).ring.keys[0].kid
+	impostor := jwkOf(t, &other.ec.PublicKey, map[string]any{"kid": thirdKID})
 	checkRefusals(t, []refusal{
+		{Options{Algorithm: "ES256", SigningKey: pkcs8(t, k.ec), VerifyingKeys: jwkSet(impostor, jwkOf(t, &third.ec.PublicKey, nil))}, `have the same "kid"`},
+		{Options{Algorithm: "ES256", SigningKey: pkcs8(t, third.ec), VerifyingKeys: impostor}, `different keys have the same "kid"`},
 		{signed("RS256", ""), "SIGNING_KEY is neither PEM nor a JWK"},
 		{signed("RS256", secret), "or an HS* ALGORITHM for a shared secret"},
 		{signed("RS256", "{"+secret), "SIGNING_KEY is no JWK"},

@@ -67,6 +67,11 @@ func TestC32ClaimsOfRFC9068(t *testing.T) {
 		`,"sid":"nRyq3Pz0S2mB-xk_91oJvA","auth_time":1793996400}`; jti == "" || claims != want {
 		t.Errorf("access\n%s, want\n%s", claims, want)
 	}
+	c := accessClaims()
+	c.AuthTime, c.Session = time.Time{}, ""
+	if _, claims = parts(t, mustSign(t, s, c)); strings.Contains(claims, "auth_time") || strings.Contains(claims, "sid") {
+		t.Errorf("what is not known is told: %s", claims)
+	}
 	header, claims = parts(t, mustSign(t, s, refreshClaims()))
 	if !strings.Contains(header, `"typ":"JWT"`) || !strings.HasPrefix(claims, `{"token_type":"refresh"`) {
 		t.Errorf("a refresh token is the same in both profiles, this is %s.%s", header, claims)
