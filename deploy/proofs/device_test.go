@@ -84,8 +84,10 @@ func (d *device) do(endpoint string, send func(c *rig.Client) rig.Answer) rig.An
 	return a
 }
 
+// unanswered tells whether a request must be sent again. A balancer says 502 or
+// 504 for a gateway that is gone.
 func unanswered(a rig.Answer) bool {
-	return a.Status == 0 || a.Status == http.StatusServiceUnavailable
+	return a.Status == 0 || a.Status >= http.StatusBadGateway && a.Status <= http.StatusGatewayTimeout
 }
 
 // isFirm tells whether the store promised to keep what it answered.

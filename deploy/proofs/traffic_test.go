@@ -162,8 +162,8 @@ func (tr *traffic) note(phase, endpoint string, a rig.Answer) {
 	tr.mu.Lock()
 	tr.seen[cell{phase, endpoint, outcome}]++
 	tr.mu.Unlock()
-	unclear := a.Status == http.StatusServiceUnavailable
-	if unclear && (a.Header.Get("Retry-After") == "" || a.Code != "unavailable" && a.Code != "busy") {
+	ours := a.Status == http.StatusServiceUnavailable && a.Header.Get("Content-Type") == "application/json" // not a balancer's
+	if ours && (a.Header.Get("Retry-After") == "" || a.Code != "unavailable" && a.Code != "busy") {
 		tr.complain("%s: 503 without Retry-After or code: %s", endpoint, a.Body)
 	}
 	if a.Status == http.StatusInternalServerError {
