@@ -61,6 +61,8 @@ func fitnessFor(algorithm string) fitness {
 	}
 }
 
+// fitsRSA refuses also what jwx and crypto/rsa would take from a JWK: with an
+// exponent of 1 a signature is its own message, and anybody can sign.
 func fitsRSA(public any) error {
 	k, ok := public.(*rsa.PublicKey)
 	switch {
@@ -69,11 +71,13 @@ func fitsRSA(public any) error {
 	case k.N.BitLen() < minRSA:
 		return fmt.Errorf("it has %d bits, give an RSA key of %d or more", k.N.BitLen(), minRSA)
 	case k.E < 3 || k.E%2 == 0 || k.N.Bit(0) == 0:
-		return errors.New("its modulus or exponent is unsound, make a new key") // with e = 1 anybody can sign
+		return errors.New("its modulus or exponent is unsound, make a new key")
 	}
 	return nil
 }
 
+// fitsP256 checks the point as well: a JWK can hold any two numbers, and a point
+// off the curve breaks what signatures rest on (RFC 8725 section 3.4).
 func fitsP256(public any) error {
 	k, ok := public.(*ecdsa.PublicKey)
 	if !ok || k.Curve != elliptic.P256() {
@@ -85,6 +89,8 @@ func fitsP256(public any) error {
 	return nil
 }
 
+// fitsEd25519 tells Ed25519 from X25519, which has the same JWK type and no
+// signatures.
 func fitsEd25519(public any) error {
 	if k, ok := public.(ed25519.PublicKey); !ok || len(k) != ed25519.PublicKeySize {
 		return errors.New("give an Ed25519 key")
@@ -92,7 +98,9 @@ func fitsEd25519(public any) error {
 	return nil
 }
 
-// loadPairs reads every key of a PEM text, a JWK or a JWK Set, and checks it.
+// loadPairs reads every key of a PEM text, a JWK or a JWK Set, and checks it. One
+// unfit key refuses all: a start that silently leaves out a retired key would
+// sign users out.
 func loadPairs(setting, text string, fits fitness) ([]pair, error) {
 	text = strings.TrimSpace(text)
 	var pairs []pair
@@ -148,6 +156,8 @@ func parsePEM(text string) ([]pair, error) {
 	return pairs, nil
 }
 
+// parseBlock reads one PEM block by what it says it is. Guessing the form from
+// the bytes, as some readers do, would take a key that is labelled wrongly.
 func parseBlock(block *pem.Block) (pair, error) {
 	var k any
 	var err error
@@ -175,6 +185,8 @@ func parseBlock(block *pem.Block) (pair, error) {
 	return newPair(k), nil
 }
 
+// certified takes the key out of a certificate. Neither its dates nor its issuer
+// count: the operator's giving it is what makes it good.
 func certified(der []byte) (any, error) {
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -191,6 +203,8 @@ func newPair(k any) pair {
 	return pair{public: k}
 }
 
+// parseJWK reads a JWK, or all of a set. kid, use and alg are kept to be checked;
+// other members, such as x5u, are dropped with the JWK.
 func parseJWK(text string) ([]pair, error) {
 	set, err := jwk.Parse([]byte(text))
 	if err != nil || set.Len() == 0 {
@@ -243,7 +257,8 @@ func checkSecret(secret []byte, size int) error {
 	return nil
 }
 
-// retiredSecrets reads VERIFYING_KEYS of an HS* algorithm.
+// retiredSecrets reads VERIFYING_KEYS of an HS* algorithm. White space around a
+// secret is no part of it here, unlike in SIGNING_KEY: lists are written by hand.
 func retiredSecrets(text string) ([][]byte, error) {
 	if strings.HasPrefix(strings.TrimSpace(text), "{") {
 		return octKeys(text)
@@ -257,6 +272,8 @@ func retiredSecrets(text string) ([][]byte, error) {
 	return secrets, nil
 }
 
+// octKeys reads shared secrets as JWKs, the only form in which one can hold a
+// comma or a line end.
 func octKeys(text string) ([][]byte, error) {
 	pairs, err := parseJWK(text)
 	if err != nil {

@@ -47,6 +47,9 @@ type key struct {
 	method
 }
 
+// newKeyring reads and checks the keys of o. An algorithm that is not listed is
+// refused here, so a header can never name one that has no keys: alg is only
+// ever compared with the ring's own (RFC 8725 section 3.1).
 func newKeyring(o Options) (*keyring, error) {
 	r := &keyring{
 		algorithm: o.Algorithm,
@@ -89,6 +92,10 @@ func (r *keyring) add(k *key, alias string) error {
 	return nil
 }
 
+// addHeaders makes the headers that k's tokens begin with, members in the seed's
+// order and kid after them. Made once, they save encoding on signing and
+// decoding on verifying; both typs are there, whichever the profile uses, since
+// Verify decides later which it takes.
 func (r *keyring) addHeaders(k *key) {
 	for t, name := range [typOther]string{typJWT: "JWT", typAccess: "at+jwt"} {
 		header := `{"alg":"` + r.algorithm + `","typ":"` + name + `","kid":"` + k.kid + `"}`
@@ -99,6 +106,11 @@ func (r *keyring) addHeaders(k *key) {
 
 // named gives the keys that a kid leaves to be tried. It is an exact name and
 // nothing else: it is looked up in a map and goes nowhere.
+//
+// With a shared secret the issuer may be another program that the operator gave
+// the same secret, and that has names of its own for it: then all are tried,
+// which costs a hash each. With key pairs every issuer takes the kid from our
+// JWKS, so an unknown one is foreign, and forgeries cost no signature check.
 func (r *keyring) named(kid string) []*key {
 	if k := r.byKID[kid]; k != nil {
 		return []*key{k}
@@ -109,6 +121,8 @@ func (r *keyring) named(kid string) []*key {
 	return nil
 }
 
+// addSecrets takes in shared secrets. None is ever published: the JWK Set stays
+// empty, as a secret's public half does not exist.
 func (r *keyring) addSecrets(h func() hash.Hash, o Options) error {
 	retired, err := retiredSecrets(o.VerifyingKeys)
 	if err != nil {
@@ -137,6 +151,8 @@ func secretKID(secret []byte) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
+// addPairs takes in key pairs, the signing one first, so that keys[0] signs and
+// the JWK Set, in the same order, shows the current key before retired ones.
 func (r *keyring) addPairs(fits fitness, o Options) error {
 	pairs, err := loadPairs("SIGNING_KEY", o.SigningKey, fits)
 	if err != nil {
@@ -162,6 +178,8 @@ func (r *keyring) addPairs(fits fitness, o Options) error {
 	return err
 }
 
+// addPair publishes a pair's public half, once however often it is given, and
+// takes it in.
 func (r *keyring) addPair(p pair, set jwk.Set) error {
 	public, kid, err := published(p, jwa.SignatureAlgorithm(r.algorithm))
 	if err != nil {

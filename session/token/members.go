@@ -28,6 +28,10 @@ type scanner struct {
 	escaped bool // the string read last holds a backslash
 }
 
+// object reads the whole text as one object. Every way through it that leaves
+// plain set has seen all of RFC 8259's grammar that plain text can use: braces,
+// commas and colons in their places, closed strings, whole numbers, and no byte
+// more.
 func (s *scanner) object(member func(name, value []byte) bool) bool {
 	if s.next() != '{' {
 		return false
@@ -68,7 +72,8 @@ func (s *scanner) name() (name []byte, ok bool) {
 	return quoted[1 : len(quoted)-1], s.next() == ':'
 }
 
-// peek skips white space and shows the byte after it, 0 at the end.
+// peek skips white space and shows the byte after it, 0 at the end. A 0 in the
+// text itself passes for the end, which is right: nothing may begin with it.
 func (s *scanner) peek() byte {
 	for s.at < len(s.data) {
 		switch c := s.data[s.at]; c {
@@ -82,6 +87,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
+// next takes the byte that peek shows.
 func (s *scanner) next() byte {
 	c := s.peek()
 	s.at++
@@ -164,6 +170,8 @@ func (s *scanner) scalar() []byte {
 	return s.scalarFrom(start)
 }
 
+// scalarFrom ends a scalar. Only whole numbers are judged here; true, 1.5 and
+// nonsense alike are left to encoding/json.
 func (s *scanner) scalarFrom(start int) []byte {
 	value := s.data[start:s.at]
 	if !isInteger(value) {
@@ -219,6 +227,8 @@ func unescaped(value []byte) (inner []byte, ok bool) {
 	return inner, true
 }
 
+// unquote decodes a string with escapes, or with letters beyond ASCII. A lone
+// surrogate becomes U+FFFD, as everywhere in encoding/json.
 func unquote(value []byte) (s string, ok bool) {
 	if len(value) == 0 || value[0] != '"' { // null would pass for ""
 		return "", false

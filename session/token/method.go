@@ -36,6 +36,8 @@ func hashOf(algorithm string) func() hash.Hash {
 // is kept in a pool: making it anew, as jwx does, doubles the cost of a token.
 type hmacKey struct{ pool sync.Pool }
 
+// hmacState is a keyed hash at its beginning, and room for what it gives. One
+// is used by one goroutine at a time.
 type hmacState struct {
 	hash.Hash
 	sum []byte
@@ -53,12 +55,15 @@ func (k *hmacKey) sign(dst, input []byte) ([]byte, error) {
 	return append(dst, state.sum...), nil
 }
 
+// verify compares in constant time: the time until the first difference would
+// let a forger find a signature byte by byte.
 func (k *hmacKey) verify(input, signature []byte) bool {
 	state := k.over(input)
 	defer k.pool.Put(state)
 	return hmac.Equal(state.sum, signature)
 }
 
+// over hashes input. The caller puts the state back when done with its sum.
 func (k *hmacKey) over(input []byte) *hmacState {
 	state := k.pool.Get().(*hmacState)
 	state.Reset()
@@ -67,7 +72,10 @@ func (k *hmacKey) over(input []byte) *hmacState {
 	return state
 }
 
-// signature signs with a key pair, of which private may be absent.
+// signature signs with a key pair, of which private may be absent. The work is
+// jwx's; the signers and verifiers are fetched once, since each look-up takes a
+// lock that all requests share. Its reasons for a refusal are dropped: a
+// signature is good or it is not.
 type signature struct {
 	signer          jws.Signer
 	verifier        jws.Verifier

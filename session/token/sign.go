@@ -63,6 +63,9 @@ func (s *Signer) compose(w *scratch, c session.Claims) (typ, error) {
 	return typJWT, s.extra(w, c.Extra)
 }
 
+// access writes an access token's claims in the order in which simplejwt does,
+// then sid, then aud and iss where configured. Nothing here can fail or needs
+// escaping: numbers, hex digits, an ID that is valid, and what New prepared.
 func (s *Signer) access(w *scratch, c session.Claims) {
 	b := append(w.claims, s.json.access...)
 	b = strconv.AppendInt(b, c.Expires.Unix(), 10)
@@ -73,6 +76,8 @@ func (s *Signer) access(w *scratch, c session.Claims) {
 	w.claims = append(append(b, s.json.tail...), '}')
 }
 
+// refresh writes a refresh token's claims, from which the store's record can be
+// told apart: session, generation, and the expiry that it was given.
 func (s *Signer) refresh(w *scratch, c session.Claims) error {
 	if c.Session == "" || c.Generation == 0 || (c.Type != session.Long && c.Type != session.Short) {
 		return errors.New("a refresh token needs a session, its type and a generation")
@@ -106,6 +111,7 @@ func (s *Signer) standardAccess(w *scratch, c session.Claims) {
 	w.claims = append(b, '}')
 }
 
+// appendSession appends sid, where there is one.
 func appendSession(b []byte, id session.ID) []byte {
 	if id == "" {
 		return b
@@ -113,12 +119,16 @@ func appendSession(b []byte, id session.ID) []byte {
 	return append(append(append(b, `,"sid":"`...), id...), '"')
 }
 
+// randomID appends 128 random bits as 32 hex digits, the form of the seed's jti.
+// The bits lie in scratch because a local array would be allocated.
 func (w *scratch) randomID(b []byte) []byte {
 	_, _ = rand.Read(w.random[:]) // never fails: crypto/rand aborts the program instead
 	return hex.AppendEncode(b, w.random[:])
 }
 
-// refreshID appends half a hash: it names the generation, it proves nothing.
+// refreshID appends half a hash: it names the generation, it proves nothing. It
+// takes nothing from the clock or the keys, so a retry on any instance, also
+// after a change of keys, repeats it.
 func (w *scratch) refreshID(b []byte, c session.Claims) []byte {
 	w.part = append(append(w.part[:0], c.Session...), '.')
 	sum := sha256.Sum256(strconv.AppendUint(w.part, uint64(c.Generation), 10))
@@ -129,7 +139,9 @@ func (w *scratch) refreshID(b []byte, c session.Claims) []byte {
 type member struct{ name, value []byte }
 
 // extra merges the members of an object into w.claims. Of two with one name
-// the last counts, as in most JSON decoders.
+// the last counts, as in most JSON decoders; writing both would make a token
+// that RFC 7519 section 4 lets verifiers refuse. Names are compared one by one:
+// users have a handful of claims, and MaxLength bounds the rest.
 func (s *Signer) extra(w *scratch, object []byte) error {
 	if len(object) == 0 {
 		return nil
@@ -159,6 +171,8 @@ func (s *Signer) extra(w *scratch, object []byte) error {
 	return nil
 }
 
+// isReserved compares as Go's and other lenient JSON decoders do, for which EXP,
+// or a long s in place of an s, is the same name.
 func (s *Signer) isReserved(name string) bool {
 	for _, r := range s.reserved {
 		if strings.EqualFold(r, name) {

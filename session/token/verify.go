@@ -53,6 +53,8 @@ func (s *Signer) Verify(token string, kind session.Kind, now time.Time) (session
 }
 
 // open checks form, header and signature, and decodes the claims to w.claims.
+// The claims are not even decoded before the signature is good, so the parser
+// below is out of a forger's reach.
 func (s *Signer) open(w *scratch, token string) (typ, error) {
 	if len(token) > MaxLength {
 		return 0, errors.New("longer than any token of ours")
@@ -79,7 +81,10 @@ func (s *Signer) open(w *scratch, token string) (typ, error) {
 	return from.typ, nil
 }
 
-// origin reads an encoded JOSE header. One of our own is known by its looks.
+// origin reads an encoded JOSE header. One of our own is known by its looks,
+// which saves decoding it, and names its key by that. A typ that is none of the
+// profile's is refused outright: RFC 8725 section 3.11 wants a logout token, or
+// whatever else the key signs, never taken for one of these.
 func (s *Signer) origin(w *scratch, encoded string) (origin, error) {
 	from, known := s.ring.byHeader[encoded]
 	if !known {
@@ -116,12 +121,16 @@ func (h *header) take(name, value []byte) bool {
 	return true
 }
 
+// once fills a slot; false when it was filled already. RFC 7519 section 4 leaves
+// refusing such a token or taking the last to us: two readers that choose
+// differently see two tokens in one.
 func once(slot *[]byte, value []byte) bool {
 	absent := *slot == nil
 	*slot = value
 	return absent
 }
 
+// readHeader reads a header that another program wrote.
 func (r *keyring) readHeader(data []byte) (origin, error) {
 	var h header
 	if !members(data, h.take) {
@@ -193,7 +202,8 @@ func (c *claims) take(n *names, name, value []byte) bool {
 	return true
 }
 
-// judge checks the claims of a token whose signature is good.
+// judge checks the claims of a token whose signature is good: simplejwt's order
+// up to the user, then what only the gateway's refresh tokens have.
 func (s *Signer) judge(c *claims, t typ, kind session.Kind, now time.Time) (session.Claims, error) {
 	out := session.Claims{Kind: kind}
 	expired, err := s.times(c, &out, now)
@@ -224,7 +234,7 @@ func (s *Signer) judge(c *claims, t typ, kind session.Kind, now time.Time) (sess
 }
 
 // times reads and checks exp, iat and nbf. A refresh token's exp is not held
-// against it yet.
+// against it yet: what is none of ours must not be told that it has expired.
 func (s *Signer) times(c *claims, out *session.Claims, now time.Time) (expired bool, err error) {
 	exp, okExp := seconds(c.exp)
 	iat, okIat := seconds(c.iat)
@@ -247,7 +257,8 @@ func (s *Signer) times(c *claims, out *session.Claims, now time.Time) (expired b
 }
 
 // seconds reads a NumericDate, cut to whole seconds as PyJWT does; the zero
-// time where there is none.
+// time where there is none. A number is compared before it is converted: what
+// Go makes of a float beyond its integers differs between machines.
 func seconds(value []byte) (t time.Time, ok bool) {
 	if value == nil {
 		return time.Time{}, true
@@ -284,7 +295,9 @@ func (s *Signer) lacks(c *claims, t typ, kind session.Kind) session.Code {
 	return ""
 }
 
-// meant tells whether audience and issuer are ours, where we have any.
+// meant tells whether audience and issuer are ours, where we have any. As in
+// PyJWT, one audience in common is enough, and a list with anything but strings
+// in it is none.
 func (s *Signer) meant(c *claims) bool {
 	if s.issuer != "" && !isText(c.iss, s.issuer) {
 		return false
