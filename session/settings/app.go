@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +94,14 @@ func LoadApp(env *Env, name string, defaults App) (App, error) {
 	return app, nil
 }
 
-// validate checks what no other package does: the policies, lifetimes and keys
+// What the settings that take one of a few words take.
+var (
+	algorithms = []string{"HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "EdDSA"}
+	profiles   = []string{"simplejwt", "rfc9068"}
+)
+
+// validate checks what no other package does, and words: who uses those would
+// repeat a wrong one, which may be a secret. The policies, lifetimes and keys
 // are checked where they are used.
 func (a App) validate() error {
 	switch {
@@ -105,6 +113,12 @@ func (a App) validate() error {
 		return errors.New("SIGNING_KEY is required: give the key that signs this app's tokens")
 	case a.Leeway < 0 || a.Leeway > 10*time.Minute:
 		return fmt.Errorf("LEEWAY is %s: give 0s to 10m", a.Leeway)
+	case !slices.Contains(algorithms, a.Algorithm):
+		return errors.New("ALGORITHM: give one of " + strings.Join(algorithms, ", "))
+	case !slices.Contains(profiles, a.TokenProfile):
+		return errors.New("TOKEN_PROFILE: give one of " + strings.Join(profiles, ", "))
+	case a.RecheckUser != "" && a.RecheckUser != "off" && !isDuration(a.RecheckUser):
+		return errors.New("RECHECK_USER: give a duration such as 30s, or off")
 	case len(a.HeaderTypes) == 0:
 		return errors.New("AUTH_HEADER_TYPES is empty: give at least one scheme, such as Bearer")
 	}
@@ -115,6 +129,11 @@ func (a App) validate() error {
 		return fmt.Errorf("SHORT_SESSION_%w", err)
 	}
 	return nil
+}
+
+func isDuration(text string) bool {
+	_, ok := ParseDuration(text)
+	return ok
 }
 
 // Policies gives both policies as the engine takes them.
