@@ -64,7 +64,7 @@ func (b *bench) beside(ctx context.Context, visitors []*visitor, work func() err
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		storm, failed = load{name: "logins", op: "login", visitors: visitors, time: maxTime}.run(ctx)
+		storm, failed = load{name: "logins", op: "login", visitors: visitors, time: maxTime, storm: true}.run(ctx)
 	}()
 	time.Sleep(b.warm) // the first logins prepare the visitors
 	err := work()

@@ -19,6 +19,7 @@ type result struct {
 	Requests  int            `json:"requests"`
 	Errors    int            `json:"errors"`
 	Faults    map[string]int `json:"faults,omitempty"` // what was wrong, and how often
+	Busy      int            `json:"busy,omitempty"`   // refused for want of a turn, where that is allowed
 	Seconds   float64        `json:"seconds"`
 	PerSecond float64        `json:"per_second"`
 	P50       float64        `json:"p50_ms"`
@@ -45,7 +46,8 @@ type load struct {
 	op       string
 	visitors []*visitor
 	time     time.Duration
-	requests int // at most so many; 0: as many as fit into the time
+	requests int  // at most so many; 0: as many as fit into the time
+	storm    bool // errBusy is no error
 	watch    []watched
 }
 
@@ -59,7 +61,7 @@ var errFailed = errors.New("requests have failed")
 func (l load) run(ctx context.Context) (result, error) {
 	op := operations[l.op]
 	for _, v := range l.visitors {
-		if err := v.prepare(); err != nil {
+		if err := v.prepare(); err != nil && !(l.storm && errors.Is(err, errBusy)) {
 			return result{}, fmt.Errorf("%s: %s: %w", l.name, v.name, err)
 		}
 	}
@@ -72,7 +74,7 @@ func (l load) run(ctx context.Context) (result, error) {
 	start := time.Now()
 	var wg sync.WaitGroup
 	for i, v := range l.visitors {
-		wg.Go(func() { loops[i].run(ctx, v, op, l.requests > 0, &left) })
+		wg.Go(func() { loops[i].run(ctx, v, op, l, &left) })
 	}
 	wg.Wait()
 	r := merge(loops, time.Since(start))
@@ -88,13 +90,18 @@ func (l load) run(ctx context.Context) (result, error) {
 type loop struct {
 	took   []float64 // ms
 	faults map[string]int
+	busy   int
 }
 
-func (l *loop) run(ctx context.Context, v *visitor, op operation, counted bool, left *atomic.Int64) {
+func (l *loop) run(ctx context.Context, v *visitor, op operation, of load, left *atomic.Int64) {
 	l.faults = map[string]int{}
-	for ctx.Err() == nil && (!counted || left.Add(-1) >= 0) {
+	for ctx.Err() == nil && (of.requests == 0 || left.Add(-1) >= 0) {
 		start := time.Now()
 		err := op(v)
+		if of.storm && errors.Is(err, errBusy) {
+			l.busy++
+			continue
+		}
 		l.took = append(l.took, time.Since(start).Seconds()*1e3)
 		if err != nil {
 			l.faults[err.Error()]++
@@ -110,6 +117,7 @@ func merge(loops []loop, took time.Duration) result {
 	var all []float64
 	for _, l := range loops {
 		all = append(all, l.took...)
+		r.Busy += l.busy
 		for what, n := range l.faults {
 			r.Faults[what] += n
 			r.Errors += n

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -89,11 +90,18 @@ func (v *visitor) post(path, bearer string, members ...string) (out tokens, err 
 	if len(body) == 0 || json.Unmarshal(body, &out) != nil {
 		return out, fmt.Errorf("status %d, no JSON object", status)
 	}
-	if status != http.StatusOK {
+	switch {
+	case status == http.StatusServiceUnavailable && out.Code == "busy":
+		return out, errBusy
+	case status != http.StatusOK:
 		return out, fmt.Errorf("status %d %s", status, out.Code)
 	}
 	return out, nil
 }
+
+// errBusy is the gateway's word for a login that waited too long for its turn:
+// in a storm that is an answer like another.
+var errBusy = errors.New("status 503 busy")
 
 func (v *visitor) doLogin() error {
 	out, err := v.post("/api/session/login/", "", "username", v.name, "password", v.password,
