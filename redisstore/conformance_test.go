@@ -25,21 +25,25 @@ func (c *clock) now() time.Time          { return time.UnixMicro(c.micros.Load()
 func (c *clock) advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
 
 // harness opens stores on one deployment, each under its own prefix.
-func harness(url string) func(t *testing.T) storetest.Harness {
+func harness(url string, change ...func(*redisstore.Options)) func(t *testing.T) storetest.Harness {
 	var opened atomic.Int64
 	return func(t *testing.T) storetest.Harness {
 		c := newClock()
-		s := open(t, url, func(o *redisstore.Options) {
+		s := open(t, url, append(change, func(o *redisstore.Options) {
 			o.Prefix = fmt.Sprintf("t%d", opened.Add(1))
 			o.Now = c.now
 			o.Sweep = 100 * time.Millisecond
-		})
+		})...)
 		return storetest.Harness{Store: s, Ledger: s, Directory: s, Feed: s, Advance: c.advance, Clock: c.now}
 	}
 }
 
 func TestConformanceStandalone(t *testing.T) {
-	storetest.Run(t, harness(redistest.Standalone(t).URL))
+	var heard replies
+	open := harness(redistest.Standalone(t).URL, func(o *redisstore.Options) { o.Observe = heard.note })
+	storetest.Run(t, open)
+	t.Run("Differential", func(t *testing.T) { storetest.Differential(t, open) })
+	heard.compare(t)
 }
 
 func TestConformancePipelined(t *testing.T) {
@@ -51,5 +55,7 @@ func TestConformanceSentinel(t *testing.T) {
 }
 
 func TestConformanceCluster(t *testing.T) {
-	storetest.Run(t, harness(redistest.Cluster(t, 3).URL))
+	open := harness(redistest.Cluster(t, 3).URL)
+	storetest.Run(t, open)
+	t.Run("Differential", func(t *testing.T) { storetest.Differential(t, open) })
 }

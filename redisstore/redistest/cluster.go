@@ -25,7 +25,8 @@ func Cluster(tb testing.TB, n int) *Clustered {
 	var addrs []string
 	for i := range n {
 		node := prepare(tb, freePort(tb, busOffset))
-		node.flags = append(node.flags, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+		node.flags = append(node.flags, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+			"--cluster-announce-ip", host)
 		node.launch()
 		node.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
 		node.Do(share(i, n)...)
