@@ -126,29 +126,50 @@ func TestRefusalsCostTheSame(t *testing.T) {
 	}
 }
 
-// Where there is no hash, one like the source's others is worked on.
-func TestDecoysAreLikeTheOthers(t *testing.T) {
-	slow := strings.Replace(quick(t, "correct horse"), "$1000$", "$100000$", 1)
-	list := someUsers(t)
-	for i := range list {
-		list[i].Password = slow
-	}
-	list[2].Password = "!"
-	source := static(t, list, Options{})
-	took := func(name string) time.Duration {
-		best := time.Hour
-		for range 5 {
+// Where there is no hash, one like the source's others is worked on. Clocks
+// tell that only roughly while other programs run, so this asks for no more than
+// that the work is done; what it is, the next test tells.
+func TestRefusalsTakeAsLong(t *testing.T) {
+	source := static(t, slowUsers(t), Options{})
+	least := map[string]time.Duration{}
+	for range 7 {
+		for _, name := range []string{"alice", "nobody", "bob", "carol"} {
 			start := time.Now()
 			_, err := source.Check(t.Context(), name, "wrong")
+			took := time.Since(start)
 			wantCode(t, err, session.InvalidCredentials)
-			best = min(best, time.Since(start))
+			if least[name] == 0 || took < least[name] {
+				least[name] = took
+			}
 		}
-		return best
 	}
-	wrong := took("alice")
-	for _, name := range []string{"nobody", "bob", "carol"} {
-		if other := took(name); other < wrong*2/3 || other > wrong*3/2 {
-			t.Errorf("%s is refused in %s, a wrong password in %s", name, other, wrong)
+	for name, took := range least {
+		if wrong := least["alice"]; took < wrong/4 || took > wrong*4 {
+			t.Errorf("%s is refused after %s, a wrong password after %s", name, took, wrong)
+		}
+	}
+}
+
+// slowUsers are someUsers with hashes that take some milliseconds.
+func slowUsers(t *testing.T) []session.Account {
+	list := someUsers(t)
+	for i, a := range list {
+		list[i].Password = strings.Replace(a.Password, "$1000$", "$30000$", 1)
+	}
+	return list
+}
+
+func TestDecoysAreLikeTheOthers(t *testing.T) {
+	list := slowUsers(t)
+	p, _ := static(t, list, Options{}).Checker.(*passwords)
+	for _, a := range append(list, session.Account{Username: "nobody"}) {
+		found := a.Username != "nobody"
+		h, usable := p.hash(a.Username, a, found)
+		if got, ok := h.(pbkdf2Hash); !ok || got.iterations != 30000 || len(got.sum) != 32 {
+			t.Errorf("for %s the work is %T %+v", a.Username, h, h)
+		}
+		if want := found && a.Username != "carol"; usable != want {
+			t.Errorf("%s: usable %v, want %v", a.Username, usable, want)
 		}
 	}
 }
@@ -166,8 +187,9 @@ func TestDecoysAreMixedAsTheSourceIs(t *testing.T) {
 	kinds := map[int]int{}
 	for i := range 1000 {
 		name := strings.Repeat("x", i)
-		kinds[d.pick(name).threads()]++
-		if d.pick(name).threads() != d.pick(name).threads() {
+		kind := d.pick(name).threads()
+		kinds[kind]++
+		if d.pick(name).threads() != kind {
 			t.Error("a name has two kinds")
 		}
 	}

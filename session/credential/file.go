@@ -73,7 +73,8 @@ func (f *file) current() *roster {
 	return f.users
 }
 
-// report logs what is new about the file's state.
+// report logs what is new about the file's state: once when it breaks and once
+// when it is mended, however often it is looked at in between.
 func (f *file) report(err error) {
 	trouble := ""
 	if err != nil {
@@ -110,7 +111,8 @@ func (f *file) read() error {
 	return f.take(data)
 }
 
-// standing is what there was to say of the version that is still there.
+// standing is what there was to say of the version that is still there: a
+// broken one is not read again each second, nor forgotten.
 func (f *file) standing() error {
 	if f.trouble != "" {
 		return errors.New(f.trouble)

@@ -17,6 +17,9 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
+// Digests and salts must be written the one way that the encoding of their
+// bytes gives: the makers compare texts, so no other could have let anyone in.
+
 // pbkdf2Hash is Django's "iterations$salt$digest" behind its name. The salt is
 // used as the text that it is.
 type pbkdf2Hash struct {
@@ -48,7 +51,8 @@ func (h pbkdf2Hash) match(password string) bool {
 
 func (h pbkdf2Hash) threads() int { return 1 }
 
-// scryptHash is Django's "N$salt$r$p$digest" behind its name.
+// scryptHash is Django's "N$salt$r$p$digest" behind its name. It holds N×r
+// blocks for as long as it works, one pass after the other p times.
 type scryptHash struct {
 	n, r, p   int
 	salt, sum []byte
@@ -125,7 +129,8 @@ func parseArgon2(s string) (hash, error) {
 	return h, nil
 }
 
-// parameters reads "m=…,t=…,p=…".
+// parameters reads "m=…,t=…,p=…". Memory below eight blocks a lane is refused:
+// the implementation would silently take more than is written.
 func (h *argon2Hash) parameters(s string) error {
 	part := strings.Split(s, ",")
 	if len(part) != 3 || !strings.HasPrefix(part[0], "m=") || !strings.HasPrefix(part[1], "t=") || !strings.HasPrefix(part[2], "p=") {

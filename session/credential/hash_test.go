@@ -42,7 +42,7 @@ func TestHashesOfOtherImplementations(t *testing.T) {
 		if !h.match(v.Password) {
 			t.Errorf("%s: %q does not match %s", v.Command, v.Password, v.Hash)
 		}
-		if h.match("x" + v.Password) {
+		if !dear(h) && h.match("x"+v.Password) {
 			t.Errorf("%s: another password matches %s", v.Command, v.Hash)
 		}
 	}
@@ -139,32 +139,36 @@ const pair = sum16 + "$" + sum16
 
 func TestHashesThatAreRefused(t *testing.T) {
 	for encoded, want := range map[string]string{
-		"":                                                "none of the known formats",
-		"plain-text":                                      "none of the known formats",
-		"hunter2$and$more":                                "none of the known formats",
-		"$1$salt$digest":                                  "none of the known formats",
-		"$6$salt$digest":                                  "none of the known formats",
-		"md5$salt$digest":                                 "Django's md5, too weak",
-		"sha1$salt$digest":                                "Django's sha1, too weak",
-		"pbkdf2_sha256$1000$s":                            "mangled",
-		"pbkdf2_sha256$1000$$" + sum32 + "=":              "mangled",
-		"pbkdf2_sha256$1000$s$" + sum16 + "==":            "mangled", // too short for the digest
-		"pbkdf2_sha256$1000$s$" + sum32:                   "mangled", // no padding
-		"pbkdf2_sha1$1000$s$" + sum32 + "=":               "mangled",
-		"pbkdf2_sha256$+1000$s$" + sum32 + "=":            "mangled",
-		"$argon2d$v=19$m=64,t=1,p=1$" + pair:              "variant",
-		"$argon2id$v=16$m=64,t=1,p=1$" + pair:             "version",
-		"$argon2id$m=64,t=1,p=1$" + pair:                  "mangled",
-		"$argon2id$v=19$t=1,m=64,p=1$" + pair:             "mangled",
-		"$argon2id$v=19$m=64,t=1,p=1$" + sum16:            "mangled",
-		"$argon2id$v=19$m=64,t=1,p=1$" + sum16 + "$AAAA":  "mangled",
-		"$argon2id$v=19$m=64,t=1,p=1$AAAA$" + sum16:       "mangled",
-		"$argon2id$v=19$m=64,t=1,p=1$" + pair + "=":       "mangled",
-		"$2x$10$" + strings.Repeat("a", 53):               "mangled",
-		"$2b$10$" + strings.Repeat("a", 52):               "mangled",
-		"$2b$10$" + strings.Repeat("a", 52) + "!":         "mangled",
-		"bcrypt$2b$10$" + strings.Repeat("a", 53):         "none of the known formats",
-		"scrypt$16384$s$8$1$" + strings.Repeat("A", 2000): "mangled",
+		"":                                                        "none of the known formats",
+		"plain-text":                                              "none of the known formats",
+		"hunter2$and$more":                                        "none of the known formats",
+		"$1$salt$digest":                                          "none of the known formats",
+		"$6$salt$digest":                                          "none of the known formats",
+		"md5$salt$digest":                                         "Django's md5, too weak",
+		"sha1$salt$digest":                                        "Django's sha1, too weak",
+		"pbkdf2_sha256$1000$s":                                    "mangled",
+		"pbkdf2_sha256$1000$$" + sum32 + "=":                      "mangled",
+		"pbkdf2_sha256$1000$s$" + sum16 + "==":                    "mangled", // too short for the digest
+		"pbkdf2_sha256$1000$s$" + sum32:                           "mangled", // no padding
+		"pbkdf2_sha1$1000$s$" + sum32 + "=":                       "mangled",
+		"pbkdf2_sha256$+1000$s$" + sum32 + "=":                    "mangled",
+		"$argon2d$v=19$m=64,t=1,p=1$" + pair:                      "variant",
+		"$argon2id$v=16$m=64,t=1,p=1$" + pair:                     "version",
+		"$argon2id$m=64,t=1,p=1$" + pair:                          "mangled",
+		"$argon2id$v=19$t=1,m=64,p=1$" + pair:                     "mangled",
+		"$argon2id$v=19$m=64,t=1,p=1$" + sum16:                    "mangled",
+		"$argon2id$v=19$m=64,t=1,p=1$" + sum16 + "$AAAA":          "mangled",
+		"$argon2id$v=19$m=64,t=1,p=1$AAAA$" + sum16:               "mangled",
+		"$argon2id$v=19$m=64,t=1,p=1$" + pair + "=":               "mangled",
+		"pbkdf2_sha256$1000$s$" + sum32[1:] + "B=":                "mangled", // bits beyond the digest
+		"scrypt$2$s$1$1$" + sum16[1:] + "B==":                     "mangled",
+		"$argon2id$v=19$m=64,t=1,p=1$" + pair[1:] + "B":           "mangled",
+		"$argon2id$v=19$m=64,t=1,p=1$" + sum16[1:] + "B$" + sum16: "mangled",
+		"$2x$10$" + strings.Repeat("a", 53):                       "mangled",
+		"$2b$10$" + strings.Repeat("a", 52):                       "mangled",
+		"$2b$10$" + strings.Repeat("a", 52) + "!":                 "mangled",
+		"bcrypt$2b$10$" + strings.Repeat("a", 53):                 "none of the known formats",
+		"scrypt$16384$s$8$1$" + strings.Repeat("A", 2000):         "mangled",
 	} {
 		checkHashError(t, encoded, want)
 	}
@@ -248,6 +252,19 @@ func cheap(h hash) bool {
 		return h.n*h.r*h.p <= 1024
 	case bcryptHash:
 		return string(h.text[4:6]) == "04"
+	}
+	return false
+}
+
+// dear tells what takes a second under the race detector: once is enough.
+func dear(h hash) bool {
+	switch h := h.(type) {
+	case pbkdf2Hash:
+		return h.iterations > 10_000
+	case scryptHash:
+		return h.n > 10_000
+	case bcryptHash:
+		return string(h.text[4:6]) > "10"
 	}
 	return false
 }

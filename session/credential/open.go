@@ -137,7 +137,7 @@ func Open(ctx context.Context, spec string, o Options) (*Source, error) {
 		return openPostgres(ctx, spec, o)
 	}
 	// spec is not repeated: it may be an address with a password
-	return nil, errors.New("USERS is of no known form: give file:PATH, redis:, http(s)://… or postgres://…")
+	return nil, errors.New("USERS is of no known form: give file:PATH, redis:, or an http(s):// or postgres:// address")
 }
 
 // check finds options that a kind of source lacks or can't have.
@@ -192,10 +192,10 @@ type directory struct {
 
 func openDirectory(rest string, o Options) (*Source, error) {
 	if rest != "" {
-		return nil, errors.New("USERS is redis: and more: the users are where the sessions are (REDIS_URL), give redis: alone")
+		return nil, errors.New("USERS is redis: and more: the users are where the sessions are (REDIS_URL); give redis: alone")
 	}
 	if o.Directory == nil || o.App == "" {
-		return nil, errors.New("credential: Options.Directory and App are required for redis:")
+		return nil, errors.New("credential: redis: requires Options.Directory and App")
 	}
 	p := o.passwords(newArgon2())
 	p.accounts = directory{o.Directory, o.App}

@@ -61,7 +61,7 @@ func openPostgres(ctx context.Context, spec string, o Options) (*Source, error) 
 	if o.Recheck.set {
 		pg.relyOn = o.Recheck.every
 	}
-	if pg.byName == "" {
+	if pg.byName == "" { // else Django's question by id would be put to the wrong table
 		pg.byName = djangoQuery
 		if pg.byID == "" {
 			pg.byID = djangoRecheck
@@ -101,6 +101,8 @@ func poolConfig(spec string, timeout time.Duration) (*pgxpool.Config, error) {
 	return config, nil
 }
 
+// find, at a login, is as good as a recheck: what it learns is remembered, from
+// the moment of asking, so that no answer is relied on for longer than promised.
 func (p *postgres) find(ctx context.Context, username string) (session.Account, error) {
 	now := p.now()
 	a, err := p.lookUp(ctx, username)
@@ -126,6 +128,9 @@ func (p *postgres) lookUp(ctx context.Context, username string) (session.Account
 	return a, nil
 }
 
+// recheck is session.Checker's. Good news and bad are remembered equally long:
+// bad ones, so that a client that goes on asking for a disabled user does not
+// reach the database each time. That the source could not answer is not.
 func (p *postgres) recheck(ctx context.Context, id session.UserID) error {
 	now := p.now()
 	known, ok := p.standing.get(id.String())

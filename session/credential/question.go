@@ -19,7 +19,10 @@ type question struct {
 	columns        func(types []uint32) error
 }
 
-// one asks a question that finds a user or none. Every column comes as text.
+// one asks a question that finds a user or none. Every column comes as text: an
+// id of any type stands as the token will carry it, and the numbers in claims
+// keep their digits. The columns are looked at even where no row comes, so that
+// a wrong query is told from an unknown user.
 func (p *postgres) one(ctx context.Context, q question, arg any) (row, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()

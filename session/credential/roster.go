@@ -35,6 +35,7 @@ func (r *roster) find(_ context.Context, username string) (session.Account, erro
 	return a, nil
 }
 
+// recheck goes by the id alone: a user may have been given another name.
 func (r *roster) recheck(_ context.Context, id session.UserID) error {
 	active, ok := r.active[id.String()]
 	switch {

@@ -49,7 +49,7 @@ func upstreamClient(given *http.Client) *http.Client {
 	if client.Transport == nil {
 		t, _ := http.DefaultTransport.(*http.Transport)
 		t = t.Clone()
-		t.MaxIdleConnsPerHost = 64 // all idle connections are to one host
+		t.MaxIdleConnsPerHost = 64 // there is one host; the default of 2 would dial anew in every rush
 		client.Transport = t
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -57,7 +57,8 @@ func upstreamClient(given *http.Client) *http.Client {
 }
 
 // Check asks for each form of the password: what it hashes, if at all, is the
-// upstream's affair.
+// upstream's affair. The price is that a wrong password with outer space counts
+// twice with an upstream that counts failures.
 func (u *upstream) Check(ctx context.Context, username, password string) (session.User, error) {
 	err := error(errRefused)
 	for _, form := range forms(password) {
@@ -153,6 +154,8 @@ func readAnswer(res *http.Response) (session.User, error) {
 	return user, nil
 }
 
+// parseAnswer reads a yes. One that names nobody is no answer: to take it for a
+// no would lock users out by a defect of the upstream.
 func parseAnswer(body []byte) (user session.User, err error) {
 	var answer struct {
 		ID     json.RawMessage `json:"user_id"`

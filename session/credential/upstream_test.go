@@ -122,6 +122,7 @@ func TestUpstreamAnswers(t *testing.T) {
 		{200, `{"user_id": 1, "claims": "admin"}`, session.Unavailable},
 		{200, `{"user_id": 1, "claims": [1]}`, session.Unavailable},
 		{200, `{"user_id": 1, "x": "` + strings.Repeat("x", maxAnswer) + `"}`, session.Unavailable},
+		{200, `{"user_id": 1}` + strings.Repeat(" ", maxAnswer), session.Unavailable},
 		{200, `{"user_id": 1, "x": "` + strings.Repeat("x", maxAnswer-100) + `"}`, session.OK},
 	} {
 		user, err := answering(t, c.status, c.body).Check(t.Context(), "alice", "secret")
@@ -203,6 +204,23 @@ func TestUpstreamTimesOut(t *testing.T) {
 		_, err = openAt(t, stuck(t, begin), Options{}).Check(ctx, "alice", "open sesame")
 		wantCode(t, err, session.Unavailable)
 		cancel()
+	}
+	wantCode(t, openAt(t, stuck(t, false), Options{Timeout: 10 * time.Millisecond}).Reach(t.Context()), session.Unavailable)
+}
+
+// An answer without end is not read to its time-out.
+func TestUpstreamAnswersWithoutEnd(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for err := error(nil); err == nil; {
+			_, err = w.Write(make([]byte, maxAnswer))
+		}
+	}))
+	defer server.Close()
+	start := time.Now()
+	_, err := openAt(t, server.URL, Options{Timeout: time.Minute}).Check(t.Context(), "alice", "open sesame")
+	wantCode(t, err, session.Unavailable)
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
 

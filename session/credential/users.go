@@ -54,7 +54,8 @@ func parseUsers(data []byte) ([]session.Account, error) {
 	return p.list, nil
 }
 
-// userParser is the state of one parseUsers.
+// userParser is the state of one parseUsers. It reads entry by entry, since
+// encoding/json tells neither where an entry stands nor that two are the same.
 type userParser struct {
 	data  []byte
 	dec   *json.Decoder
@@ -81,7 +82,7 @@ func (p *userParser) begin() {
 }
 
 func (p *userParser) entry() error {
-	var member map[string]json.RawMessage
+	var member map[string]json.RawMessage // not a struct: it would take "ID" for id
 	if err := p.dec.Decode(&member); err != nil {
 		return jsonError(err)
 	}

@@ -1,0 +1,97 @@
+package credential_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"tokengate/session"
+	"tokengate/session/credential"
+	"tokengate/session/memstore"
+)
+
+// clerk is a Manager over a real Directory, and a session of user 7's to end.
+type clerk struct {
+	credential.Manager
+	store *memstore.Store
+	out   bytes.Buffer
+}
+
+func newClerk(app string, store *memstore.Store) *clerk {
+	c := &clerk{store: store}
+	c.Manager = credential.Manager{App: app, Directory: store, Out: &c.out, End: func(ctx context.Context, id session.UserID) error {
+		_, err := store.EndOthers(ctx, session.EndOthersStep{
+			Owner: session.Owner{App: app, User: id.String()}, Types: session.Types, Cause: session.CauseAccount, By: "clerk",
+		})
+		return err
+	}}
+	return c
+}
+
+func (c *clerk) run(t *testing.T, input, line string) error {
+	t.Helper()
+	c.In = strings.NewReader(input)
+	c.out.Reset()
+	return c.Run(t.Context(), strings.Fields(line))
+}
+
+func (c *clerk) must(t *testing.T, input, line string) string {
+	t.Helper()
+	if err := c.run(t, input, line); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return c.out.String()
+}
+
+// TestManagerOverADirectory does what only a Directory's own rules decide: who
+// has a name, what a second import changes, and which app a user is of.
+func TestManagerOverADirectory(t *testing.T) {
+	store := memstore.New(memstore.Options{})
+	shop, bank := newClerk("shop", store), newClerk("bank", store)
+	shop.must(t, "pw", "add zoe -id 9")
+	shop.must(t, "pw", "add alice -id 7")
+	bank.must(t, "pw", "add alice -id 8")
+	if out := shop.must(t, "", "list"); strings.Join(strings.Fields(out), " ") != "ID USERNAME ACTIVE 7 alice true 9 zoe true" {
+		t.Errorf("list shows\n%s", out)
+	}
+
+	shop.must(t, `[{"id": 7, "username": "alicia", "password": "!", "is_active": false}]`, "import -")
+	if out := shop.must(t, "", "list"); strings.Join(strings.Fields(out), " ") != "ID USERNAME ACTIVE 7 alicia false 9 zoe true" {
+		t.Errorf("after an import that renames, list shows\n%s", out)
+	}
+	err := shop.run(t, `[{"id": 10, "username": "yan", "password": "!"}, {"id": 11, "username": "zoe", "password": "!"}]`, "import -")
+	if session.CodeOf(err) != session.UserExists || !strings.Contains(err.Error(), "1 of 2 users are in") {
+		t.Errorf("an import of a name that is taken: %v", err)
+	}
+	if out := bank.must(t, "", "list"); strings.Join(strings.Fields(out), " ") != "ID USERNAME ACTIVE 8 alice true" {
+		t.Errorf("the other app's list shows\n%s", out)
+	}
+}
+
+// TestManagerEndsSessions: a changed password and a disabled account end what
+// there is, in their own app alone; to enable an account ends nothing.
+func TestManagerEndsSessions(t *testing.T) {
+	policy := session.Policy{Lifetime: session.MaxAbsoluteLifetime, AbsoluteLifetime: session.MaxAbsoluteLifetime}
+	for line, ends := range map[string]bool{"passwd alice": true, "disable alice": true, "enable alice": false} {
+		store := memstore.New(memstore.Options{})
+		shop, bank := newClerk("shop", store), newClerk("bank", store)
+		for _, c := range []*clerk{shop, bank} {
+			c.must(t, "pw", "add alice -id 7")
+			_, err := store.Create(t.Context(), session.CreateStep{
+				Owner: session.Owner{App: c.App, User: "7"}, Session: session.Session{ID: session.NewID(), Type: session.Long}, Policy: policy,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		shop.must(t, "new-pw\n", line)
+		traces, err := store.Traces(t.Context(), session.Owner{App: "shop", User: "7"})
+		if ended := len(traces) == 1 && traces[0].Cause == session.CauseAccount; err != nil || ended != ends {
+			t.Errorf("%s: traces %+v, %v; want an ending: %t", line, traces, err, ends)
+		}
+		if traces, _ := store.Traces(t.Context(), session.Owner{App: "bank", User: "7"}); len(traces) > 0 {
+			t.Errorf("%s: the other app's session has ended", line)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package credential
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tokengate/session"
+)
+
+// shelf is a session.Directory of one app, in memory.
+type shelf struct {
+	users map[string]session.Account // by name
+	err   error                      // of every Put
+}
+
+func (s *shelf) Find(_ context.Context, _, username string) (session.Account, error) {
+	a, ok := s.users[username]
+	if !ok {
+		return a, session.Fail(session.UserUnknown, nil)
+	}
+	return a, nil
+}
+
+func (s *shelf) Put(_ context.Context, _ string, a session.Account) error {
+	if s.err == nil {
+		s.users[a.Username] = a
+	}
+	return s.err
+}
+
+func (s *shelf) Accounts(context.Context, string) ([]session.Account, error) {
+	var list []session.Account
+	for _, a := range s.users {
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+func (s *shelf) Remove(context.Context, string, session.UserID) error {
+	return errors.New("nothing removes users here")
+}
+
+// desk is a Manager, its shelf, and whose sessions it has ended.
+type desk struct {
+	Manager
+	shelf
+	out   bytes.Buffer
+	ended []string
+}
+
+func newDesk() *desk {
+	d := &desk{shelf: shelf{users: map[string]session.Account{}}}
+	d.Manager = Manager{App: "shop", Directory: &d.shelf, Out: &d.out, End: func(_ context.Context, id session.UserID) error {
+		d.ended = append(d.ended, id.String())
+		return nil
+	}}
+	return d
+}
+
+// run runs a command line with something on standard input.
+func (d *desk) run(t *testing.T, input, line string) error {
+	t.Helper()
+	d.In = strings.NewReader(input)
+	return d.Run(t.Context(), strings.Fields(line))
+}
+
+func (d *desk) must(t *testing.T, input, line string) {
+	t.Helper()
+	if err := d.run(t, input, line); err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+}
+
+// lets tells whether the source of these users lets one in.
+func (d *desk) lets(t *testing.T, username, password string) bool {
+	t.Helper()
+	source, err := Open(t.Context(), "redis:", Options{Lane: NewLane(0, 0), Directory: &d.shelf, App: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = source.Check(t.Context(), username, password)
+	return err == nil
+}
+
+func TestManagerKeepsUsers(t *testing.T) {
+	d := newDesk()
+	d.must(t, "open sesame\r\nand no more", `add alice -id 7 -claims {"role":"admin"}`)
+	if a := d.users["alice"]; a.ID != session.NumberID(7) || string(a.Claims) != `{"role":"admin"}` || !d.lets(t, "alice", "open sesame") {
+		t.Errorf("alice is %+v", a)
+	}
+	d.must(t, "s3same", "add bob")
+	if id := d.users["bob"].ID; strings.TrimPrefix(d.out.String(), "7\n") != id.String()+"\n" || !session.ID(id.String()).Valid() {
+		t.Errorf("bob is %v, and told: %s", id, &d.out)
+	}
+	d.must(t, "changed\n", "passwd alice")
+	if d.lets(t, "alice", "open sesame") || !d.lets(t, "alice", "changed") {
+		t.Error("the old password still fits, or the new does not")
+	}
+	d.must(t, "", "disable alice")
+	if d.lets(t, "alice", "changed") {
+		t.Error("a disabled user is let in")
+	}
+	d.must(t, "", "enable alice")
+	if !d.lets(t, "alice", "changed") || strings.Join(d.ended, " ") != "7 7" {
+		t.Errorf("enabled again; sessions ended of %v", d.ended)
+	}
+	d.out.Reset()
+	d.must(t, "", "list")
+	if out := d.out.String(); !strings.Contains(out, "alice") || !strings.Contains(out, "bob") || strings.Contains(out, "argon2") {
+		t.Errorf("list shows\n%s", out)
+	}
+}
+
+func TestManagerImports(t *testing.T) {
+	d := newDesk()
+	d.must(t, "", "import testdata/dumpdata-all.json")
+	if len(d.users) != 5 || d.out.String() != "5 users\n" || !d.lets(t, "zoë", "pässwörd") || d.lets(t, "bob", "bob-pw") {
+		t.Errorf("%d users are in, and told: %s", len(d.users), &d.out)
+	}
+	d.must(t, "["+anEntry+"]", "import -")
+	broken := filepath.Join(t.TempDir(), "users.json")
+	if err := os.WriteFile(broken, []byte("["+strings.ReplaceAll(anEntry, "alice", "eve")+`,{"id":2}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.run(t, "", "import "+broken); err == nil || d.users["eve"].Username != "" {
+		t.Errorf("half a file is in: %v", err)
+	}
+	d.err = session.Fail(session.Unavailable, nil)
+	if err := d.run(t, "["+anEntry+"]", "import -"); err == nil || !strings.Contains(err.Error(), "0 of 1") {
+		t.Errorf("a store that is away: %v", err)
+	}
+}
+
+func TestManagerRefuses(t *testing.T) {
+	d := newDesk()
+	d.must(t, "open sesame", "add alice")
+	before := d.users["alice"].Password
+	for line, want := range map[string]string{
+		"":                         "give one of",
+		"list alice":               "give one of",
+		"add":                      "give one of",
+		"add bob -id":              "give one of",
+		"add bob -password secret": "give one of",
+		"passwd alice secret":      "give one of",
+		"remove alice":             "give one of",
+		"add bob -claims []":       "-claims is no JSON object",
+		"add bob":                  "the password is empty",
+		"add alice":                "there is a user of this name",
+		"passwd alice":             "the password is empty",
+		"passwd nobody":            "no user of this name",
+		"disable nobody":           "no user of this name",
+		"import /no/such/file":     "no such file",
+	} {
+		if err := d.run(t, "\n", line); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want …%s…", line, err, want)
+		}
+	}
+	if len(d.users) != 1 || d.users["alice"].Password != before || d.ended != nil {
+		t.Errorf("something was changed: %+v, %v", d.users, d.ended)
+	}
+	d.End = func(context.Context, session.UserID) error { return session.Fail(session.Unavailable, nil) }
+	if err := d.run(t, "", "disable alice"); err == nil || !strings.Contains(err.Error(), "run it again") || d.users["alice"].Active {
+		t.Errorf("where the sessions can't be ended: %v", err)
+	}
+}
