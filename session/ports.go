@@ -27,8 +27,9 @@ type Store interface {
 	Refresh(ctx context.Context, step RefreshStep) (Refreshed, error)
 
 	// List gives the owner's sessions of the types asked for, the oldest first
-	// by Created, then ID. Fails with TokenRevoked when the caller's own
-	// session is over, UserUnknown, UserInactive. Changes nothing.
+	// by Created, then ID. Fails with TokenRevoked, and the cause where it is
+	// known, when the caller's own session is over; UserUnknown, UserInactive.
+	// Changes nothing.
 	List(ctx context.Context, step ListStep) (Listed, error)
 
 	// End ends one session. Fails with TokenRevoked as List does, else Unknown,

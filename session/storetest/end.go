@@ -88,9 +88,9 @@ func endCaller(f *fixture) {
 		_, err := f.Store.End(f.ctx, session.EndStep{Owner: f.owner, Caller: caller, ID: id, Cause: session.CauseUser})
 		return err
 	}
-	for _, caller := range []session.ID{s[0].ID, foreign.ID, session.NewID()} {
-		f.fails(by(caller, s[1].ID), session.TokenRevoked, "")
-		f.fails(by(caller, session.NewID()), session.TokenRevoked, "")
+	for caller, cause := range map[session.ID]session.Cause{s[0].ID: session.CauseUser, foreign.ID: "", session.NewID(): ""} {
+		f.fails(by(caller, s[1].ID), session.TokenRevoked, cause)
+		f.fails(by(caller, session.NewID()), session.TokenRevoked, cause)
 	}
 	f.wantIDs("List", ids(f.listed(f.owner)), s[1].ID, s[2].ID, short.ID)
 	f.ok(by(short.ID, s[1].ID), "End by a session of the other type")
@@ -104,7 +104,7 @@ func endItself(f *fixture) {
 	_, err := f.Store.End(f.ctx, step)
 	f.ok(err, "End")
 	_, err = f.Store.End(f.ctx, step)
-	f.fails(err, session.TokenRevoked, "")
+	f.fails(err, session.TokenRevoked, session.CauseUser)
 }
 
 // endTellsWhy gives every cause that an End may have, and authors that might

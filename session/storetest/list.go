@@ -106,7 +106,7 @@ func listCaller(f *fixture) {
 	f.ok(list(s[0].ID, session.Long), "List by a session of the type")
 	f.ok(list(s[0].ID, session.Short), "List by a session of the other type")
 	f.ok(list(short.ID, session.Long), "List by a session of the other type")
-	f.fails(list(s[1].ID, session.Types...), session.TokenRevoked, "")
+	f.fails(list(s[1].ID, session.Types...), session.TokenRevoked, session.CauseUser)
 	f.fails(list(foreign.ID, session.Types...), session.TokenRevoked, "")
 	f.fails(list(session.NewID(), session.Short), session.TokenRevoked, "")
 }

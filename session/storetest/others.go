@@ -177,7 +177,7 @@ func othersKeepFirst(f *fixture) {
 	_, err = f.others(gone.ID, stays, 7)
 	f.fails(err, session.Unknown, "")
 	_, err = f.others(gone.ID, stays, 1)
-	f.fails(err, session.TokenRevoked, "")
+	f.fails(err, session.TokenRevoked, session.CauseUser)
 	f.wantIDs("List", ids(f.listed(f.owner)), stays.ID)
 }
 
@@ -187,7 +187,7 @@ func othersCallerEnds(f *fixture) {
 	f.ok(err, "EndOthers")
 	f.wantReceipt(receipt, session.CauseOthers, "", caller.ID)
 	_, err = f.others(caller.ID, keep, 1)
-	f.fails(err, session.TokenRevoked, "")
+	f.fails(err, session.TokenRevoked, session.CauseOthers)
 }
 
 func othersMany(f *fixture) {
