@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -69,7 +68,7 @@ func run(ctx context.Context, args, environ []string, std stdio) error {
 	case "check":
 		return check(ctx, env, std)
 	case "env":
-		return printSettings(std.out, args)
+		return settings.Command(std.out, allSettings(), args)
 	case "user", "sessions":
 		return operate(ctx, env, std, command, args)
 	case "version":
@@ -82,22 +81,9 @@ func run(ctx context.Context, args, environ []string, std stdio) error {
 	return fmt.Errorf("%q is no command\n%s", command, usage)
 }
 
-func printSettings(w io.Writer, args []string) error {
-	switch {
-	case len(args) == 0:
-		return settings.Print(w, allSettings())
-	case len(args) == 1 && args[0] == "--markdown":
-		return settings.Markdown(w, allSettings())
-	}
-	return errors.New("usage: tokengate env [--markdown]")
-}
-
 // version is the module's version, or the commit that the binary was built from.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
+	info, _ := debug.ReadBuildInfo() // always there in a binary built with modules
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			return s.Value
@@ -157,7 +143,8 @@ type gateway struct {
 	registry    *prometheus.Registry
 	server      *api.Server
 	listener    *api.Listener
-	demo        *demo // nil unless the demo app was made up
+	demo        *settings.Demo // nil unless the demo app was made up
+	walkable    bool           // the demo app is as it was made up
 }
 
 // assemble reads the settings and wires the parts. It opens no connection.
@@ -203,7 +190,7 @@ func (p process) validate() error {
 }
 
 func (g *gateway) openLog(w io.Writer) error {
-	options := &slog.HandlerOptions{Level: g.LogLevel}
+	options := &slog.HandlerOptions{Level: g.LogLevel, ReplaceAttr: inUTC}
 	switch g.LogFormat {
 	case "text":
 		g.log = slog.New(slog.NewTextHandler(w, options))
@@ -215,6 +202,14 @@ func (g *gateway) openLog(w io.Writer) error {
 	return nil
 }
 
+// inUTC keeps log lines of machines in different zones comparable.
+func inUTC(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindTime {
+		a.Value = slog.TimeValue(a.Value.Time().UTC())
+	}
+	return a
+}
+
 // appSettings reads every app's settings; with in-memory sessions and no app
 // named it makes the demo app up.
 func (g *gateway) appSettings(env *settings.Env) (map[string]settings.App, error) {
@@ -223,21 +218,19 @@ func (g *gateway) appSettings(env *settings.Env) (map[string]settings.App, error
 		if g.Redis.URL != "" {
 			return nil, errors.New("TOKENGATE_APPS is required with TOKENGATE_REDIS_URL: name the apps that this gateway fronts")
 		}
-		g.Apps = []string{demoApp}
+		g.Apps = []string{g.demo.Name()}
 	}
 	apps := map[string]settings.App{}
 	var faults []error
 	for _, name := range g.Apps {
 		base := defaults
-		if name == demoApp && g.Redis.URL == "" {
-			g.demo = newDemo()
-			base.SecretKey, base.SigningKey, base.Users = []string{g.demo.secret}, g.demo.signingKey, demoUsers
+		if name == g.demo.Name() && g.Redis.URL == "" {
+			g.demo = settings.NewDemo()
+			base = g.demo.Defaults(defaults)
 		}
 		app, err := settings.LoadApp(env, name, base)
 		faults = append(faults, err)
-		if err == nil && g.demo != nil && name == demoApp {
-			g.demo.secret, g.demo.ownUsers = app.SecretKey[0], app.Users != demoUsers
-		}
+		g.walkable = g.walkable || g.demo.Whole(app)
 		apps[name] = app
 	}
 	return apps, errors.Join(faults...)
@@ -253,8 +246,13 @@ func (g *gateway) openBackend(apps map[string]settings.App) error {
 	if g.RevocationBound > 0 { // the list must be renewed well before it counts as stale
 		g.Redis.Sweep = min(g.Redis.Sweep, max(g.RevocationBound/3, minSweep))
 	}
-	store, err := redisstore.New(g.Redis)
+	var store *redisstore.Store
+	metrics, err := api.NewStoreMetrics(g.registry, func() api.Connections { return api.Connections(store.Connections()) })
 	if err != nil {
+		return err
+	}
+	g.Redis.Observe = metrics.Observe
+	if store, err = redisstore.New(g.Redis); err != nil {
 		return fmt.Errorf("%sREDIS_%w", envPrefix, err)
 	}
 	g.backend, g.ready, g.close = store, store.Ping, store.Close
@@ -332,8 +330,9 @@ func (g *gateway) openUsers(ctx context.Context, name string, a settings.App, la
 		Lane: lane, Log: g.log, Directory: g.backend, App: name,
 	}
 	switch {
-	case a.Users == demoUsers && g.demo != nil:
-		return credential.Static(g.demo.users(), options)
+	case g.demo.Users(a):
+		user := session.Account{ID: session.NumberID(1), Username: g.demo.Name(), Password: credential.Hash(g.demo.Password), Active: true}
+		return credential.Static([]session.Account{user}, options)
 	case a.Users == "redis:" && g.Redis.URL == "":
 		return nil, errors.New("USERS is redis: but TOKENGATE_REDIS_URL is empty: give it, or users in a file")
 	}
@@ -413,8 +412,8 @@ func serve(ctx context.Context, env *settings.Env, std stdio) error {
 			g.log.Error("Redis can't be inspected", "error", err)
 		}
 	}()
-	if g.demo != nil && !g.demo.ownUsers {
-		api.Walkthrough(std.out, address, g.demo.secret, demoApp, g.demo.password)
+	if g.walkable {
+		api.Walkthrough(std.out, address, g.demo.Secret, g.demo.Name(), g.demo.Password)
 	}
 	return g.listener.Wait(ctx)
 }
@@ -432,7 +431,8 @@ func operate(ctx context.Context, env *settings.Env, std stdio, command string, 
 	flags.SetOutput(io.Discard)
 	app := flags.String("app", "", "")
 	user := flags.String("user", "", "")
-	if len(args) == 0 || flags.Parse(endFlags(args[1:])) != nil || *app == "" {
+	id := flags.String("session", "", "")
+	if len(args) == 0 || flags.Parse(args[1:]) != nil || *app == "" {
 		return fmt.Errorf("usage: tokengate %s", operateUsage[command])
 	}
 	g, err := assemble(ctx, env, std)
@@ -451,70 +451,10 @@ func operate(ctx context.Context, env *settings.Env, std stdio, command string, 
 		}
 		return manager.Run(ctx, append(args[:1:1], flags.Args()...))
 	}
-	return g.sessions(ctx, std.out, args[0], session.Owner{App: *app, User: *user}, flags.Args())
-}
-
-// endFlags keeps a session's ID at the end from being read as a flag: one in 64
-// begins with "-". After --user or --app it is that flag's value.
-func endFlags(args []string) []string {
-	n := len(args) - 1
-	if n < 1 || !session.ID(args[n]).Valid() || args[n][0] != '-' || strings.HasPrefix(args[n-1], "-") {
-		return args
-	}
-	return append(args[:n:n], "--", args[n])
+	owner := session.Owner{App: *app, User: *user}
+	return session.Operator{Engine: g.engine, Owner: owner, Name: operator, Out: std.out}.Run(ctx, args[0], session.ID(*id))
 }
 
 const operator = "cli" // who ended a session, where the command line did
 
-var operateUsage = map[string]string{
-	"user":     "user add|passwd|disable|enable|list|import --app APP [USERNAME or FILE] [--id ID] [--claims JSON]",
-	"sessions": "sessions list|end --app APP --user ID [SESSION_ID]",
-}
-
-// sessions shows a user's sessions with what became of the last ones, or ends
-// one of them, or all.
-func (g *gateway) sessions(ctx context.Context, w io.Writer, verb string, owner session.Owner, ids []string) error {
-	switch {
-	case owner.User == "" || len(ids) > 1 || verb == "list" && len(ids) > 0:
-	case verb == "list":
-		held, err := g.engine.UserSessions(ctx, owner)
-		if err != nil {
-			return err
-		}
-		return held.Print(w)
-	case verb == "end":
-		receipt, err := g.end(ctx, owner, ids)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(w, "%d ended\n", len(receipt.Ended))
-		return err
-	}
-	return fmt.Errorf("usage: tokengate %s", operateUsage["sessions"])
-}
-
-func (g *gateway) end(ctx context.Context, owner session.Owner, ids []string) (session.Receipt, error) {
-	if len(ids) == 1 {
-		return g.engine.EndSession(ctx, owner, session.ID(ids[0]), operator)
-	}
-	return g.engine.EndUser(ctx, owner, session.CauseOperator, operator)
-}
-
-const (
-	demoApp   = "demo"
-	demoUsers = "demo:" // no source of any name: only newDemo gives it
-)
-
-// demo is the app that is made up when no app was named.
-type demo struct {
-	secret, signingKey, password string
-	ownUsers                     bool // the environment gives its users
-}
-
-func newDemo() *demo {
-	return &demo{secret: rand.Text(), signingKey: rand.Text() + rand.Text(), password: rand.Text()}
-}
-
-func (d *demo) users() []session.Account {
-	return []session.Account{{ID: session.NumberID(1), Username: demoApp, Password: credential.Hash(d.password), Active: true}}
-}
+var operateUsage = map[string]string{"user": credential.ManagerUsage, "sessions": session.OperatorUsage}

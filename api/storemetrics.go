@@ -16,16 +16,16 @@ type StoreMetrics struct {
 	scripts *prometheus.CounterVec
 }
 
-// Gauge is a number that is read when metrics are.
-type Gauge struct {
-	Name, Help string
-	Counter    bool // only ever grows
-	Value      func() float64
+// Connections is the state of a store's connections: how many there are, and
+// since the start how often one was there, was not, or was not in time.
+type Connections struct {
+	Total, Idle            uint32
+	Hits, Misses, Timeouts uint32
 }
 
-// NewStoreMetrics registers them, and further gauges, with registry. It fails
-// when one of them is registered already.
-func NewStoreMetrics(registry *prometheus.Registry, gauges ...Gauge) (*StoreMetrics, error) {
+// NewStoreMetrics registers them with registry; connections is asked whenever
+// metrics are read. It fails when they are registered already.
+func NewStoreMetrics(registry *prometheus.Registry, connections func() Connections) (*StoreMetrics, error) {
 	m := &StoreMetrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "tokengate", Name: "script_seconds", Help: "Time of one script, round trip included.",
@@ -35,13 +35,18 @@ func NewStoreMetrics(registry *prometheus.Registry, gauges ...Gauge) (*StoreMetr
 			Namespace: "tokengate", Name: "scripts_total", Help: "Scripts run, by the word that they came to.",
 		}, []string{"script", "code"}),
 	}
-	errs := []error{registry.Register(m.seconds), registry.Register(m.scripts)}
-	for _, g := range gauges {
-		opts := prometheus.Opts{Namespace: "tokengate", Name: g.Name, Help: g.Help}
-		var c prometheus.Collector = prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts), g.Value)
-		if g.Counter {
-			c = prometheus.NewCounterFunc(prometheus.CounterOpts(opts), g.Value)
-		}
+	gauge := func(name, help string, pick func(Connections) uint32) prometheus.Collector {
+		opts := prometheus.GaugeOpts{Namespace: "tokengate", Name: name, Help: help}
+		return prometheus.NewGaugeFunc(opts, func() float64 { return float64(pick(connections())) })
+	}
+	timeouts := prometheus.CounterOpts{Namespace: "tokengate", Name: "redis_pool_timeouts_total", Help: "Steps that found no free connection in time."}
+	var errs []error
+	for _, c := range []prometheus.Collector{
+		m.seconds, m.scripts,
+		gauge("redis_connections", "Open connections.", func(c Connections) uint32 { return c.Total }),
+		gauge("redis_connections_idle", "Open connections that wait for work.", func(c Connections) uint32 { return c.Idle }),
+		prometheus.NewCounterFunc(timeouts, func() float64 { return float64(connections().Timeouts) }),
+	} {
 		errs = append(errs, registry.Register(c))
 	}
 	return m, errors.Join(errs...)

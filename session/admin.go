@@ -1,12 +1,6 @@
 package session
 
-import (
-	"context"
-	"fmt"
-	"io"
-	"text/tabwriter"
-	"time"
-)
+import "context"
 
 // AppUnknown says that there is no app of the name that an operator gave.
 const AppUnknown Code = "app_not_found"
@@ -15,23 +9,6 @@ const AppUnknown Code = "app_not_found"
 type Holdings struct {
 	Sessions []Session // live, the oldest first
 	Ended    []Trace   // lately ended, the latest first
-}
-
-// Print writes both as a table for a terminal, times in UTC.
-func (h Holdings) Print(w io.Writer) error {
-	columns := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(columns, "SESSION\tTYPE\tCREATED\tUPDATED\tEXPIRES\tINFO")
-	for _, s := range h.Sessions {
-		fmt.Fprintf(columns, "%s\t%s\t%s\t%s\t%s\t%q\n", s.ID, s.Type,
-			s.Created.UTC().Format(time.RFC3339), s.Updated.UTC().Format(time.RFC3339), s.Expires.UTC().Format(time.RFC3339), s.Info)
-	}
-	if len(h.Ended) > 0 {
-		fmt.Fprintln(columns, "\nENDED\tCAUSE\tAT\tBY")
-	}
-	for _, t := range h.Ended {
-		fmt.Fprintf(columns, "%s\t%s\t%s\t%s\n", t.ID, t.Cause, t.At.UTC().Format(time.RFC3339), t.By)
-	}
-	return columns.Flush()
 }
 
 // UserSessions gives a user's live sessions and the traces of those that

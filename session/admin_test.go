@@ -23,7 +23,7 @@ func TestUserSessions(t *testing.T) {
 		t.Errorf("got %+v", held)
 	}
 	var table strings.Builder
-	if err := held.Print(&table); err != nil {
+	if err := (session.Operator{Engine: r.Engine, Owner: alice, Name: "ops", Out: &table}).Run(t.Context(), "list", ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{string(stays.Session), string(gone.Session), "SHORT", `"phone"`, "operator", "ops", "2030-01-02T03:04:05Z"} {

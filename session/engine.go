@@ -91,11 +91,37 @@ func (e *Engine) add(app *App) error {
 		}
 		e.bySecret[e.digest(secret)] = app
 	}
+	if err := e.tellApart(app); err != nil {
+		return err
+	}
 	for _, h := range app.Signer.Headers() {
 		e.byHeader[h] = append(e.byHeader[h], app)
 	}
 	e.apps[app.Name] = app
 	e.all = append(e.all, app)
+	return nil
+}
+
+// tellApart refuses an app whose tokens would be good for another one, as they
+// are when two apps share a key and nothing in the tokens says whose they are.
+func (e *Engine) tellApart(app *App) error {
+	now := e.Now()
+	probe := Claims{Kind: Access, User: NumberID(0), Session: NewID(), Issued: now, Expires: now.Add(time.Minute), AuthTime: now}
+	own, err := app.Signer.Sign(probe)
+	if err != nil {
+		return err
+	}
+	for _, other := range e.all {
+		foreign, err := other.Signer.Sign(probe)
+		if err != nil {
+			return err
+		}
+		_, here := app.Signer.Verify(foreign, Access, now)
+		_, there := other.Signer.Verify(own, Access, now)
+		if here == nil || there == nil {
+			return fmt.Errorf("its access tokens and those of app %s would be good for each other: give each its own SIGNING_KEY, or its own AUDIENCE or ISSUER", other.Name)
+		}
+	}
 	return nil
 }
 

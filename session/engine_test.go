@@ -28,6 +28,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no secret", func(c *session.Config) { c.Apps[1].Secrets = nil }, "app other: SECRET_KEY is empty"},
 		{"one name", func(c *session.Config) { c.Apps[1].Name = "shop" }, "app shop: two apps"},
 		{"one secret", func(c *session.Config) { c.Apps[1].Secrets = []string{"x", "s"} }, "app other: SECRET_KEY is also that of app shop"},
+		{"one key", func(c *session.Config) { c.Apps[1].Signer = c.Apps[0].Signer }, "app other: its access tokens and those of app shop would be good for each other"},
 		{"a secret twice", func(c *session.Config) { c.Apps[0].Secrets = []string{"s", "s"} }, ""},
 		{"a type without policy", func(c *session.Config) {
 			c.Apps[0].Policies = map[session.Type]session.Policy{session.Long: good()}
@@ -40,7 +41,7 @@ func TestNewRefuses(t *testing.T) {
 			Name: "shop", Secrets: []string{"s"}, Policies: both, AccessLifetime: time.Second, Signer: &signer{}, Checker: &checker{},
 		}
 		other := app
-		other.Name, other.Secrets = "other", []string{"o"}
+		other.Name, other.Secrets, other.Signer = "other", []string{"o"}, &signer{key: "other"}
 		cfg := session.Config{
 			Apps: []session.App{app, other}, Store: store, Ledger: store, Revocations: session.NewRevocations(keep, bound),
 		}

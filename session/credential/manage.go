@@ -28,6 +28,9 @@ type Manager struct {
 	Out io.Writer
 }
 
+// ManagerUsage lists what Run takes, behind the name of the app.
+const ManagerUsage = "user add|passwd|disable|enable|list|import --app APP [USERNAME or FILE] [--id ID] [--claims JSON]"
+
 const manageUsage = `give one of:
   add USERNAME [-id ID] [-claims JSON]   password on standard input
   passwd USERNAME                        new password on standard input; ends the user's sessions

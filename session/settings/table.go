@@ -2,6 +2,7 @@ package settings
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -46,6 +47,17 @@ func Print(w io.Writer, rows []Row) error {
 		fmt.Fprintf(columns, "%s%s\t%s\t%s\n", r.Name, r.mark(), cmp.Or(r.Default, "-"), r.Meaning)
 	}
 	return columns.Flush()
+}
+
+// Command prints rows as "tokengate env" was asked to.
+func Command(w io.Writer, rows []Row, args []string) error {
+	switch {
+	case len(args) == 0:
+		return Print(w, rows)
+	case len(args) == 1 && args[0] == "--markdown":
+		return Markdown(w, rows)
+	}
+	return errors.New("usage: tokengate env [--markdown]")
 }
 
 // Markdown writes the same table for a README.

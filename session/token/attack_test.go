@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jws"
 
 	"tokengate/session"
 )
@@ -177,7 +177,7 @@ func TestC23OtherForms(t *testing.T) {
 	general := `{"payload":"` + p[1] + `","signatures":[{"protected":"` + p[0] + `","signature":"` + p[2] + `"},{"protected":"` + p[0] + `","signature":"` + encode("bad") + `"}]}`
 	flattened := `{"payload":"` + p[1] + `","protected":"` + p[0] + `","signature":"` + p[2] + `"}`
 	key := []byte(secret)
-	double, err := jws.Sign([]byte(access("", "")), jws.WithJSON(), jws.WithKey(jwa.HS256, key), jws.WithKey(jwa.HS512, key))
+	double, err := jws.Sign([]byte(access("", "")), jws.WithJSON(), jws.WithKey(jwa.HS256(), key), jws.WithKey(jwa.HS512(), key))
 	if err != nil {
 		t.Fatal(err)
 	}

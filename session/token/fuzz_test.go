@@ -7,8 +7,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jws"
 
 	"tokengate/session"
 )
@@ -39,8 +39,8 @@ func FuzzVerify(f *testing.F) {
 				if s == pair {
 					continue
 				}
-				_, err = jws.Verify([]byte(token), jws.WithKey(jwa.HS256, []byte(secret)))
-				if _, old := jws.Verify([]byte(token), jws.WithKey(jwa.HS256, []byte(oldSecret))); err != nil && (old != nil || s != seed) {
+				_, err = jws.Verify([]byte(token), jws.WithKey(jwa.HS256(), []byte(secret)))
+				if _, old := jws.Verify([]byte(token), jws.WithKey(jwa.HS256(), []byte(oldSecret))); err != nil && (old != nil || s != seed) {
 					t.Errorf("jwx refuses what passed: %v", err)
 				}
 			}

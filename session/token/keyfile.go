@@ -14,7 +14,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
 // Reading keys. No error here wraps one of a parser: those may quote the key.
@@ -208,7 +208,7 @@ func newPair(k any) pair {
 func parseJWK(text string) ([]pair, error) {
 	set, err := jwk.Parse([]byte(text))
 	if err != nil || set.Len() == 0 {
-		return nil, errors.New("is no JWK and no JWK Set with keys of known types")
+		return nil, errors.New("is no JWK and no JWK Set with sound keys: of a known type, on their curve, RSA of 2048 bits or more")
 	}
 	var pairs []pair
 	for i := range set.Len() {
@@ -218,7 +218,11 @@ func parseJWK(text string) ([]pair, error) {
 			return nil, fmt.Errorf("key %d can't be read: give all members of RFC 7518 section 6, p and q included", i+1)
 		}
 		p := newPair(raw)
-		p.kid, p.use, p.alg = k.KeyID(), k.KeyUsage(), k.Algorithm().String()
+		p.kid, _ = k.KeyID()
+		p.use, _ = k.KeyUsage()
+		if alg, ok := k.Algorithm(); ok {
+			p.alg = alg.String()
+		}
 		pairs = append(pairs, p)
 	}
 	return pairs, nil
@@ -228,7 +232,7 @@ func parseJWK(text string) ([]pair, error) {
 // with those that the JWK leaves out, and with what makes signing fast.
 func material(k jwk.Key) (any, error) {
 	var raw any
-	if err := k.Raw(&raw); err != nil {
+	if err := jwk.Export(k, &raw); err != nil {
 		return nil, err
 	}
 	given, ok := raw.(*rsa.PrivateKey)

@@ -11,8 +11,8 @@ import (
 	"hash"
 	"strings"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
 // typ is a JOSE header's typ as far as it matters here.
@@ -181,7 +181,11 @@ func (r *keyring) addPairs(fits fitness, o Options) error {
 // addPair publishes a pair's public half, once however often it is given, and
 // takes it in.
 func (r *keyring) addPair(p pair, set jwk.Set) error {
-	public, kid, err := published(p, jwa.SignatureAlgorithm(r.algorithm))
+	algorithm, ok := jwa.LookupSignatureAlgorithm(r.algorithm)
+	if !ok {
+		return fmt.Errorf("ALGORITHM is %q, which the JOSE library lacks", r.algorithm)
+	}
+	public, kid, err := published(p, algorithm)
 	if err != nil {
 		return err
 	}
@@ -190,7 +194,7 @@ func (r *keyring) addPair(p pair, set jwk.Set) error {
 			return err
 		}
 	}
-	m, err := newSignature(jwa.SignatureAlgorithm(r.algorithm), p)
+	m, err := newSignature(algorithm, p)
 	if err != nil {
 		return err
 	}
@@ -200,7 +204,7 @@ func (r *keyring) addPair(p pair, set jwk.Set) error {
 // published is the public half as the world may see it, made anew from the bare
 // key so that no other member comes along, and its kid.
 func published(p pair, algorithm jwa.SignatureAlgorithm) (jwk.Key, string, error) {
-	public, err := jwk.FromRaw(p.public)
+	public, err := jwk.Import(p.public)
 	if err != nil {
 		return nil, "", err
 	}

@@ -15,9 +15,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jwk"
-	"github.com/lestrrat-go/jwx/v2/jws"
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jws"
 
 	"tokengate/session"
 )
@@ -67,7 +67,7 @@ func TestRoundTripThroughJWKS(t *testing.T) {
 				}
 				option := jws.WithKeySet(set)
 				if strings.HasPrefix(v.Algorithm, "HS") {
-					option = jws.WithKey(jwa.SignatureAlgorithm(v.Algorithm), []byte(v.Key))
+					option = jws.WithKey(algorithmOf(v.Algorithm), []byte(v.Key))
 				}
 				if _, err := jws.Verify([]byte(token), option); err != nil {
 					t.Errorf("jwx refuses it: %v", err)
@@ -124,7 +124,7 @@ func sec1(t testing.TB, k *ecdsa.PrivateKey) string {
 // jwkOf is a key as a JWK with members changed; nil removes one.
 func jwkOf(t testing.TB, k any, change map[string]any) string {
 	t.Helper()
-	parsed, err := jwk.FromRaw(k)
+	parsed, err := jwk.Import(k)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,11 +269,16 @@ func TestNamesOfRetiredKeys(t *testing.T) {
 	}
 }
 
+func algorithmOf(name string) jwa.SignatureAlgorithm {
+	algorithm, _ := jwa.LookupSignatureAlgorithm(name)
+	return algorithm
+}
+
 func forgeES256(t testing.TB, k *ecdsa.PrivateKey, header string) string {
 	t.Helper()
-	signer, _ := jws.NewSigner(jwa.ES256)
+	signer, _ := jws.SignerFor(jwa.ES256())
 	signed := encode(header) + "." + encode(access("", ""))
-	signature, err := signer.Sign([]byte(signed), k)
+	signature, err := signer.Sign(k, []byte(signed))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,7 +379,7 @@ func TestHeadersAreWhatTokensBeginWith(t *testing.T) {
 
 // A secret's kid is not its hash, nor its thumbprint, and is the same everywhere.
 func TestSecretKID(t *testing.T) {
-	oct, _ := jwk.FromRaw([]byte(secret))
+	oct, _ := jwk.Import([]byte(secret))
 	thumbprint, _ := oct.Thumbprint(crypto.SHA256)
 	kid := newSigner(t, Options{}).ring.keys[0].kid
 	if strings.HasPrefix(base64.RawURLEncoding.EncodeToString(thumbprint), kid[:8]) {

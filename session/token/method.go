@@ -8,8 +8,8 @@ import (
 	"hash"
 	"sync"
 
-	"github.com/lestrrat-go/jwx/v2/jwa"
-	"github.com/lestrrat-go/jwx/v2/jws"
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jws"
 )
 
 // method makes and checks signatures with one key.
@@ -77,8 +77,8 @@ func (k *hmacKey) over(input []byte) *hmacState {
 // lock that all requests share. Its reasons for a refusal are dropped: a
 // signature is good or it is not.
 type signature struct {
-	signer          jws.Signer
-	verifier        jws.Verifier
+	signer          jws.Signer2
+	verifier        jws.Verifier2
 	private, public any
 }
 
@@ -87,10 +87,10 @@ type signature struct {
 func newSignature(algorithm jwa.SignatureAlgorithm, p pair) (*signature, error) {
 	k := &signature{private: p.private, public: p.public}
 	var err error
-	if k.signer, err = jws.NewSigner(algorithm); err != nil {
+	if k.signer, err = jws.SignerFor(algorithm); err != nil {
 		return nil, err
 	}
-	if k.verifier, err = jws.NewVerifier(algorithm); err != nil {
+	if k.verifier, err = jws.VerifierFor(algorithm); err != nil {
 		return nil, err
 	}
 	if p.private == nil {
@@ -104,10 +104,10 @@ func newSignature(algorithm jwa.SignatureAlgorithm, p pair) (*signature, error) 
 }
 
 func (k *signature) sign(dst, input []byte) ([]byte, error) {
-	signed, err := k.signer.Sign(input, k.private)
+	signed, err := k.signer.Sign(k.private, input)
 	return append(dst, signed...), err
 }
 
 func (k *signature) verify(input, signature []byte) bool {
-	return k.verifier.Verify(input, signature, k.public) == nil
+	return k.verifier.Verify(k.public, input, signature) == nil
 }

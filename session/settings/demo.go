@@ -1,0 +1,38 @@
+package settings
+
+import (
+	"crypto/rand"
+	"slices"
+)
+
+// Demo is the app that is made up for who has named none: a secret, a key and
+// one user, all drawn at random and gone with the process.
+type Demo struct {
+	Secret   string
+	Password string // of the user Name
+	key      string
+}
+
+// Name names the demo app, and its user.
+func (*Demo) Name() string { return "demo" }
+
+// demoUsers is no user source of any other app: no setting of it is taken.
+const demoUsers = "demo:"
+
+// NewDemo makes a Demo up.
+func NewDemo() *Demo {
+	return &Demo{Secret: rand.Text(), Password: rand.Text(), key: rand.Text() + rand.Text()}
+}
+
+// Defaults are defaults with what is made up in place of what is required.
+func (d *Demo) Defaults(defaults App) App {
+	defaults.SecretKey, defaults.SigningKey, defaults.Users = []string{d.Secret}, d.key, demoUsers
+	return defaults
+}
+
+// Users tells whether a's users are the demo's own.
+func (d *Demo) Users(a App) bool { return d != nil && a.Users == demoUsers }
+
+// Whole tells whether nothing of what was made up was replaced by a setting,
+// so that Secret and Password log in.
+func (d *Demo) Whole(a App) bool { return d.Users(a) && slices.Contains(a.SecretKey, d.Secret) }
