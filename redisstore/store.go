@@ -12,8 +12,11 @@ package redisstore
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -38,6 +41,7 @@ type Store struct {
 
 // New checks o and makes a Store of it. It doesn't connect: see Ping.
 func New(o Options) (*Store, error) {
+	quiet()
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -60,6 +64,17 @@ func New(o Options) (*Store, error) {
 	s.trailHead = strconv.FormatInt(o.TraceLife.Milliseconds(), 10) + "|" +
 		strconv.FormatInt(o.Horizon.Milliseconds(), 10) + "|" + s.schema.channel() + "|"
 	return s, nil
+}
+
+// quiet keeps the client's own log, a line for each failed dial, out of ours: a
+// step that fails says so itself. The client has one logger per process.
+var quiet = sync.OnceFunc(func() { redis.SetLogger(debugLog{}) })
+
+type debugLog struct{}
+
+// Printf is the client's way to log.
+func (debugLog) Printf(ctx context.Context, format string, v ...any) {
+	slog.DebugContext(ctx, "redis client", "said", fmt.Sprintf(format, v...))
 }
 
 // Close frees the connections. Steps under way fail with Unavailable.
