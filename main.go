@@ -288,6 +288,9 @@ func (g *gateway) openEngine(ctx context.Context, apps map[string]settings.App) 
 	}
 	g.revocations = session.NewRevocations(longestAccess(apps), g.RevocationBound)
 	config.Revocations, config.Observer = g.revocations, api.NewObserver(metrics, g.log)
+	if err := metrics.Watch(g.revocations); err != nil {
+		return err
+	}
 	if g.engine, err = session.New(config); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tokengate/session"
@@ -44,13 +45,32 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		ended:    counter("sessions_ended_total", "Sessions ended, by app, type (empty where the step did not ask for one) and cause.", "app", "type", "cause"),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.inFlight, m.seconds, m.requests, m.steps, m.begun, m.ended} {
+	for _, c := range []prometheus.Collector{
+		m.inFlight, m.seconds, m.requests, m.steps, m.begun, m.ended,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
 		errs = append(errs, registry.Register(c))
 	}
 	return m, errors.Join(errs...)
 }
 
 // handler serves the whole registry, what main has put there included.
+// Watch adds what an alarm needs of the list that access tokens are checked
+// against. It fails when a list is watched already.
+func (m *Metrics) Watch(list *session.Revocations) error {
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "tokengate", Name: name, Help: help}, value)
+	}
+	return errors.Join(
+		m.registry.Register(gauge("revocations", "Ended sessions whose access tokens may still live.", func() float64 {
+			return float64(list.Size())
+		})),
+		m.registry.Register(gauge("revocations_age_seconds", "Time since the list of them was known to be complete.", func() float64 {
+			return list.Age(time.Now()).Seconds()
+		})),
+	)
+}
+
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }

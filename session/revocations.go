@@ -71,6 +71,14 @@ func (r *Revocations) Check(app string, id ID, iat, now time.Time) (ended, fresh
 	return false, !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
 }
 
+// Age is how long ago, at now, the list was known to be complete. Before it
+// ever was, that is since the year 1: an age that no alarm overlooks.
+func (r *Revocations) Age(now time.Time) time.Duration {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return now.Sub(r.caughtUp)
+}
+
 // Size is how many endings the list holds.
 func (r *Revocations) Size() int {
 	r.mu.RLock()
