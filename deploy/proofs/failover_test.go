@@ -2,13 +2,10 @@ package proofs
 
 import (
 	"context"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"regexp"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -225,28 +222,6 @@ func (v *verdicts) check(s *subject, c *rig.Client, asked bool) {
 	}
 }
 
-var healed = regexp.MustCompile(`(?m)^tokengate_steps_total\{.*code="healed".*\} (\d+)$`)
-
-// healedBy reads how many refreshes a gateway has healed.
-func healedBy(t *testing.T, g *rig.Gateway) int {
-	t.Helper()
-	resp, err := http.Get(g.AdminURL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for _, m := range healed.FindAllSubmatch(text, -1) {
-		one, _ := strconv.Atoi(string(m[1]))
-		n += one
-	}
-	return n
-}
-
 // TestEndingsSurviveFailover promotes a lagging replica again and again. With
 // REDIS_WAIT_REPLICAS nothing that was answered as replicated is undone;
 // without it some endings are, which shows that the test would notice.
@@ -267,7 +242,7 @@ func TestEndingsSurviveFailover(t *testing.T) {
 			for range rounds {
 				v.loseOnce(t, p, g.Client(), asked)
 			}
-			v.n["rotations healed"] = healedBy(t, g)
+			v.n["rotations healed"] = stepsOf(t, g, "healed")
 			t.Logf("%d failovers: %v", rounds, v.n)
 			v.judge(t, asked)
 		})
@@ -299,7 +274,7 @@ func TestEndingsSurviveSentinel(t *testing.T) {
 	for range rounds {
 		v.loseOnce(t, watched{r}, g.Client(), true)
 	}
-	v.n["rotations healed"] = healedBy(t, g)
+	v.n["rotations healed"] = stepsOf(t, g, "healed")
 	t.Logf("%d failovers: %v", rounds, v.n)
 	v.judge(t, true)
 }

@@ -1,10 +1,13 @@
 package proofs
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +17,7 @@ import (
 	"time"
 
 	"tokengate/deploy/rig"
+	"tokengate/redisstore/redistest"
 	"tokengate/session"
 )
 
@@ -114,4 +118,73 @@ func eventually(t testing.TB, limit time.Duration, what string, done func() bool
 			t.Fatalf("not within %s: %s", limit, what)
 		}
 	}
+}
+
+// metrics reads what a gateway counts: the value of every series by its name
+// and labels.
+func metrics(t testing.TB, g *rig.Gateway) map[string]float64 {
+	t.Helper()
+	resp, err := http.Get(g.AdminURL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	out := map[string]float64{}
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if i := strings.LastIndexByte(lines.Text(), ' '); i > 0 && lines.Text()[0] != '#' {
+			out[lines.Text()[:i]], _ = strconv.ParseFloat(lines.Text()[i+1:], 64)
+		}
+	}
+	return out
+}
+
+// stepsOf is how many of a gateway's steps came to a word.
+func stepsOf(t testing.TB, g *rig.Gateway, code session.Code) int {
+	t.Helper()
+	n := 0
+	for series, value := range metrics(t, g) {
+		if strings.HasPrefix(series, "tokengate_steps_total{") && strings.Contains(series, fmt.Sprintf("code=%q", code)) {
+			n += int(value)
+		}
+	}
+	return n
+}
+
+// bucketKeys is what every key of the i-th user's bucket begins with, and so
+// the schema of package redisstore in the eyes of somebody else.
+func bucketKeys(user int) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(strconv.Itoa(user + 1)))
+	return fmt.Sprintf("tg:{%s:%02x}:", rig.App, h.Sum32()%64)
+}
+
+// keyOf gives a key of the i-th user: name is LONG, SHORT, gone, data:LONG, …
+func keyOf(user int, name string) string {
+	return bucketKeys(user) + name + ":" + strconv.Itoa(user+1)
+}
+
+// entry is one ending in the outbox.
+type entry struct {
+	cause, by, app, user string
+	ids                  []string
+}
+
+// outbox reads the endings of the i-th user in their order.
+func outbox(s *redistest.Server, user int) (entries []entry) {
+	for _, e := range allEndings(s, bucketKeys(user)+"endings") {
+		if e.user == strconv.Itoa(user+1) {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
+func allEndings(s *redistest.Server, stream string) (entries []entry) {
+	for line := range strings.Lines(s.Do("XRANGE", stream, "-", "+")) {
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), "|", 6)
+		if len(f) == 6 {
+			entries = append(entries, entry{cause: f[1], by: f[2], ids: strings.Split(f[3], ","), app: f[4], user: f[5]})
+		}
+	}
+	return entries
 }
