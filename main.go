@@ -154,8 +154,8 @@ func assemble(ctx context.Context, env *settings.Env, std stdio) (*gateway, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := g.openLog(std.err); err != nil {
-		return nil, err
+	if g.log, err = api.NewLogger(std.err, g.LogLevel, g.LogFormat); err != nil {
+		return nil, fmt.Errorf("TOKENGATE_LOG_%w", err)
 	}
 	g.listener = &api.Listener{Logger: g.log, Delay: g.ShutdownDelay, Grace: g.ShutdownGrace}
 	if err := g.openBackend(apps); err != nil {
@@ -187,27 +187,6 @@ func (p process) validate() error {
 		return errors.New("TOKENGATE_REVOCATION_BOUND, TOKENGATE_SHUTDOWN_DELAY and TOKENGATE_SHUTDOWN_GRACE take no negative duration")
 	}
 	return nil
-}
-
-func (g *gateway) openLog(w io.Writer) error {
-	options := &slog.HandlerOptions{Level: g.LogLevel, ReplaceAttr: inUTC}
-	switch g.LogFormat {
-	case "text":
-		g.log = slog.New(slog.NewTextHandler(w, options))
-	case "json":
-		g.log = slog.New(slog.NewJSONHandler(w, options))
-	default:
-		return errors.New("TOKENGATE_LOG_FORMAT: give text or json")
-	}
-	return nil
-}
-
-// inUTC keeps log lines of machines in different zones comparable.
-func inUTC(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindTime {
-		a.Value = slog.TimeValue(a.Value.Time().UTC())
-	}
-	return a
 }
 
 // appSettings reads every app's settings; with in-memory sessions and no app
