@@ -72,9 +72,7 @@ func (c *Clustered) Replicate(tb testing.TB) {
 		node.Do("CLUSTER", "MEET", h, port)
 		id := m.Do("CLUSTER", "MYID")
 		node.until("follows its master", func() bool { return node.Do("CLUSTER", "REPLICATE", id) == "OK" })
-		node.until("is in step", func() bool {
-			return strings.Contains(node.Do("INFO", "replication"), "master_link_status:up")
-		})
+		m.acknowledged()
 		c.Nodes = append(c.Nodes, node)
 	}
 	for _, node := range c.Nodes {

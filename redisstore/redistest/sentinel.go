@@ -33,14 +33,23 @@ func Sentinel(tb testing.TB) *Replicated {
 	}
 	r.Sentinel.flags = append([]string{conf, "--sentinel"}, r.Sentinel.flags[:6]...) // it takes no persistence
 	r.Sentinel.launch()
-	r.Replica.until("is in step", func() bool {
-		return strings.Contains(r.Replica.Do("INFO", "replication"), "master_link_status:up")
-	})
+	r.Primary.acknowledged()
 	r.Sentinel.until("knows the replica", func() bool {
 		return strings.Contains(r.Sentinel.Do("INFO", "sentinel"), "status=ok,address="+r.Primary.Addr+",slaves=1")
 	})
 	r.URL = "redis+sentinel://" + r.Sentinel.Addr + "/" + master
 	return r
+}
+
+// acknowledged waits until a replica has acknowledged all that s wrote; before
+// its first acknowledgement, which may take a second, it gets nothing.
+func (s *Server) acknowledged() {
+	s.tb.Helper()
+	s.Do("PUBLISH", "redistest", "") // something to acknowledge, which leaves nothing
+	s.until("is replicated", func() bool {
+		info := s.Do("INFO", "replication")
+		return strings.Contains(info, "state=online,offset="+field(info, "master_repl_offset")+",")
+	})
 }
 
 // FailOver kills the primary and waits until the replica has taken over. The

@@ -1,0 +1,122 @@
+package redisstore_test
+
+import (
+	"testing"
+	"time"
+
+	"tokengate/redisstore"
+	"tokengate/redisstore/redistest"
+	"tokengate/session"
+)
+
+func waiting(o *redisstore.Options) { o.WaitReplicas, o.WaitTimeout = 1, 500*time.Millisecond }
+
+// durabilities runs the steps that change something, and some that don't.
+func durabilities(t *testing.T, s *redisstore.Store) map[string]session.Durability {
+	t.Helper()
+	found := map[string]session.Durability{}
+	created := login(t, s, alice, long)
+	found["create"] = created.Durability
+	step := refreshStep(alice, created.Session, long)
+	for _, name := range []string{"refresh", "retry"} {
+		done, err := s.Refresh(ctx, step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[name] = done.Durability
+	}
+	still := long
+	still.Rotate, still.UpdateLastLogin = false, false
+	current := created.Session
+	current.Generation++
+	done, err := s.Refresh(ctx, refreshStep(alice, current, still))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found["no rotation"] = done.Durability
+	found["end"] = end(t, s, login(t, s, alice, long).Session.ID).Durability
+	keep := session.EndOthersStep{
+		Owner: alice, Types: session.Types, Cause: session.CauseOthers, Keep: current.ID, KeepGeneration: current.Generation,
+	}
+	login(t, s, alice, long)
+	for _, name := range []string{"others", "no others"} {
+		receipt, err := s.EndOthers(ctx, keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[name] = receipt.Durability
+	}
+	receipt, err := s.Logout(ctx, session.LogoutStep{Owner: alice, ID: current.ID, Type: current.Type, Policy: long,
+		Presented: session.Presented{Generation: current.Generation, Expires: current.Expires}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found["logout"] = receipt.Durability
+	if receipt, err = s.EndApp(ctx, alice.App); err != nil {
+		t.Fatal(err)
+	}
+	found["app"] = receipt.Durability
+	return found
+}
+
+func wantDurability(t *testing.T, s *redisstore.Store, changed session.Durability) {
+	t.Helper()
+	for step, got := range durabilities(t, s) {
+		want := changed
+		if step == "retry" || step == "no rotation" || step == "no others" {
+			want = session.NotAsked
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", step, got, want)
+		}
+	}
+}
+
+func TestDurability(t *testing.T) {
+	r := redistest.Sentinel(t)
+	wantDurability(t, open(t, r.URL), session.NotAsked)
+	wantDurability(t, open(t, r.URL, waiting), session.Replicated)
+	wantDurability(t, open(t, r.URL+"?auto_pipeline=true", waiting), session.Replicated)
+	r.Replica.Kill()
+	wantDurability(t, open(t, r.URL, waiting, func(o *redisstore.Options) { o.WaitTimeout = 20 * time.Millisecond }), session.Pending)
+}
+
+func TestDurabilityInACluster(t *testing.T) {
+	c := redistest.Cluster(t, 2)
+	quick := func(o *redisstore.Options) { o.WaitTimeout = 10 * time.Millisecond }
+	wantDurability(t, open(t, c.URL, waiting, quick), session.Pending)
+	c.Replicate(t)
+	wantDurability(t, open(t, c.URL, waiting), session.Replicated)
+}
+
+// TestWaitCostsNoRoundTrip: the script and WAIT travel together.
+func TestWaitCostsNoRoundTrip(t *testing.T) {
+	r := redistest.Sentinel(t)
+	s := open(t, r.URL, waiting)
+	now := refresh(t, s, login(t, s, alice, long).Session, long)
+	got := counts(t, r.Primary, func() { refresh(t, s, now, long) })
+	if got["evalsha"] != 1 || got["wait"] != 1 || got["eval"] != 0 || got["multi"] != 0 {
+		t.Errorf("a refresh runs %v", got)
+	}
+}
+
+// TestFailover: what was acknowledged as replicated is still so on the new
+// primary, and the store finds it by itself.
+func TestFailover(t *testing.T) {
+	r := redistest.Sentinel(t)
+	s := open(t, r.URL, waiting)
+	ended, kept := login(t, s, alice, long).Session, login(t, s, alice, long).Session
+	kept = refresh(t, s, kept, long)
+	if got := end(t, s, ended.ID).Durability; got != session.Replicated {
+		t.Fatalf("ended as %q", got)
+	}
+	r.FailOver()
+	plain := open(t, r.URL)
+	for name, s := range map[string]*redisstore.Store{"the same": s, "another": plain} {
+		soon(t, name+" store finds the new primary", func() bool { return session.CodeOf(s.Live(ctx, alice, ended.ID)) == session.Ended })
+	}
+	kept = refresh(t, plain, kept, long)
+	if got := end(t, s, kept.ID).Durability; got != session.Pending {
+		t.Errorf("without a replica: %q", got)
+	}
+}
