@@ -39,26 +39,32 @@ type lab struct {
 	say       func(format string, args ...any)
 }
 
-// newLab builds the servers as they are shipped.
-func newLab(ctx context.Context, say func(string, ...any)) (l *lab, err error) {
-	l = &lab{say: say}
-	if l.dir, err = os.MkdirTemp("", "tokengate-load"); err != nil {
+// newLab builds the servers as they are shipped. The variable TOKENGATE_BIN
+// names a gateway to use instead.
+func newLab(ctx context.Context, say func(string, ...any)) (*lab, error) {
+	dir, err := os.MkdirTemp("", "tokengate-load")
+	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			l.close()
-		}
-	}()
-	say("building")
-	if l.gatewayAt, err = build(ctx, l.dir, "tokengate"); err != nil {
+	l := &lab{dir: dir, say: say, gatewayAt: os.Getenv("TOKENGATE_BIN"), users: filepath.Join(dir, "users.json")}
+	if err := l.build(ctx); err != nil {
+		l.close()
 		return nil, err
+	}
+	return l, nil
+}
+
+func (l *lab) build(ctx context.Context) (err error) {
+	l.say("building")
+	if l.gatewayAt == "" {
+		if l.gatewayAt, err = build(ctx, l.dir, "tokengate"); err != nil {
+			return err
+		}
 	}
 	if l.floorAt, err = build(ctx, l.dir, "tokengate/deploy/loadtest/floor"); err != nil {
-		return nil, err
+		return err
 	}
-	l.users = filepath.Join(l.dir, "users.json")
-	return l, writeUsers(l.users)
+	return writeUsers(l.users)
 }
 
 // close stops all servers and forgets what they kept.
@@ -168,7 +174,7 @@ func (l *lab) launch(url string, more ...string) (p *process, ready func() error
 	if err != nil {
 		return nil, nil, err
 	}
-	env := []string{"PATH=" + os.Getenv("PATH")}
+	env := goEnvironment()
 	for _, setting := range append([]string{
 		"LISTEN=" + address, "ADMIN_LISTEN=" + admin, "REDIS_URL=" + url, "APPS=" + labApp, "SHUTDOWN_DELAY=0s",
 		"APP_LAB_SECRET_KEY=" + labSecret, "APP_LAB_SIGNING_KEY=" + labKey, "APP_LAB_USERS=file:" + l.users,
@@ -182,13 +188,24 @@ func (l *lab) launch(url string, more ...string) (p *process, ready func() error
 	return p, answers("http://" + admin + "/readyz"), nil
 }
 
+// goEnvironment is what of the environment a server is given: nothing but the
+// variables by which Go's runtime is tuned.
+func goEnvironment() (env []string) {
+	for _, name := range []string{"GOGC", "GOMAXPROCS", "GOMEMLIMIT"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
 // floor starts the floor over a server.
 func (l *lab) floor(ctx context.Context, url string, pipelined bool) (*process, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	p, err := l.start("floor", address, nil, l.floorAt,
+	p, err := l.start("floor", address, goEnvironment(), l.floorAt,
 		"-listen", address, "-redis", url, "-key", labKey, fmt.Sprintf("-auto-pipeline=%t", pipelined))
 	if err != nil {
 		return nil, err
