@@ -58,9 +58,12 @@ func (e *Engine) EndUser(ctx context.Context, owner Owner, cause Cause, by strin
 // EndApp ends every session of an app that began before now. Fails with
 // AppUnknown, Unavailable; then some may have ended, and a retry ends the rest.
 func (e *Engine) EndApp(ctx context.Context, app, by string) (Receipt, error) {
-	return e.operate(ctx, Event{Step: StepAdmin, App: app, By: by}, func() (Receipt, error) {
-		return e.Ledger.EndApp(ctx, app)
-	})
+	ev := Event{Step: StepAdmin, App: app, By: by}
+	receipt, err := e.operate(ctx, ev, func() (Receipt, error) { return e.Ledger.EndApp(ctx, app) })
+	if err == nil { // nobody knows which sessions there were, so it is told as one ending
+		e.observeEnded(ctx, ev, []Trace{{Cause: CauseApp, By: by}})
+	}
+	return receipt, err
 }
 
 // operate runs an operator's step on an app that there is, and tells of it.

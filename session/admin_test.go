@@ -68,7 +68,7 @@ func TestEndApp(t *testing.T) {
 	r.now = r.now.Add(time.Second)
 	_, err := r.EndApp(t.Context(), "shop", "ops")
 	r.fails(err, session.OK, "")
-	r.told("admin shop/ ok")
+	r.told("admin shop/ ok", "admin shop/ ok app")
 	_, err = r.refresh(tokens.Refresh)
 	r.fails(err, session.Ended, session.CauseApp)
 	fresh := r.login(session.Long)
