@@ -124,7 +124,8 @@ func (s *servers) network(hosts string, u *url.URL, encrypted bool) error {
 // address completes a host with the usual port.
 func address(host, port string) (string, error) {
 	u, err := url.Parse("redis://" + host)
-	if err != nil || u.Host != host || strings.ContainsAny(host, "%@") {
+	if err != nil || u.Host != host || strings.ContainsAny(host, "%@") ||
+		strings.Contains(u.Hostname(), ":") && host[0] != '[' {
 		return "", errURL
 	}
 	if u.Port() != "" {
