@@ -18,6 +18,7 @@ var createTests = map[string]func(*fixture){
 	"Unlimited":              createUnlimited,
 	"CountsApart":            createApart,
 	"ExpiredDontCount":       createExpired,
+	"ExpiredBesideLive":      createExpiredBeside,
 	"RefreshedIsRecent":      createRecent,
 	"NotUpdatedIsOld":        createNotUpdated,
 	"TiesOlderFirst":         createTieCreated,
@@ -155,6 +156,21 @@ func createExpired(f *fixture) {
 	f.wantTraces(f.owner)
 }
 
+// createExpiredBeside: of sessions that are over and sessions that live only
+// the latter take places, and only they can be evicted.
+func createExpiredBeside(f *fixture) {
+	f.logins(3)
+	f.Advance(f.policy.Lifetime - time.Minute)
+	live := f.logins(2)
+	f.Advance(time.Minute)
+	_, err := f.create(f.owner, session.Long, f.capped(2, false))
+	f.fails(err, session.LimitReached, "")
+	out, err := f.create(f.owner, session.Long, f.capped(2, true))
+	f.ok(err, "Create")
+	f.wantIDs("Evicted", endedIDs(out.Evicted), live[0].ID)
+	f.wantIDs("List", ids(f.listed(f.owner)), live[1].ID, out.Session.ID)
+}
+
 func createRecent(f *fixture) {
 	s := f.logins(3)
 	f.refresh(s[0], f.policy)
@@ -174,49 +190,62 @@ func createNotUpdated(f *fixture) {
 	f.wantIDs("Evicted", endedIDs(out.Evicted), s[0].ID)
 }
 
-// createTieCreated has sessions whose updates tie where the clock stands still;
-// with a running one it is the order of updates that is tested.
+// named begins a session whose ID begins with a character.
+func (f *fixture) named(c string) session.Session {
+	f.Helper()
+	out, err := f.Store.Create(f.ctx, session.CreateStep{
+		Owner: f.owner, Policy: f.policy,
+		Session: session.Session{ID: session.ID(c) + session.NewID()[1:], Type: session.Long},
+	})
+	f.ok(err, "Create")
+	return out.Session
+}
+
+// createTieCreated has sessions whose updates tie where the clock stands still,
+// the older with the higher ID.
 func createTieCreated(f *fixture) {
-	s := f.logins(4)
-	for _, i := range []int{1, 0, 3, 2} {
+	var s []session.Session
+	for _, c := range []string{"z", "y", "x", "w"} {
+		s = append(s, f.named(c))
+		f.Advance(time.Second)
+	}
+	for _, i := range []int{3, 1, 0, 2} {
 		f.refresh(s[i], f.policy)
 	}
-	f.evictsInOrder(2)
+	f.evictsInOrder("z", "y")
 }
 
 func createTieID(f *fixture) {
 	for _, c := range []string{"b", "_", "Z", "a", "0", "-", "A", "9", "z"} {
-		id := session.ID(c) + session.NewID()[1:]
-		_, err := f.Store.Create(f.ctx, session.CreateStep{
-			Owner: f.owner, Session: session.Session{ID: id, Type: session.Long}, Policy: f.policy,
-		})
-		f.ok(err, "Create")
+		f.named(c)
 	}
-	f.evictsInOrder(5)
+	f.evictsInOrder("-", "0", "9", "A", "Z", "_")
 }
 
 // createMicros has sessions of one millisecond, the older with the higher ID.
 func createMicros(f *fixture) {
 	for _, c := range []string{"z", "m", "a"} {
-		_, err := f.Store.Create(f.ctx, session.CreateStep{
-			Owner: f.owner, Policy: f.policy,
-			Session: session.Session{ID: session.ID(c) + session.NewID()[1:], Type: session.Long},
-		})
-		f.ok(err, "Create")
+		f.named(c)
 		f.Advance(time.Microsecond)
 	}
-	f.evictsInOrder(1)
+	f.evictsInOrder("z")
 }
 
-// evictsInOrder begins one session more, leaving keep of the present ones, and
-// wants those gone that LessRecent says.
-func (f *fixture) evictsInOrder(keep int) {
+// evictsInOrder begins one session more, at a maximum that so many of the
+// present ones must make room for, and wants those gone whose IDs begin so.
+// With a running clock there are no ties: then it wants what LessRecent says.
+func (f *fixture) evictsInOrder(first ...string) {
 	f.Helper()
 	s := f.listed(f.owner)
 	slices.SortFunc(s, session.LessRecent)
-	out, err := f.create(f.owner, session.Long, f.capped(keep+1, true))
+	out, err := f.create(f.owner, session.Long, f.capped(len(s)-len(first)+1, true))
 	f.ok(err, "Create")
-	f.wantSet("Evicted", endedIDs(out.Evicted), ids(s[:len(s)-keep])...)
+	f.wantSet("Evicted", endedIDs(out.Evicted), ids(s[:len(first)])...)
+	for _, t := range out.Evicted {
+		if f.Clock != nil && !slices.Contains(first, string(t.ID[:1])) {
+			f.Errorf("%s was evicted, want those that begin with %v", t.ID, first)
+		}
+	}
 }
 
 func createExact(f *fixture) {

@@ -30,6 +30,11 @@ func ledgerLive(f *fixture) {
 	f.ok(err, "End")
 	f.fails(live(f.owner, long.ID), session.Ended, session.CauseAccount)
 	f.ok(live(f.owner, short.ID), "Live")
+	other := long.ID[:21] + "A" // a last character holds two bits: A, Q, g or w
+	if other == long.ID {
+		other = long.ID[:21] + "Q"
+	}
+	f.fails(live(f.owner, other), session.Unknown, "")
 }
 
 func ledgerOrder(f *fixture) {

@@ -124,7 +124,7 @@ func listChangesNothing(f *fixture) {
 
 // listMany is far beyond what one command of a store takes at once.
 func listMany(f *fixture) {
-	const n = 2500
+	const n = 3000
 	for range n {
 		f.login()
 	}

@@ -191,7 +191,7 @@ func othersCallerEnds(f *fixture) {
 }
 
 func othersMany(f *fixture) {
-	const n = 2500
+	const n = 3000
 	keep := f.login()
 	for range n {
 		f.login()
