@@ -1,11 +1,14 @@
 package wholetest
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,20 +22,22 @@ import (
 // slowSource is a user source that lets the user "slow" wait for release.
 type slowSource struct {
 	*httptest.Server
-	asked, release chan struct{}
+	asked   chan struct{}
+	release func()
 }
 
 func newSlowSource(t *testing.T) *slowSource {
 	t.Helper()
-	s := &slowSource{asked: make(chan struct{}, 1), release: make(chan struct{})}
+	released := make(chan struct{})
+	s := &slowSource{asked: make(chan struct{}, 1), release: sync.OnceFunc(func() { close(released) })}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name, _, _ := r.BasicAuth(); name == "slow" {
 			s.asked <- struct{}{}
-			<-s.release
+			<-released
 		}
 		_, _ = fmt.Fprint(w, `{"user_id": 7}`)
 	}))
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.release(); s.Close() })
 	return s
 }
 
@@ -67,7 +72,7 @@ func TestTermLetsRequestsFinish(t *testing.T) {
 	want(t, http.StatusOK, ready(other), "the other instance's readiness")
 	login := want(t, http.StatusOK, other.Client().Login(t.Context(), 0, "LONG", "elsewhere"), "a login at the other instance")
 
-	close(source.release)
+	source.release()
 	want(t, http.StatusOK, <-inFlight, "the login in flight")
 	if code := slow.ExitCode(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, slow.Log())
@@ -75,6 +80,33 @@ func TestTermLetsRequestsFinish(t *testing.T) {
 	ids, _ := other.Client().List(t.Context(), login.Access)
 	if len(ids["Long"]) != 2 {
 		t.Errorf("the user's sessions are %q, want both logins'", ids["Long"])
+	}
+}
+
+// TestHalfSentRequestIsAnswered: a request counts from its first byte.
+func TestHalfSentRequestIsAnswered(t *testing.T) {
+	t.Parallel()
+	g := rig.Start(t, "", nil)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+	must(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /api/session/verify/ HTTP/1.1\r\nHost: gateway\r\n")
+	must(t, err)
+	time.Sleep(100 * time.Millisecond)
+	g.Term()
+	time.Sleep(200 * time.Millisecond)
+	_, err = io.WriteString(conn, "Content-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"token\":\"x\"}")
+	must(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("the request is cut: %v", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusUnauthorized || !resp.Close {
+		t.Errorf("it is answered %s; close the connection: %t", resp.Status, resp.Close)
+	}
+	if code := g.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 
@@ -87,7 +119,6 @@ func TestGraceIsBounded(t *testing.T) {
 	})
 	go g.Client().Login(t.Context(), 0, "LONG", "never")
 	<-source.asked
-	defer close(source.release)
 	g.Term()
 	select {
 	case <-g.Exited():
