@@ -141,8 +141,8 @@ func extendRetry(f *fixture) {
 	f.same("List after a retry", stored, next)
 }
 
-// extendOutlives: a session that was extended is there after the end it had at
-// first, and so is what the store keeps beside it.
+// extendOutlives: a session that was extended is there after the ends that it
+// had before, takes its place, and has what the store keeps beside it.
 func extendOutlives(f *fixture) {
 	p := f.extending()
 	in := session.Session{ID: session.NewID(), Type: session.Short, Info: "kept", Claims: []byte(`{"a":1}`)}
@@ -153,6 +153,9 @@ func extendOutlives(f *fixture) {
 		f.until(s.Updated, s.Expires, time.Minute)
 		s = f.refresh(s, p)
 	}
+	f.Advance(10 * time.Minute)
+	_, err = f.create(f.owner, session.Short, f.capped(1, false))
+	f.fails(err, session.LimitReached, "")
 	got := f.listed(f.owner)
 	f.wantIDs("List", ids(got), s.ID)
 	if got[0].Info != "kept" {

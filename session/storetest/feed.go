@@ -116,7 +116,7 @@ func (f *fixture) endInEveryWay() {
 	f.login()
 	_, err = f.others("", session.Session{}, 0)
 	f.ok(err, "EndOthers")
-	s = f.login()
+	f.login()
 	_, err = f.create(f.owner, session.Long, f.capped(1, true))
 	f.ok(err, "Create")
 	s = f.login()
