@@ -1,0 +1,154 @@
+// Command mutate makes each fault of the ledger in a copy of the tree and shows
+// that the test named with it fails. It fails itself when a fault survives.
+//
+//	go run ./deploy/proofs/mutate [NAME…]
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"tokengate/deploy/proofs/mutants"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(names []string) error {
+	all, err := mutants.All()
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(m mutants.Mutant) bool {
+		return len(names) > 0 && !slices.Contains(names, m.Name)
+	})
+	tree, err := copyTree()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tree)
+	sound, survivors := map[string]bool{}, 0
+	for _, m := range all {
+		if key := m.Package + " " + m.Tests; !sound[key] {
+			if out, passed := test(tree, m); !passed {
+				return fmt.Errorf("%s fails without any fault, which proves nothing:\n%s", key, out)
+			}
+			sound[key] = true
+		}
+		if err := try(tree, m); errors.Is(err, errSurvived) {
+			survivors++
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+	}
+	if survivors > 0 {
+		return fmt.Errorf("%d of %d faults survived", survivors, len(all))
+	}
+	fmt.Printf("all %d faults were found\n", len(all))
+	return nil
+}
+
+var errSurvived = errors.New("survived")
+
+// try makes one fault, runs its test and undoes it.
+func try(tree string, m mutants.Mutant) error {
+	undo, err := m.Apply(tree)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	if out, err := command(tree, "go", "build", "./..."); err != nil {
+		return fmt.Errorf("it does not build: %s", out)
+	}
+	out, passed := test(tree, m)
+	took := time.Since(start).Round(100 * time.Millisecond)
+	if err := undo(); err != nil {
+		return err
+	}
+	switch {
+	case strings.Contains(out, "Error compiling script"), strings.Contains(out, "[build failed]"):
+		return fmt.Errorf("it is not a fault but nonsense: %s", out)
+	case passed:
+		fmt.Printf("SURVIVED  %-32s %6s  %s\n", m.Name, took, m.What)
+		return errSurvived
+	}
+	fmt.Printf("found     %-32s %6s  by %s: %s\n", m.Name, took, strings.Join(failures(out), " "), m.What)
+	return nil
+}
+
+// test runs a fault's test and gives what it printed.
+func test(tree string, m mutants.Mutant) (out string, passed bool) {
+	out, err := command(tree, "go", "test", "-count=1", "-timeout=10m", m.Package, "-run", m.Tests)
+	return out, err == nil
+}
+
+var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+
+// failures names the tests that failed, the innermost ones of each.
+func failures(out string) (names []string) {
+	for _, match := range failed.FindAllStringSubmatch(out, -1) {
+		names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(match[1], n+"/") })
+		names = append(names, match[1])
+	}
+	if len(names) == 0 {
+		return []string{"a crash"}
+	}
+	return names[:min(len(names), 2)]
+}
+
+// command runs a command in the tree. A binary built elsewhere must not stand
+// in for the tree's own.
+func command(dir, name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	for _, line := range os.Environ() {
+		if !strings.HasPrefix(line, "TOKENGATE_") {
+			cmd.Env = append(cmd.Env, line)
+		}
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// copyTree copies the module that this is run in, without hidden directories.
+func copyTree() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", err
+	}
+	tree, err := os.MkdirTemp("", "tokengate-mutants")
+	if err != nil {
+		return "", err
+	}
+	from := os.DirFS(string(bytes.TrimSpace(out)))
+	return tree, fs.WalkDir(from, ".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != "." && d.Name()[0] == '.':
+			return fs.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(tree, path), 0o755)
+		case !d.Type().IsRegular():
+			return nil
+		}
+		text, err := fs.ReadFile(from, path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(tree, path), text, 0o644)
+	})
+}
