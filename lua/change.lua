@@ -34,26 +34,25 @@ local function erase(sessions, data, ids)
   end
 end
 
--- To the outbox, for who reads it later, and to who listens now.
-local function publish(endings, at, ids, cause, by)
-  local _, horizon, channel, app, user = trail()
-  local ending = table.concat({at, cause, by, table.concat(ids, ','), app, user}, '|')
-  local oldest = math.max(0, time[1] * 1000 - horizon) -- stream IDs are by the real time
-  redis.call('XADD', endings, 'MINID', '~', oldest, '*', 'e', ending)
-  redis.call('PEXPIRE', endings, horizon)
-  redis.call('PUBLISH', channel, ending)
-end
-
--- Every acting ending of a session is told here, after it was erased: a script
--- that has deleted may still write when memory is full.
+-- Every acting ending is told here: to who asks what became of a session, to the
+-- outbox for who reads it later, and to who listens now. It comes after the
+-- sessions were erased, since a script that has deleted may still write when
+-- memory is full. The epoch's names no ids.
 local function tell(endings, ids, cause, by)
+  local life, horizon, channel, app, user = ARGV[2]:match('^(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
   local lines = {}
   for i = math.max(1, #ids - GONE_KEPT + 1), #ids do
     lines[#lines + 1] = ms
     lines[#lines + 1] = ids[i] .. '|' .. cause .. '|' .. by
   end
-  redis.call('ZADD', gone, unpack(lines))
-  redis.call('ZREMRANGEBYRANK', gone, 0, -GONE_KEPT - 1)
-  redis.call('PEXPIREAT', gone, ms + trail())
-  publish(endings, ms, ids, cause, by)
+  if #ids > 0 then
+    redis.call('ZADD', gone, unpack(lines))
+    redis.call('ZREMRANGEBYRANK', gone, 0, -GONE_KEPT - 1)
+    redis.call('PEXPIREAT', gone, ms + life)
+  end
+  local ending = table.concat({ms, cause, by, table.concat(ids, ','), app, user}, '|')
+  local oldest = math.max(0, time[1] * 1000 - horizon) -- entry IDs go by the real time
+  redis.call('XADD', endings, 'MINID', '~', oldest, '*', 'e', ending)
+  redis.call('PEXPIRE', endings, horizon)
+  redis.call('PUBLISH', channel, ending)
 end

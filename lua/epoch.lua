@@ -4,6 +4,7 @@
 -- Returns: ok, now
 local endings, life = KEYS[2], ARGV[3]
 
+redis.call('DEL', KEYS[1]) -- a script that has deleted may write when memory is full
 redis.call('SET', KEYS[1], math.max(micros, epoch + 1), 'PX', life) -- never back, whatever a clock did
-publish(endings, ms, {}, 'app', '')
+tell(endings, {}, 'app', '')
 return {'ok', micros}

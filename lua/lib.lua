@@ -1,6 +1,9 @@
 -- What all scripts share; lua.go puts it before each of them. Each is given the
 -- epoch's key first, that of its user's `gone` second, and as arguments first
--- the clock and the trail. Times are milliseconds unless they say otherwise.
+-- the clock and the trail: life of `gone`, horizon of the outbox, channel, app,
+-- user, with | in between. The user comes last, here and in what is published,
+-- since it may hold any character. Times are milliseconds unless they say
+-- otherwise. A function costs each run 0.1 µs, called or not; so they are few.
 
 -- The time to go by; the microseconds are a fraction of `now`. The clock is 0
 -- for Redis's own, or a test's, in microseconds.
@@ -10,12 +13,6 @@ local now = micros / 1000
 local ms = now - now % 1
 
 local epoch, gone = tonumber(redis.call('GET', KEYS[1]) or 0), KEYS[2]
-
--- Life of `gone`, horizon of the outbox, channel, app, user. The user comes
--- last, here and in what is published, since it may hold any character.
-local function trail()
-  return ARGV[2]:match('^(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
-end
 
 -- A session's record: generation, created, updated (µs), rotated, expires,
 -- absolute, and the epoch (µs) when it began, which orders the two where no
@@ -41,7 +38,7 @@ end
 
 -- The reply for a session that isn't there.
 local function missing(id)
-  local oldest = ms - trail()
+  local oldest = ms - ARGV[2]:match('^%d+')
   for _, line in ipairs(redis.call('ZREVRANGEBYSCORE', gone, '+inf', '(' .. oldest)) do
     if line:sub(1, #id + 1) == id .. '|' then return {'ended', line:match('|(.-)|')} end
   end

@@ -157,6 +157,9 @@ func TestOutOfMemory(t *testing.T) {
 	if err != nil || len(others.Ended) != 1 {
 		t.Errorf("others: %v %v", others, err)
 	}
+	if _, err := s.EndApp(ctx, "other"); err != nil {
+		t.Errorf("EndApp: %v", err)
+	}
 	p.RetryWindow = 0
 	replay := session.RefreshStep{Owner: session.Owner{App: "shop", User: "eve"}, ID: spent.ID, Type: spent.Type, Policy: p}
 	if _, err := s.Refresh(ctx, replay); session.CodeOf(err) != session.Replayed {

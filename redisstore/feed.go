@@ -38,7 +38,7 @@ func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) er
 			f.report(m.Payload)
 		case <-next.C:
 			f.sweep(ctx)
-			next.Reset(s.Sweep)
+			next.Reset(s.o.Sweep)
 		}
 	}
 }
@@ -137,7 +137,7 @@ func (f *follower) report(text string) {
 	}
 }
 
-// parseEnding reads what lua/change.lua's publish wrote.
+// parseEnding reads what lua/change.lua's tell wrote.
 func parseEnding(text string) (ids string, e session.Ending, ok bool) {
 	const fields = 6
 	f := strings.SplitN(text, "|", fields)

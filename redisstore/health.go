@@ -79,9 +79,9 @@ func (s *Store) inspect(ctx context.Context, server redis.Cmdable) ([]string, er
 		warnings = append(warnings, "maxmemory-policy is "+p+
 			": the server may drop sessions when memory is full; set it to noeviction")
 	}
-	if n, _ := strconv.Atoi(info["connected_slaves"]); n < s.WaitReplicas {
+	if n, _ := strconv.Atoi(info["connected_slaves"]); n < s.o.WaitReplicas {
 		warnings = append(warnings, fmt.Sprintf("%d replicas are connected, fewer than WAIT_REPLICAS (%d): "+
-			"endings will be answered as pending", n, s.WaitReplicas))
+			"endings will be answered as pending", n, s.o.WaitReplicas))
 	}
 	return warnings, nil
 }

@@ -14,7 +14,7 @@ import (
 // Live is session.Ledger's.
 func (s *Store) Live(ctx context.Context, owner session.Owner, id session.ID) error {
 	c := s.inquire(owner)
-	c.text(string(id))
+	c.id(id)
 	_, err := s.run(ctx, s.live, c, false)
 	return err
 }
@@ -125,7 +125,7 @@ func (s *Store) endBucket(ctx context.Context, app string, n uint32) (session.Re
 	k.epoch(c)
 	k.endings(c)
 	s.arguments(c, session.Owner{App: app})
-	c.millis(s.EpochLife)
+	c.millis(s.o.EpochLife)
 	r, err := s.run(ctx, s.epoch, c, true)
 	if err != nil {
 		return session.Receipt{}, err

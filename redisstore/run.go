@@ -53,6 +53,15 @@ func (c *call) number(n int64) {
 	c.ends = append(c.ends, len(c.buf))
 }
 
+// id adds a session's ID. One that is none of ours must not be taken for the
+// name of another field than a record's, so it becomes what names nothing.
+func (c *call) id(id session.ID) {
+	if id != "" && !id.Valid() {
+		id = "-"
+	}
+	c.text(string(id))
+}
+
 func (c *call) millis(d time.Duration) { c.number(d.Milliseconds()) }
 
 func (c *call) flag(on bool) {
@@ -102,8 +111,8 @@ func (s *Store) run(ctx context.Context, sc *script, c *call, durable bool) (rep
 		r, err = s.attempt(ctx, sc, c, durable, true)
 	}
 	err = outcome(sc, &r, err)
-	if s.Observe != nil {
-		s.Observe(sc.Name, r.code, time.Since(start))
+	if s.o.Observe != nil {
+		s.o.Observe(sc.Name, r.code, time.Since(start))
 	}
 	return r, err
 }
@@ -114,7 +123,7 @@ func (s *Store) attempt(ctx context.Context, sc *script, c *call, durable, eval 
 	var replicated session.Durability
 	var err error
 	switch {
-	case durable && s.WaitReplicas > 0:
+	case durable && s.o.WaitReplicas > 0:
 		replicated, err = s.processAndWait(ctx, cmd, firstKey)
 	case s.pipeline != nil:
 		err = s.pipeline.Submit(ctx, cmd).WaitContext(ctx)
@@ -148,13 +157,13 @@ func (s *Store) processAndWait(ctx context.Context, cmd once, key string) (sessi
 	}
 	pipe := client.Pipeline()
 	_ = pipe.Process(ctx, cmd) // a pipeline takes any command
-	wait := redis.NewIntCmd(ctx, "wait", s.WaitReplicas, s.WaitTimeout.Milliseconds())
+	wait := redis.NewIntCmd(ctx, "wait", s.o.WaitReplicas, s.o.WaitTimeout.Milliseconds())
 	_ = pipe.Process(ctx, wait)
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	if err := cmd.Err(); err != nil {
 		return "", err
 	}
-	if n, err := wait.Result(); err != nil || n < int64(s.WaitReplicas) {
+	if n, err := wait.Result(); err != nil || n < int64(s.o.WaitReplicas) {
 		return session.Pending, nil
 	}
 	return session.Replicated, nil

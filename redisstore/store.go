@@ -12,6 +12,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -28,7 +29,7 @@ import (
 // Store is a session.Store, session.Ledger, session.Feed and session.Directory.
 // It is safe for concurrent use, and by any number of processes.
 type Store struct {
-	Options
+	o        Options
 	client   redis.UniversalClient
 	pipeline *redis.AutoPipeliner // nil: each step on a connection of its own
 	schema   schema
@@ -38,6 +39,13 @@ type Store struct {
 	create, refresh, list, end, others, logout, live, traces, epoch *script
 	claim, confirm, release, put, remove                            *script
 }
+
+var (
+	_ session.Store     = (*Store)(nil)
+	_ session.Ledger    = (*Store)(nil)
+	_ session.Feed      = (*Store)(nil)
+	_ session.Directory = (*Store)(nil)
+)
 
 // New checks o and makes a Store of it. It doesn't connect: see Ping.
 func New(o Options) (*Store, error) {
@@ -54,7 +62,7 @@ func New(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		Options: o, client: client, pipeline: pipeline, schema: schema{o.Prefix},
+		o: o, client: client, pipeline: pipeline, schema: schema{o.Prefix},
 		create: load(lua.Create), refresh: load(lua.Refresh), list: load(lua.List),
 		end: load(lua.End), others: load(lua.Others), logout: load(lua.Logout),
 		live: load(lua.Live), traces: load(lua.Traces), epoch: load(lua.Epoch),
@@ -108,10 +116,10 @@ func (s *Store) begin(o session.Owner, types ...session.Type) *call {
 // arguments ends the keys and adds the arguments that every script begins with.
 func (s *Store) arguments(c *call, o session.Owner) {
 	c.endKeys()
-	if s.Now == nil {
+	if s.o.Now == nil {
 		c.text("0")
 	} else {
-		c.number(s.Now().UnixMicro())
+		c.number(s.o.Now().UnixMicro())
 	}
 	c.text(s.trailHead, o.App, "|", o.User)
 }
@@ -119,6 +127,9 @@ func (s *Store) arguments(c *call, o session.Owner) {
 // Create is session.Store's.
 func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Created, error) {
 	p, fresh := step.Policy, step.Session
+	if !fresh.ID.Valid() {
+		return session.Created{}, session.Fail(session.Internal, errors.New("a session's ID is of no form that NewID gives"))
+	}
 	c := s.begin(step.Owner, fresh.Type)
 	c.flag(step.CheckUser)
 	c.text(string(fresh.ID))
@@ -149,7 +160,7 @@ func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.
 	p := step.Policy
 	c := s.begin(step.Owner, step.Type)
 	c.flag(step.CheckUser)
-	c.text(string(step.ID))
+	c.id(step.ID)
 	c.number(int64(step.Generation))
 	c.number(step.Expires.UnixMilli())
 	c.millis(p.RetryWindow)
@@ -196,7 +207,7 @@ func (s *Store) List(ctx context.Context, step session.ListStep) (session.Listed
 	}
 	s.arguments(c, step.Owner)
 	c.flag(step.CheckUser)
-	c.text(string(step.Caller))
+	c.id(step.Caller)
 	c.number(int64(len(step.Types)))
 	r, err := s.run(ctx, s.list, c, false)
 	if err != nil {
@@ -246,8 +257,8 @@ func askedFirst(asked []session.Type) []session.Type {
 func (s *Store) End(ctx context.Context, step session.EndStep) (session.Receipt, error) {
 	c := s.begin(step.Owner, session.Types...)
 	c.flag(step.CheckUser)
-	c.text(string(step.Caller))
-	c.text(string(step.ID))
+	c.id(step.Caller)
+	c.id(step.ID)
 	c.text(string(step.Cause))
 	c.text(escapeBy(step.By))
 	r, err := s.run(ctx, s.end, c, true)
@@ -268,11 +279,11 @@ func (r *reply) ended(err error, id session.ID, cause session.Cause, by string) 
 func (s *Store) EndOthers(ctx context.Context, step session.EndOthersStep) (session.Receipt, error) {
 	c := s.begin(step.Owner, askedFirst(step.Types)...)
 	c.flag(step.CheckUser)
-	c.text(string(step.Caller))
+	c.id(step.Caller)
 	c.number(int64(len(step.Types)))
 	c.text(string(step.Cause))
 	c.text(escapeBy(step.By))
-	c.text(string(step.Keep))
+	c.id(step.Keep)
 	c.number(int64(step.KeepGeneration))
 	c.millis(step.KeepWindow)
 	r, err := s.run(ctx, s.others, c, true)
@@ -296,7 +307,7 @@ func (s *Store) Logout(ctx context.Context, step session.LogoutStep) (session.Re
 	k.sessions(c, step.Type)
 	k.data(c, step.Type)
 	s.arguments(c, step.Owner)
-	c.text(string(step.ID))
+	c.id(step.ID)
 	c.number(int64(step.Generation))
 	c.number(step.Expires.UnixMilli())
 	c.millis(step.Policy.RetryWindow)
