@@ -72,6 +72,8 @@ func (e *Engine) operate(ctx context.Context, ev Event, step func() (Receipt, er
 	err := error(Fail(AppUnknown, nil))
 	if e.App(ev.App) != nil {
 		receipt, err = step()
+	} else {
+		ev.App = "" // a name of anybody's making is no label
 	}
 	e.observe(ctx, ev, err)
 	e.observeEnded(ctx, ev, receipt.Ended)

@@ -118,7 +118,7 @@ func (e *Engine) tellApart(app *App) error {
 		}
 		_, here := app.Signer.Verify(foreign, Access, now)
 		_, there := other.Signer.Verify(own, Access, now)
-		if here == nil || there == nil {
+		if CodeOf(here) != TokenInvalid || CodeOf(there) != TokenInvalid { // a later refusal rests on the claims, which users' sources add to
 			return fmt.Errorf("its access tokens and those of app %s would be good for each other: give each its own SIGNING_KEY, or its own AUDIENCE or ISSUER", other.Name)
 		}
 	}
@@ -165,6 +165,9 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		return Tokens{}, Created{}, Fail(InvalidType, nil)
 	}
 	ev.Type = t
+	if len(user.Claims) > MaxClaims { // before a session is made, or an old one ended, for tokens that can't be signed
+		return Tokens{}, Created{}, Fail(Internal, fmt.Errorf("the user's claims have %d bytes, more than %d", len(user.Claims), MaxClaims))
+	}
 	created, err := e.Store.Create(ctx, CreateStep{
 		Owner:     Owner{app.Name, user.ID.String()},
 		Session:   Session{ID: NewID().As(t), Type: t, Info: req.Info, Claims: user.Claims},
@@ -208,14 +211,14 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 	if !ok {
 		return Tokens{}, Fail(InvalidType, nil)
 	}
-	claims, err := e.refreshClaims(app, req.Token)
+	claims, expired := e.refreshClaims(app, req.Token)
 	ev.about(claims)
-	if err != nil {
-		return Tokens{}, err
+	if expired != nil && CodeOf(expired) != Expired {
+		return Tokens{}, expired
 	}
 	owner := Owner{app.Name, claims.User.String()}
 	if claims.Type != t {
-		return Tokens{}, e.mismatch(ctx, owner, claims.Session)
+		return Tokens{}, known(e.mismatch(ctx, owner, claims.Session), expired)
 	}
 	if err := app.Checker.Recheck(ctx, claims.User); err != nil {
 		return Tokens{}, gone(err)
@@ -229,7 +232,7 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 		CheckUser: app.UsersInStore,
 	})
 	if err != nil {
-		return Tokens{}, gone(err)
+		return Tokens{}, known(gone(err), expired)
 	}
 	ev.Code = done.Code
 	tokens, err := app.issue(claims.User, done.Session, done.Now, done.Session.Generation != claims.Generation)
@@ -253,6 +256,16 @@ func (e *Engine) refreshClaims(app *App, token string) (Claims, error) {
 		err = Fail(Unknown, err) // a client learns no more of a refresh token than that it is none
 	}
 	return claims, err
+}
+
+// known is what a refresh of a token that is past its time came to. The store
+// is asked all the same: the session may have been extended since, and then an
+// old token is a replay. Where it knows nothing more, the time is the reason.
+func known(err, expired error) error {
+	if expired != nil && CodeOf(err) == Unknown {
+		return &Error{Code: Expired, Cause: CauseExpired, Err: expired}
+	}
+	return err
 }
 
 // gone turns "no such user" into "no such session", which is how the seed

@@ -219,13 +219,30 @@ func TestRefreshExpired(t *testing.T) {
 	r := newRig(t)
 	tokens := r.login(session.Long)
 	r.now = r.now.Add(time.Hour)
-	asked := r.store.asked
 	_, err := r.refresh(tokens.Refresh)
-	r.fails(err, session.Expired, "")
+	r.fails(err, session.Expired, session.CauseExpired)
 	r.told("refresh shop/1 expired")
-	if r.store.asked != asked {
-		t.Error("the store was asked about a token that is over")
-	}
+	_, err = r.refresh(tokens.Refresh) // the record is gone
+	r.fails(err, session.Expired, session.CauseExpired)
+	r.told("refresh shop/1 expired")
+}
+
+// TestC05ReplayOfAnExpiredToken: a token whose own time is over is a replay
+// all the same where its session was extended since.
+func TestC05ReplayOfAnExpiredToken(t *testing.T) {
+	r := newRig(t)
+	extending := r.App("shop").Policies[session.Long]
+	extending.Extend, extending.ExtendEveryTime = true, true
+	r.App("shop").Policies[session.Long] = extending
+	first := r.login(session.Long)
+	r.now = r.now.Add(50 * time.Minute)
+	second, err := r.refresh(first.Refresh)
+	r.fails(err, session.OK, "")
+	r.now = r.now.Add(20 * time.Minute)
+	_, err = r.refresh(first.Refresh)
+	r.fails(err, session.Replayed, session.CauseReplay)
+	_, err = r.refresh(second.Refresh)
+	r.fails(err, session.Ended, session.CauseReplay)
 }
 
 // TestRefreshAsAnotherType ends the session, as the seed documents.

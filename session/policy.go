@@ -89,6 +89,8 @@ func (p Policy) Refresh(s Session, with Presented, now time.Time) (Session, Code
 		return s, Replayed
 	case with.Generation < s.Generation:
 		return s, Spent
+	case with.Generation > s.Generation && !now.Before(with.Expires):
+		return s, Unknown // its own time is over, whatever the record has missed
 	case with.Generation > s.Generation:
 		s.Generation = with.Generation
 		s.Expires = later(s.Expires, earlier(with.Expires, s.Absolute))

@@ -25,6 +25,10 @@ func NewRevocations(keep, bound time.Duration) *Revocations {
 	return &Revocations{keep: keep, bound: bound, until: map[ID]time.Time{}, epochs: map[string]time.Time{}}
 }
 
+// clockSlack is how much longer an ending is kept, for where the store's clock,
+// which dated it, is behind this instance's, which forgets it.
+const clockSlack = time.Minute
+
 // Ended is Sink's.
 func (r *Revocations) Ended(e Ending) {
 	r.mu.Lock()
@@ -35,7 +39,7 @@ func (r *Revocations) Ended(e Ending) {
 		}
 		return
 	}
-	if until := e.At.Add(r.keep); until.After(r.until[e.ID]) {
+	if until := e.At.Add(r.keep + clockSlack); until.After(r.until[e.ID]) {
 		r.until[e.ID] = until
 	}
 }
@@ -58,17 +62,26 @@ func (r *Revocations) CaughtUp(asOf time.Time) {
 	}
 }
 
-// Check tells whether the session of an access token issued at iat has ended.
-// fresh is false when nothing is known of it and the list is stale: then the
-// caller must ask the store. A token issued in the second of an app's epoch is
-// refused: whole seconds can't tell on which side of it the token was issued.
-func (r *Revocations) Check(app string, id ID, iat, now time.Time) (ended, fresh bool) {
+// Token is what Check needs to know of an access token.
+type Token struct {
+	App             string
+	Session         ID
+	Issued, Expires time.Time
+}
+
+// Check tells whether the session of an access token has ended. fresh is false
+// when the list can't say, and the caller must ask the store: when the list is
+// stale; when the token lives longer than endings are kept here, as one does
+// that was issued before ACCESS_TOKEN_LIFETIME was shortened; and when it is
+// older than its app's epoch, which each bucket dates by itself.
+func (r *Revocations) Check(t Token, now time.Time) (ended, fresh bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if _, ended := r.until[id]; ended || iat.Before(r.epochs[app]) {
+	if _, ended := r.until[t.Session]; ended {
 		return true, true
 	}
-	return false, !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
+	known := !t.Expires.After(t.Issued.Add(r.keep)) && !t.Issued.Before(r.epochs[t.App])
+	return false, known && !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
 }
 
 // Age is how long ago, at now, the list was known to be complete. Before it

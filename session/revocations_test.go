@@ -28,7 +28,8 @@ func appEnded(app string, at time.Time) session.Ending {
 // check wants what Check says of a token issued before an instant.
 func check(t *testing.T, r *session.Revocations, id session.ID, age time.Duration, now time.Time, ended, fresh bool) {
 	t.Helper()
-	gotEnded, gotFresh := r.Check("shop", id, now.Add(-age), now)
+	iat := now.Add(-age)
+	gotEnded, gotFresh := r.Check(session.Token{App: "shop", Session: id, Issued: iat, Expires: iat.Add(keep)}, now)
 	if gotEnded != ended || gotFresh != fresh {
 		t.Errorf("Check(%s): ended %v, fresh %v, want %v, %v", id, gotEnded, gotFresh, ended, fresh)
 	}
@@ -60,7 +61,7 @@ func TestRevocationsForget(t *testing.T) {
 	}
 	r.CaughtUp(now.Add(keep))
 	check(t, r, "a", 0, now.Add(keep), true, true)
-	later := now.Add(keep + keep/4 + time.Second)
+	later := now.Add(keep + keep/4 + time.Minute + time.Second)
 	r.CaughtUp(later)
 	check(t, r, "a", 0, later, false, true)
 	r.CaughtUp(later.Add(keep))
@@ -69,8 +70,8 @@ func TestRevocationsForget(t *testing.T) {
 	}
 }
 
-// TestRevocationsApp: tokens issued before an app's moment are refused, those
-// of another app not; of two moments the later counts.
+// TestRevocationsApp: of tokens issued before an app's moment the list can't
+// say, of another app's it can; of two moments the later counts.
 func TestRevocationsApp(t *testing.T) {
 	r, now := session.NewRevocations(keep, bound), time.Now()
 	r.CaughtUp(now)
@@ -78,11 +79,27 @@ func TestRevocationsApp(t *testing.T) {
 	check(t, r, "a", time.Second, now, false, true)
 	r.Ended(appEnded("shop", now.Add(-time.Minute)))
 	r.Ended(appEnded("shop", now.Add(-time.Hour)))
-	check(t, r, "a", time.Minute+1, now, true, true)
+	check(t, r, "a", time.Minute+1, now, false, false)
 	check(t, r, "a", time.Minute, now, false, true)
 	check(t, r, "a", 0, now, false, true)
 	if r.Size() != 0 {
 		t.Errorf("size %d, want 0", r.Size())
+	}
+}
+
+// TestRevocationsLongLivedToken: an ending may be forgotten before a token dies
+// that lives longer than the list was made for, so the list can't say of it.
+func TestRevocationsLongLivedToken(t *testing.T) {
+	r, now := session.NewRevocations(keep, bound), time.Now()
+	r.CaughtUp(now)
+	for life, want := range map[time.Duration]bool{keep: true, keep + 1: false} {
+		_, fresh := r.Check(session.Token{App: "shop", Session: "a", Issued: now, Expires: now.Add(life)}, now)
+		if fresh != want {
+			t.Errorf("a token for %s: fresh %v", life, fresh)
+		}
+	}
+	if _, fresh := r.Check(session.Token{App: "shop", Session: "a", Expires: now.Add(keep)}, now); fresh {
+		t.Error("a token without iat counts as young")
 	}
 }
 
@@ -94,7 +111,7 @@ func TestRevocationsConcurrent(t *testing.T) {
 	for range 4 {
 		readers.Go(func() {
 			for i := range n {
-				r.Check("shop", session.ID(fmt.Sprint(i)), now, now)
+				r.Check(session.Token{App: "shop", Session: session.ID(fmt.Sprint(i)), Issued: now, Expires: now.Add(keep)}, now)
 				r.Size()
 			}
 		})

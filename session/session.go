@@ -189,6 +189,10 @@ type Session struct {
 // MaxInfo bounds Session.Info, in bytes.
 const MaxInfo = 4096
 
+// MaxClaims bounds Session.Claims, in bytes: they are part of every access
+// token, which has to fit into a header.
+const MaxClaims = 4096
+
 // Trace is what is left of one session that an acting step ended.
 type Trace struct {
 	ID    ID

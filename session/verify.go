@@ -61,8 +61,9 @@ func (e *Engine) bearer(apps []*App, token string, kind Kind) (Caller, error) {
 
 // Verify tells whether a token, access or refresh, is good and its session not
 // ended. app names the only app whose tokens count; empty: any. While the list
-// of revocations is fresh, an access token costs no I/O. Fails with the codes
-// of Signer.Verify, TokenRevoked, Unavailable.
+// of revocations is fresh, an access token costs the store nothing. Fails with
+// the codes of Signer.Verify, UserUnknown, UserInactive, TokenRevoked,
+// Unavailable.
 func (e *Engine) Verify(ctx context.Context, app, token string) (Caller, error) {
 	apps := e.issuers(token)
 	if app != "" {
@@ -78,6 +79,9 @@ func (e *Engine) Verify(ctx context.Context, app, token string) (Caller, error) 
 	if err != nil {
 		return Caller{}, err
 	}
+	if err := caller.App.Checker.Recheck(ctx, caller.Claims.User); err != nil && CodeOf(err) != Unavailable {
+		return Caller{}, err // a source that can't tell is no reason to stop an app: the token's own life bounds it
+	}
 	return caller, e.notRevoked(ctx, caller)
 }
 
@@ -86,7 +90,7 @@ func (e *Engine) notRevoked(ctx context.Context, c Caller) error {
 	if id == "" {
 		return nil
 	}
-	ended, fresh := e.Revocations.Check(c.App.Name, id, c.Claims.Issued, e.Now())
+	ended, fresh := e.Revocations.Check(Token{c.App.Name, id, c.Claims.Issued, c.Claims.Expires}, e.Now())
 	if ended {
 		return Fail(TokenRevoked, nil)
 	}

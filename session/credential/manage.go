@@ -184,10 +184,35 @@ func (m *Manager) importFile(ctx context.Context, path string) error {
 		return err
 	}
 	for i, a := range accounts {
-		if err := m.Directory.Put(ctx, m.App, a); err != nil {
+		if err := m.importAccount(ctx, a); err != nil {
 			return fmt.Errorf("%d of %d users are in; the next one is not, run it again to go on: %w", i, len(accounts), err)
 		}
 	}
 	_, err = fmt.Fprintf(m.Out, "%d users\n", len(accounts))
 	return err
+}
+
+// importAccount writes one user, and ends the sessions of one whom this disables
+// or gives another password. The order is such that a retry does both again.
+func (m *Manager) importAccount(ctx context.Context, a session.Account) error {
+	old, err := m.Directory.Find(ctx, m.App, a.Username)
+	found := session.CodeOf(err) != session.UserUnknown
+	if found && err != nil {
+		return err
+	}
+	if found && (!a.Active || old.Password != a.Password) {
+		if err := m.Directory.Put(ctx, m.App, inactive(a)); err != nil {
+			return err
+		}
+		if err := m.End(ctx, a.ID); err != nil {
+			return err
+		}
+	}
+	return m.Directory.Put(ctx, m.App, a)
+}
+
+// inactive is a with nobody let in, for while the sessions end.
+func inactive(a session.Account) session.Account {
+	a.Active, a.Password = false, "!"
+	return a
 }
