@@ -413,8 +413,14 @@ func operate(ctx context.Context, env *settings.Env, std stdio, command string, 
 	flags.SetOutput(io.Discard)
 	app := flags.String("app", "", "")
 	user := flags.String("user", "", "")
-	id := flags.String("session", "", "")
-	if len(args) == 0 || flags.Parse(args[1:]) != nil || *app == "" {
+	var id session.ID
+	flags.Func("session", "", func(text string) error {
+		if id = session.ID(text); id == "" { // a variable that is not set must not end all sessions
+			return errors.New("is empty")
+		}
+		return nil
+	})
+	if len(args) == 0 || flags.Parse(args[1:]) != nil || *app == "" || command == "sessions" && flags.NArg() > 0 {
 		return fmt.Errorf("usage: tokengate %s", operateUsage[command])
 	}
 	g, err := assemble(ctx, env, std)
@@ -434,7 +440,7 @@ func operate(ctx context.Context, env *settings.Env, std stdio, command string, 
 		return manager.Run(ctx, append(args[:1:1], flags.Args()...))
 	}
 	owner := session.Owner{App: *app, User: *user}
-	return session.Operator{Engine: g.engine, Owner: owner, Name: operator, Out: std.out}.Run(ctx, args[0], session.ID(*id))
+	return session.Operator{Engine: g.engine, Owner: owner, Name: operator, Out: std.out}.Run(ctx, args[0], id)
 }
 
 const operator = "cli" // who ended a session, where the command line did

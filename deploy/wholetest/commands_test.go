@@ -149,13 +149,16 @@ func TestSessionCommands(t *testing.T) {
 	want(t, http.StatusOK, d.client.Logout(t.Context(), out.Refresh), "logout")
 
 	d.lists(first.SessionID+` +evicted +\S+ +`+third.SessionID, out.SessionID+` +logout `, second.SessionID+` +SHORT .* "a phone"`, long.SessionID+` +LONG `)
-	if out := d.run("", "sessions", "end", "--user", "42", second.SessionID); !strings.HasSuffix("\n"+out, "\n1 ended\n") {
+	if out := d.run("", "sessions", "end", "--user", "42", "--session", second.SessionID); !strings.HasSuffix("\n"+out, "\n1 ended\n") {
 		t.Errorf("sessions end prints %q", out)
 	}
 	refused(t, d.client.Refresh(t.Context(), "SHORT", second.Refresh), "ended", "operator", "refresh after sessions end")
 	d.lists(second.SessionID + ` +operator +\S+ +cli`)
-	d.refuse("ended (operator)", "", "sessions", "end", "--user", "42", second.SessionID)
-	d.refuse("unknown", "", "sessions", "end", "--user", "42", "-AAAAAAAAAAAAAAAAAAAAA") // an ID, and no flag
+	d.refuse("ended (operator)", "", "sessions", "end", "--user", "42", "--session", second.SessionID)
+	d.refuse("unknown", "", "sessions", "end", "--user", "42", "--session", "-AAAAAAAAAAAAAAAAAAAAA") // an ID, and no flag
+	for _, slip := range [][]string{{long.SessionID}, {"--session", ""}, {"--session=" + long.SessionID, "more"}} {
+		d.refuse("usage: tokengate sessions", "", "sessions", "end", append([]string{"--user", "42"}, slip...)...)
+	}
 	if out := d.run("", "sessions", "end", "--user", "42"); !strings.HasSuffix("\n"+out, "\n2 ended\n") {
 		t.Errorf("sessions end for all prints %q", out)
 	}
