@@ -36,9 +36,13 @@ func TestUserSessions(t *testing.T) {
 func TestEndSession(t *testing.T) {
 	r := newRig(t)
 	tokens := r.login(session.Long)
+	asked := r.store.asked
 	for _, id := range []session.ID{"", "nothing|of:ours", session.NewID()} {
 		_, err := r.EndSession(t.Context(), alice, id, "ops")
 		r.fails(err, session.Unknown, "")
+	}
+	if r.store.asked != asked+1 {
+		t.Error("the store was asked for what is no id of a session")
 	}
 	_, err := r.EndSession(t.Context(), alice, tokens.Session, "ops")
 	r.fails(err, session.OK, "")

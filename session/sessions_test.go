@@ -117,10 +117,14 @@ func TestDestroy(t *testing.T) {
 	r := newRig(t)
 	mine, target := r.login(session.Long), r.login(session.Short)
 	c := r.caller(mine.Access)
+	asked := r.store.asked
 	for _, id := range []string{"", "nothing|of:ours", string(session.NewID())} {
 		_, err := r.Destroy(t.Context(), c, id)
 		r.fails(err, session.Unknown, "")
 		r.told("destroy shop/1 unknown")
+	}
+	if r.store.asked != asked+1 {
+		t.Error("the store was asked for what is no id of a session")
 	}
 	_, err := r.Destroy(t.Context(), c, string(target.Session))
 	r.fails(err, session.OK, "")
@@ -162,6 +166,13 @@ func TestDestroyOthers(t *testing.T) {
 	r.fails(err, session.OK, "")
 	if len(receipt.Ended) != 1 || r.live() != 1 {
 		t.Errorf("ended %v, %d live", receipt.Ended, r.live())
+	}
+	r.login(session.Short)
+	r.now = r.now.Add(good().RetryWindow + time.Second)
+	_, err = r.DestroyOthers(t.Context(), c, mine.Refresh, "all")
+	r.fails(err, session.Unknown, "")
+	if r.live() != 2 {
+		t.Errorf("%d live, want 2", r.live())
 	}
 	if _, err := r.refresh(bob.Refresh); err != nil {
 		t.Errorf("bob's session: %v", err)
