@@ -57,9 +57,10 @@ func everything(tb testing.TB, s *redisstore.Store, p session.Policy) {
 		tb.Fatal(err)
 	}
 	end(tb, s, second.ID)
+	third := loginAs(tb, s, alice, session.Long, p)
 	_, err := s.Logout(ctx, session.LogoutStep{
-		Owner: alice, ID: loginAs(tb, s, alice, session.Long, p).ID, Type: session.Long, Policy: p,
-		Presented: session.Presented{Generation: 9}, // above: as good as the current one
+		Owner: alice, ID: third.ID, Type: session.Long, Policy: p,
+		Presented: session.Presented{Generation: third.Generation, Expires: third.Expires},
 	})
 	if err != nil {
 		tb.Fatal(err)
