@@ -22,6 +22,7 @@ const (
 	codeAdminOff         session.Code = "admin_off"
 	codeAdminToken       session.Code = "admin_token"
 	codeNotReady         session.Code = "not_ready"
+	codeClientGone       session.Code = "client_gone" // in metrics and log only: nobody reads the answer
 )
 
 // answer is how a refusal looks on the wire.
@@ -228,6 +229,9 @@ const retryAfter = 1
 func (x *exchange) refuse(err error) {
 	p := problemOf(err, x.endpoint)
 	x.code, x.err = p.code, err
+	if p.status >= http.StatusInternalServerError && x.ctx().Err() != nil {
+		x.code = codeClientGone // why the step came to nothing: no fault of the gateway or its store
+	}
 	switch p.status {
 	case http.StatusUnauthorized:
 		x.Header().Set("WWW-Authenticate", x.challenge)

@@ -57,7 +57,7 @@ var successes = []session.Code{session.OK, session.Retried, session.Healed}
 
 // worded are the codes whose words depend on the request: they have a problem
 // of their own and no row.
-var worded = []session.Code{codeInvalid, codeParseError, codeMethodNotAllowed, codeUnsupportedMedia, codeNotReady}
+var worded = []session.Code{codeInvalid, codeParseError, codeMethodNotAllowed, codeUnsupportedMedia, codeNotReady, codeClientGone}
 
 func TestEveryCodeHasAnAnswer(t *testing.T) {
 	codes := append(declaredCodes(t, "../session", "Code"), declaredCodes(t, ".", "session.Code")...)

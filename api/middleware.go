@@ -78,7 +78,7 @@ func (s *Server) recovered(x *exchange, p any) bool {
 func (s *Server) logRequest(x *exchange, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
-	case x.status >= http.StatusInternalServerError:
+	case x.status >= http.StatusInternalServerError && x.code != codeClientGone:
 		level = slog.LevelError
 	case x.quiet:
 		level = slog.LevelDebug

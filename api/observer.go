@@ -27,6 +27,9 @@ func (o *Observer) Observe(ctx context.Context, e session.Event) {
 		x.app, x.user, x.session, x.code = e.App, e.User, e.Session, e.Code
 	}
 	message, level := lineFor(e)
+	if ctx.Err() != nil {
+		level = min(level, slog.LevelInfo) // the client is gone
+	}
 	if message == "" || !o.log.Enabled(ctx, level) {
 		return
 	}

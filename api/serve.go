@@ -49,11 +49,12 @@ func (l *Listener) Draining() error {
 	return nil
 }
 
-// The limits of one connection. No answer takes longer than the store's and the
-// hashing lane's time-outs, so none is set for writing: profiles need theirs.
+// The limits of one connection. Who doesn't read the answer is cut off in the
+// end; the longest answer is a profile, of 30 seconds if nothing else is asked.
 const (
 	headerTimeout  = 5 * time.Second
 	requestTimeout = 15 * time.Second
+	answerTimeout  = 45 * time.Second
 	idleTimeout    = 2 * time.Minute
 	maxHeader      = 32 << 10
 )
@@ -70,7 +71,7 @@ func (l *Listener) Listen(address string, handler http.Handler) (string, error) 
 	}
 	p := &port{TCPListener: listener.(*net.TCPListener), server: http.Server{
 		Handler: l.closeWhenClosed(handler), ErrorLog: slog.NewLogLogger(l.Logger.Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}}
 	p.server.ConnState = p.note
 	l.ports = append(l.ports, p)

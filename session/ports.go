@@ -221,6 +221,10 @@ type Signer interface {
 	// Headers gives what the app's own tokens may begin with: the encoded JOSE
 	// header of every key in use, so that a token can be taken to its app.
 	Headers() []string
+
+	// Trusts tells whether a token that other signed, with a key in use or a
+	// retired one, could be good here: then two apps can't be told apart.
+	Trusts(other Signer) bool
 }
 
 // User is who a Checker found.

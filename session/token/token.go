@@ -24,6 +24,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -108,6 +109,19 @@ type fixed struct {
 type scratch struct {
 	token, claims, part []byte
 	random              [16]byte
+}
+
+// Trusts is session.Signer's. Signers of another make are strangers.
+func (s *Signer) Trusts(other session.Signer) bool {
+	o, ok := other.(*Signer)
+	if !ok || s.ring.algorithm != o.ring.algorithm || s.issuer != "" && s.issuer != o.issuer {
+		return false
+	}
+	ours := func(name string) bool { return slices.Contains(s.audience, name) }
+	if len(s.audience) > 0 && !slices.ContainsFunc(o.audience, ours) {
+		return false
+	}
+	return slices.ContainsFunc(o.ring.keys, func(k *key) bool { return s.ring.byKID[k.kid] != nil })
 }
 
 // New checks o and makes a Signer of it.
