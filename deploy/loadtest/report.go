@@ -64,7 +64,7 @@ func machine() string {
 			redis = v
 		}
 	}
-	return fmt.Sprintf("%s, %d cores, %s, Redis %s, load generator and all servers on the same machine, %s",
+	return fmt.Sprintf("%s, %d cores, %s, Redis %s, load generator and all servers on the same machine, the gateway on its defaults with every request in its log, %s",
 		model, runtime.NumCPU(), runtime.Version(), redis, time.Now().UTC().Format("2006-01-02"))
 }
 
