@@ -55,5 +55,5 @@ local function tell(endings, ids, cause, by)
   local oldest = math.max(0, time[1] * 1000 - horizon) -- entry IDs go by the real time
   redis.call('XADD', endings, 'MINID', '~', oldest, '*', 'e', ending)
   redis.call('PEXPIRE', endings, horizon)
-  redis.call('PUBLISH', channel, ending)
+  redis.pcall('PUBLISH', channel, ending) -- a user without the right to: the outbox reaches them, only later
 end

@@ -28,7 +28,7 @@ if word ~= 'ok' and word ~= 'healed' then return {word} end
 
 local before = expires
 if word == 'healed' then
-  generation, expires = presented, math.min(expiry, absolute) -- what the record said when that token was signed
+  generation, expires = presented, math.max(expires, math.min(expiry, absolute))
 end
 local extended = expires < absolute and expires < now + extend
 if extended then expires = math.min(math.floor((now + lifetime) / 1000) * 1000, absolute) end

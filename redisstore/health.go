@@ -79,6 +79,10 @@ func (s *Store) inspect(ctx context.Context, server redis.Cmdable) ([]string, er
 		warnings = append(warnings, "maxmemory-policy is "+p+
 			": the server may drop sessions when memory is full; set it to noeviction")
 	}
+	if err := server.Publish(ctx, s.schema.channel(), "").Err(); redis.HasErrorPrefix(err, "NOPERM") { // an empty message tells nobody anything
+		warnings = append(warnings, "this user may not publish to "+s.schema.channel()+
+			": endings reach the other instances late; allow it the channel (ACL &"+s.schema.channel()+")")
+	}
 	if n, _ := strconv.Atoi(info["connected_slaves"]); n < s.o.WaitReplicas {
 		warnings = append(warnings, fmt.Sprintf("%d replicas are connected, fewer than WAIT_REPLICAS (%d): "+
 			"endings will be answered as pending", n, s.o.WaitReplicas))

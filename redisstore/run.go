@@ -125,6 +125,10 @@ func (s *Store) attempt(ctx context.Context, sc *script, c *call, durable, eval 
 	switch {
 	case durable && s.o.WaitReplicas > 0:
 		replicated, err = s.processAndWait(ctx, cmd, firstKey)
+		if moved(err) { // nothing has run; the plain way follows, and can't wait where it ends up
+			cmd, replicated = once{redis.NewCmd(ctx, args...)}, session.Pending
+			err = s.client.Process(ctx, cmd)
+		}
 	case s.pipeline != nil:
 		err = s.pipeline.Submit(ctx, cmd).WaitContext(ctx)
 	default:
@@ -157,16 +161,36 @@ func (s *Store) processAndWait(ctx context.Context, cmd once, key string) (sessi
 	}
 	pipe := client.Pipeline()
 	_ = pipe.Process(ctx, cmd) // a pipeline takes any command
-	wait := redis.NewIntCmd(ctx, "wait", s.o.WaitReplicas, s.o.WaitTimeout.Milliseconds())
+	wait := redis.NewIntCmd(ctx, "wait", s.o.WaitReplicas, s.patience().Milliseconds())
 	_ = pipe.Process(ctx, wait)
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	if err := cmd.Err(); err != nil {
 		return "", err
 	}
 	if n, err := wait.Result(); err != nil || n < int64(s.o.WaitReplicas) {
+		s.laggingUntil.Store(time.Now().Add(lagging).UnixNano())
 		return session.Pending, nil
 	}
+	s.laggingUntil.Store(0)
 	return session.Replicated, nil
+}
+
+// lagging is how long replicas that kept one step waiting in vain are given no
+// time worth a wait. A step holds its connection while it waits, so waiting for
+// replicas that are gone would use the pool up, and turn "pending" into 503.
+const lagging = time.Second
+
+// patience is how long to wait for the replicas.
+func (s *Store) patience() time.Duration {
+	if time.Now().UnixNano() < s.laggingUntil.Load() {
+		return time.Millisecond
+	}
+	return s.o.WaitTimeout
+}
+
+// moved tells whether a Cluster's node has sent a command elsewhere.
+func moved(err error) bool {
+	return redis.HasErrorPrefix(err, "MOVED ") || redis.HasErrorPrefix(err, "ASK ")
 }
 
 // outcome reads the word, and makes an error of what isn't a success.
@@ -202,7 +226,7 @@ func at[T any](elements []any, i int) (v T, ok bool) {
 // 7.0 an error from inside a script has them further on, after a dash.
 var cannotTell = []string{
 	"LOADING ", "READONLY ", "CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "OOM ", "BUSY ", "MISCONF ",
-	"NOREPLICAS ", "NOAUTH ", "WRONGPASS ", "NOPERM ", "MOVED ", "ASK ", "NOSCRIPT ", "UNBLOCKED ",
+	"NOREPLICAS ", "NOAUTH ", "WRONGPASS ", "NOPERM ", "DENIED ", "ERR The user executing the script", "MOVED ", "ASK ", "NOSCRIPT ", "UNBLOCKED ",
 	"ERR max number of clients reached", "ERR Protocol error: unauthenticated", "EXECABORT ", "ERR AUTH ", "ERR invalid password", "ERR DB index",
 }
 

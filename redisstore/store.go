@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"sync"
 	"time"
 
@@ -33,6 +34,8 @@ type Store struct {
 	client   redis.UniversalClient
 	pipeline *redis.AutoPipeliner // nil: each step on a connection of its own
 	schema   schema
+	// laggingUntil is until when replicas are taken not to answer; in Unix ns.
+	laggingUntil atomic.Int64
 	// trailHead is what every trail begins with; see lua/lib.lua.
 	trailHead string
 
