@@ -35,7 +35,7 @@ func (s *Store) Find(ctx context.Context, app, username string) (session.Account
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return session.Account{}, classify("find", err)
 	}
-	a, err := s.read(ctx, app, id) // also without an id, which nobody has: as long for a name that is not there
+	a, err := s.read(ctx, app, id)            // also without an id, which nobody has: as long for a name that is not there
 	if err == nil && a.Username != username { // the name is left over from a Put that failed
 		err = session.Fail(session.UserUnknown, nil)
 	}
