@@ -178,7 +178,14 @@ func (s *servers) query(values url.Values) error {
 	return nil
 }
 
-// parameters are the options that a URL may have after "?".
+// parameters are the options that a URL may have after "?". Durations are Go's;
+// dial_timeout (2s), read_timeout and write_timeout (3s) and pool_timeout (2s)
+// bound a step where its context doesn't. pool_size and the other numbers of
+// connections are per server, 10 per CPU by default. user and password of the
+// URL are for the data's servers; Sentinel's own are parameters. ca_cert is the
+// path of the only certificates to trust. auto_pipeline=true sends steps that
+// run at the same time together, on one connection: it halves Redis's work when
+// there are many, and a single one takes a little longer.
 var parameters = map[string]func(*servers, string) error{
 	"db":                 whole(func(s *servers) *int { return &s.DB }),
 	"pool_size":          whole(func(s *servers) *int { return &s.PoolSize }),
