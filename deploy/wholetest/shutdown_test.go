@@ -48,7 +48,7 @@ func TestTermLetsRequestsFinish(t *testing.T) {
 	t.Parallel()
 	source, server := newSlowSource(t), redistest.Standalone(t)
 	slow := rig.Start(t, server.URL, rig.Settings{
-		"APP_USERS": "http://slow:x@" + source.Listener.Addr().String(), "SHUTDOWN_DELAY": "700ms", "SHUTDOWN_GRACE": "5s",
+		"APP_USERS": "http://slow:x@" + source.Listener.Addr().String(), "SHUTDOWN_DELAY": "1s", "SHUTDOWN_GRACE": "5s",
 	})
 	other := rig.Start(t, server.URL, rig.Settings{"APP_USERS": source.URL})
 	inFlight := make(chan rig.Answer, 1)
@@ -56,12 +56,12 @@ func TestTermLetsRequestsFinish(t *testing.T) {
 	<-source.asked
 
 	slow.Term()
-	eventually(t, 300*time.Millisecond, "readiness is gone", func() bool { return ready(slow).Status == http.StatusServiceUnavailable })
+	eventually(t, 700*time.Millisecond, "readiness is gone", func() bool { return ready(slow).Status == http.StatusServiceUnavailable })
 	if a := ready(slow); a.Code != "not_ready" {
 		t.Errorf("readiness says %s", a.Body)
 	}
 	want(t, http.StatusUnauthorized, slow.Client().Verify(t.Context(), "x"), "a new request within SHUTDOWN_DELAY")
-	eventually(t, 2*time.Second, "no more connections are accepted", func() bool {
+	eventually(t, 3*time.Second, "no more connections are accepted", func() bool {
 		return errors.Is(slow.Client().Verify(t.Context(), "x").Err, syscall.ECONNREFUSED)
 	})
 	select {

@@ -76,7 +76,7 @@ func smoke(t *testing.T, g *rig.Gateway) {
 		refused(t, c.Refresh(ctx, "SHORT", third.Refresh), "ended", "logout", "refresh after logout")
 		refused(t, c.Refresh(ctx, "SHORT", fourth.Refresh), "ended", "others", "refresh after destroy all others")
 		for _, ended := range []string{second.Access, third.Access, fourth.Access} {
-			eventually(t, time.Second, "an ended session's access token is refused", func() bool {
+			eventually(t, 2*time.Second, "an ended session's access token is refused", func() bool {
 				return c.Authz(ctx, ended).Status == http.StatusUnauthorized
 			})
 			want(t, http.StatusUnauthorized, c.Verify(ctx, ended), "verify of an ended session's token")
