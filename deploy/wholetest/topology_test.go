@@ -207,6 +207,35 @@ func TestLimitedUser(t *testing.T) {
 	}
 }
 
+// TestLimitedUserElsewhere: a Cluster takes one command more, and so does
+// durability; Sentinel takes none.
+func TestLimitedUserElsewhere(t *testing.T) {
+	t.Parallel()
+	cluster, replicated := redistest.Cluster(t, 3), redistest.Sentinel(t)
+	for _, c := range []struct {
+		url, more string
+		nodes     []*redistest.Server
+		settings  rig.Settings
+	}{
+		{cluster.URL, "cluster|slots", cluster.Nodes, rig.Settings{"REDIS_PREFIX": "gate"}},
+		{replicated.URL, "wait", []*redistest.Server{replicated.Primary, replicated.Replica}, rig.Settings{"REDIS_PREFIX": "gate", "REDIS_WAIT_REPLICAS": "1"}},
+	} {
+		for _, node := range c.nodes {
+			limitedUser(t, node, "gate", append(neededCommands[:len(neededCommands):len(neededCommands)], c.more))
+		}
+		g := rig.Start(t, strings.Replace(c.url, "://", "://gate:secret-of-gate@", 1), c.settings)
+		smoke(t, g)
+		if a := g.Client().Login(t.Context(), 0, "LONG", "x"); c.more == "wait" && a.Header.Get("Durability") != "replicated" {
+			t.Errorf("a login's durability is %q", a.Header.Get("Durability"))
+		}
+		for _, node := range c.nodes {
+			if text := node.Do("ACL", "LOG"); text != "" {
+				t.Errorf("%s: Redis has refused something:\n%s", c.more, text)
+			}
+		}
+	}
+}
+
 // limitedUser makes a Redis user for a prefix, and the URL to log in with.
 func limitedUser(t *testing.T, server *redistest.Server, prefix string, commands []string) string {
 	t.Helper()
