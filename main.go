@@ -29,6 +29,9 @@ import (
 )
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // a gateway keeps little and makes much garbage: memory is the cheaper of the two
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Environ(), stdio{os.Stdin, os.Stdout, os.Stderr})
 	stop()
@@ -83,7 +86,7 @@ func run(ctx context.Context, args, environ []string, std stdio) error {
 
 // version is the module's version, or the commit that the binary was built from.
 func version() string {
-	info, _ := debug.ReadBuildInfo() // always there in a binary built with modules
+	info, _ := debug.ReadBuildInfo() // there in every binary built with modules
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			return s.Value
@@ -167,10 +170,7 @@ func assemble(ctx context.Context, env *settings.Env, std stdio) (*gateway, erro
 // read takes every setting from the environment. What nobody reads is told
 // together with what is missing: the one may be the other, misspelt.
 func (g *gateway) read(env *settings.Env) (map[string]settings.App, error) {
-	faults := []error{settings.Load(env, envPrefix, &g.process)}
-	if faults[0] == nil {
-		faults = append(faults, g.process.validate())
-	}
+	faults := []error{settings.Load(env, envPrefix, &g.process), g.process.validate()}
 	apps, err := g.appSettings(env)
 	faults = append(faults, err)
 	for _, unknown := range env.Unknown(envPrefix) {

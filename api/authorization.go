@@ -92,7 +92,7 @@ func splitAuthorization(values []string) (scheme, token string, parts int) {
 		values = []string{strings.Join(values, ",")}
 	}
 	for _, v := range values {
-		for part := range strings.FieldsFuncSeq(v, isASCIISpace) {
+		for part, rest := nextWord(v); part != ""; part, rest = nextWord(rest) {
 			switch parts++; parts {
 			case 1:
 				scheme = part
@@ -104,7 +104,16 @@ func splitAuthorization(values []string) (scheme, token string, parts int) {
 	return scheme, token, parts
 }
 
-func isASCIISpace(r rune) bool { return r == ' ' || (r >= '\t' && r <= '\r') }
+// nextWord cuts the first word off s; "" when there is none.
+func nextWord(s string) (word, rest string) {
+	s = strings.TrimLeft(s, asciiSpace)
+	if end := strings.IndexAny(s, asciiSpace); end >= 0 {
+		return s[:end], s[end:]
+	}
+	return s, ""
+}
+
+const asciiSpace = " \t\n\v\f\r"
 
 // bearer is the guard of the endpoints that ask for an access token of any
 // app's. The header must be as the token's own app wants it.

@@ -26,12 +26,13 @@ func (s *Server) authz(x *exchange) error {
 		return err
 	}
 	x.note(caller)
+	x.quiet = true // once per request of the app: its own log tells them
 	h := x.Header()
-	h.Set("X-Auth-User", headerText(caller.Claims.User.String()))
+	h["X-Auth-User"] = []string{headerText(caller.Claims.User.String())}
 	// Empty where the token doesn't tell, but there: a proxy then has something
 	// to put in place of what the client may have sent under these names.
-	h.Set("X-Auth-Session", headerText(string(caller.Claims.Session)))
-	h.Set("X-Auth-Type", string(caller.Claims.Session.Type()))
+	h["X-Auth-Session"] = []string{headerText(string(caller.Claims.Session))}
+	h["X-Auth-Type"] = []string{string(caller.Claims.Session.Type())}
 	x.WriteHeader(http.StatusOK)
 	return nil
 }

@@ -14,18 +14,9 @@ import (
 	"tokengate/session"
 )
 
-// commonHeaders are on every answer. The first three are the seed's. Nothing
-// may be stored unless its handler says otherwise: nearly every answer holds a
-// token or a list of sessions.
-var commonHeaders = []struct {
-	name  string
-	value []string
-}{
-	{"X-Frame-Options", []string{"DENY"}},
-	{"X-Content-Type-Options", []string{"nosniff"}},
-	{"Referrer-Policy", []string{"same-origin"}},
-	{"Cache-Control", []string{"no-store"}},
-}
+// noStore is on every answer unless its handler says otherwise: nearly each of
+// them holds a token or a list of sessions.
+var noStore = []string{"no-store"}
 
 // observe is the outermost handler: it opens the exchange and, at its end,
 // counts and logs it, whatever happened in between.
@@ -36,9 +27,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			id: requestID(r.Header.Get("X-Request-Id")), client: s.client(r),
 		}
 		h := w.Header()
-		for _, common := range commonHeaders {
-			h[common.name] = common.value
-		}
+		h["Cache-Control"] = noStore
 		h["X-Request-Id"] = []string{x.id}
 		s.metrics.begin()
 		defer s.finish(x)

@@ -67,7 +67,7 @@ func serve(routes []route) http.HandlerFunc {
 		}
 		x.endpoint = rt.name
 		if rt.title != "" {
-			x.Header()["Allow"], x.Header()["Vary"] = allowPost, varyAccept
+			x.seedHeaders()
 		}
 		if err := rt.run(x); err != nil {
 			x.refuse(err)
@@ -79,7 +79,17 @@ func serve(routes []route) http.HandlerFunc {
 var (
 	allowPost  = []string{strings.Join(post, ", ")}
 	varyAccept = []string{"Accept"}
+	noFrame    = []string{"DENY"}
+	noSniff    = []string{"nosniff"}
+	sameOrigin = []string{"same-origin"}
 )
+
+// seedHeaders are on every answer of the seed's endpoints.
+func (x *exchange) seedHeaders() {
+	h := x.Header()
+	h["Allow"], h["Vary"] = allowPost, varyAccept
+	h["X-Frame-Options"], h["X-Content-Type-Options"], h["Referrer-Policy"] = noFrame, noSniff, sameOrigin
+}
 
 // run keeps the seed's order of checks: who asks, how, what.
 func (rt *route) run(x *exchange) error {

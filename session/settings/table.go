@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -34,6 +35,8 @@ func text(v reflect.Value) string {
 	switch value := v.Interface().(type) {
 	case time.Duration:
 		return FormatDuration(value)
+	case slog.Level:
+		return strings.ToLower(value.String())
 	case []string:
 		return strings.Join(value, ",")
 	}
