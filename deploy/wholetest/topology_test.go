@@ -191,6 +191,9 @@ func TestLimitedUser(t *testing.T) {
 	}
 	g := rig.Start(t, gate, rig.Settings{"REDIS_PREFIX": "gate"})
 	smoke(t, g)
+	for range 6 {
+		want(t, http.StatusOK, g.Client().Login(t.Context(), 0, "LONG", "until one is evicted"), "login")
+	}
 	want(t, http.StatusOK, operator(t, g, http.MethodDelete, "/admin/apps/"+rig.App+"/sessions"), "end the app's sessions")
 	if text := server.Do("ACL", "LOG"); text != "" {
 		t.Errorf("Redis has refused something:\n%s", text)
