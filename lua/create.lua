@@ -20,7 +20,7 @@ end
 
 local expires = math.floor((now + lifetime) / 1000) * 1000
 local ends = math.floor((now + absolute) / 1000) * 1000
-local record = struct.pack(RECORD, 1, ms, micros, ms, expires, ends, epoch)
+local record = struct.pack(RECORD, 1, ms, micros, ms, expires, ends, epoch, claims ~= '' and 1 or 0)
 local fields = {id, record}
 if info ~= '' then fields[#fields + 1], fields[#fields + 2] = id .. 'i', info end
 if claims ~= '' then fields[#fields + 1], fields[#fields + 2] = id .. 'c', claims end

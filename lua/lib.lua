@@ -15,9 +15,10 @@ local ms = now - now % 1
 local epoch, gone = tonumber(redis.call('GET', KEYS[1]) or 0), KEYS[2]
 
 -- A session's record: generation, created, updated (µs), rotated, expires,
--- absolute, and the epoch (µs) when it began, which orders the two where no
--- clock can. 52 bytes, so that a hash of them stays a listpack.
-local RECORD = '>I4I8I8I8I8I8I8'
+-- absolute, the epoch (µs) when it began, which orders the two where no clock
+-- can, and 1 if it has claims, for which a refresh need not look if not. 53
+-- bytes, so that a hash of them stays a listpack.
+local RECORD = '>I4I8I8I8I8I8I8B'
 
 -- The reply that refuses a user whom the directory doesn't know as active.
 local function refused(check, user)

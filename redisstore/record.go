@@ -9,8 +9,9 @@ import (
 )
 
 // recordSize is that of lua's RECORD: generation (4 bytes), then created,
-// updated, rotated, expires, absolute and era (8 each), all big-endian.
-const recordSize = 52
+// updated, rotated, expires, absolute and era (8 each), all big-endian, and
+// whether there are claims (1), which only scripts ask.
+const recordSize = 53
 
 var errReply = errors.New("a script's reply is not of the form that its header says")
 
@@ -31,7 +32,7 @@ func (h *held) decode(record string) error {
 	h.Rotated = millis(bigEndian(record[20:28]))
 	h.Expires = millis(bigEndian(record[28:36]))
 	h.Absolute = millis(bigEndian(record[36:44]))
-	h.era = bigEndian(record[44:])
+	h.era = bigEndian(record[44:52])
 	return nil
 }
 
