@@ -42,7 +42,8 @@ func (s *Store) Find(ctx context.Context, app, username string) (session.Account
 	return a, err
 }
 
-// read gives a user by ID.
+// read gives a user by ID. It is one command on the user's slot, so it sees a
+// user as one Put wrote it, never half of two.
 func (s *Store) read(ctx context.Context, app, id string) (session.Account, error) {
 	key := newCall()
 	s.account(app, id).account(key)
@@ -53,6 +54,8 @@ func (s *Store) read(ctx context.Context, app, id string) (session.Account, erro
 	return parseAccount(fields)
 }
 
+// parseAccount reads a user's hash; one that isn't there is empty. An ID that
+// can't be read is a defect of whatever wrote it, not an unknown user.
 func parseAccount(fields map[string]string) (a session.Account, err error) {
 	if len(fields) == 0 {
 		return a, session.Fail(session.UserUnknown, nil)
@@ -127,7 +130,8 @@ func (s *Store) runName(ctx context.Context, sc *script, app, id, username strin
 	return s.run(ctx, sc, c, false)
 }
 
-// Remove is session.Directory's.
+// Remove is session.Directory's. The user goes first: a name that is left over
+// by an error finds nobody, and the next Put of that name takes it.
 func (s *Store) Remove(ctx context.Context, app string, id session.UserID) error {
 	c, k := newCall(), s.account(app, id.String())
 	k.account(c)
@@ -163,7 +167,8 @@ func (s *Store) Accounts(ctx context.Context, app string) ([]session.Account, er
 	return all, nil
 }
 
-// userIDs reads every bucket's index.
+// userIDs reads every bucket's index, in one round trip per server. The indexes
+// exist so that nothing ever has to SCAN, whose cost is all keys of all apps.
 func (s *Store) userIDs(ctx context.Context, app string) ([]string, error) {
 	pipe := s.client.Pipeline()
 	found := make([]*redis.StringSliceCmd, buckets)
@@ -182,6 +187,7 @@ func (s *Store) userIDs(ctx context.Context, app string) ([]string, error) {
 	return ids, nil
 }
 
+// readAll adds the users with some IDs to all.
 func (s *Store) readAll(ctx context.Context, all []session.Account, app string, ids []string) ([]session.Account, error) {
 	pipe := s.client.Pipeline()
 	found := make([]*redis.MapStringStringCmd, len(ids))

@@ -54,6 +54,8 @@ type follower struct {
 // stream is an outbox and the last entry read of it.
 type stream struct{ key, last string }
 
+// beginning is XRANGE's word for the first entry there is. A new follower needs
+// no other start: an outbox holds nothing older than the horizon.
 const beginning = "-"
 
 func (s *Store) newFollower(apps []string, sink session.Sink) *follower {
@@ -125,7 +127,9 @@ func (f *follower) advance(st *stream, entries []redis.XMessage) (more bool) {
 	return more
 }
 
-// report tells the sink of an ending of one of its apps.
+// report tells the sink of an ending of one of its apps. The channel is shared
+// by all apps under the prefix, those of other gateways included, so not every
+// message is for us; what can't be read is newer than this program, and skipped.
 func (f *follower) report(text string) {
 	ids, e, ok := parseEnding(text)
 	if !ok || !f.apps[e.App] {

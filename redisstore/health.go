@@ -90,6 +90,8 @@ func (s *Store) inspect(ctx context.Context, server redis.Cmdable) ([]string, er
 	return warnings, nil
 }
 
+// tooOld compares the first two numbers. A version of another form is taken for
+// a server that is new, not for a reason to stay down.
 func tooOld(version string) bool {
 	parts := strings.SplitN(version, ".", 3)
 	if len(parts) < 2 {

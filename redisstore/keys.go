@@ -39,7 +39,9 @@ func (s schema) owner(o session.Owner) owner {
 	return owner{head: s.bucket(o.App, bucketOf(o.User)), user: escape(o.User)}
 }
 
-// owner makes the keys of one user; a key is head, name and user.
+// owner makes the keys of one user; a key is head, name and user. Its methods
+// add a key to a call part by part, since a key of its own text would cost an
+// allocation, seven of them at each step.
 type owner struct{ head, user string }
 
 func (o owner) key(c *call, name string) { c.text(o.head, name, ":", o.user) }
@@ -55,6 +57,8 @@ func (o owner) name(c *call)    { o.key(c, "name") }
 func (o owner) sessions(c *call, t session.Type) { o.key(c, string(t)) }
 func (o owner) data(c *call, t session.Type)     { c.text(o.head, "data:", string(t), ":", o.user) }
 
+// bucketOf is FNV-1a modulo the number of buckets. Other programs that look
+// for a user's keys depend on it, so it is as fixed as the keys themselves.
 func bucketOf(user string) uint32 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(user)) // never fails

@@ -89,7 +89,7 @@ var (
 	byUnescaper = strings.NewReplacer("%25", "%", "%7C", "|")
 )
 
-// escapeBy keeps an operator's name from looking like another field.
+// escapeBy keeps an operator's name, which may hold any character, from looking like another field.
 func escapeBy(by string) string   { return byEscaper.Replace(by) }
 func unescapeBy(by string) string { return byUnescaper.Replace(by) }
 
@@ -120,6 +120,8 @@ func (s *Store) EndApp(ctx context.Context, app string) (session.Receipt, error)
 	return all, nil
 }
 
+// endBucket ends the sessions of one bucket. It has no user, so the trail names
+// none, and what is published is for all of the app.
 func (s *Store) endBucket(ctx context.Context, app string, n uint32) (session.Receipt, error) {
 	c, k := newCall(), owner{head: s.schema.bucket(app, n)}
 	k.epoch(c)

@@ -119,6 +119,8 @@ func sessions(list []held, fields []any, t session.Type) ([]held, error) {
 	return list, nil
 }
 
+// set fills in what one field of the hash says. The record may come after the
+// info: a hash that has outgrown its listpack has no order.
 func (h *held) set(part, value string) error {
 	switch part {
 	case "i":

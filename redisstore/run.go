@@ -35,6 +35,8 @@ type call struct {
 	keys int
 }
 
+// What a refresh needs, with room for a long user ID; a call that needs more
+// grows as any slice does.
 const (
 	usualTexts = 20
 	usualBytes = 640
@@ -48,6 +50,7 @@ func (c *call) text(parts ...string) {
 	c.ends = append(c.ends, len(c.buf))
 }
 
+// number adds one argument in decimal, as Redis and Lua read it.
 func (c *call) number(n int64) {
 	c.buf = strconv.AppendInt(c.buf, n, 10)
 	c.ends = append(c.ends, len(c.buf))
@@ -62,8 +65,10 @@ func (c *call) id(id session.ID) {
 	c.text(string(id))
 }
 
+// millis adds a duration in the unit of all scripts; what is finer is cut off.
 func (c *call) millis(d time.Duration) { c.number(d.Milliseconds()) }
 
+// flag adds what a script compares with '1'.
 func (c *call) flag(on bool) {
 	if on {
 		c.text("1")
@@ -117,6 +122,8 @@ func (s *Store) run(ctx context.Context, sc *script, c *call, durable bool) (rep
 	return r, err
 }
 
+// attempt sends a script once, by its hash or, with eval, whole: the second way
+// costs its text on the wire, and is taken only when Redis asks for it.
 func (s *Store) attempt(ctx context.Context, sc *script, c *call, durable, eval bool) (reply, error) {
 	args, firstKey := c.command(sc, eval)
 	cmd := once{redis.NewCmd(ctx, args...)}

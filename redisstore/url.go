@@ -89,6 +89,7 @@ func baseline() redis.UniversalOptions {
 	}
 }
 
+// unix reads the rest of a unix:// URL, whose path is the socket's.
 func (s *servers) unix(host string, u *url.URL) error {
 	if host != "" || u.Path == "" || u.Path == "/" {
 		return errors.New("URL: give the path of a socket, unix:///run/redis.sock")
@@ -97,6 +98,7 @@ func (s *servers) unix(host string, u *url.URL) error {
 	return s.query(u.Query())
 }
 
+// network reads the rest of any other URL: hosts, then a path, then parameters.
 func (s *servers) network(hosts string, u *url.URL, encrypted bool) error {
 	if encrypted {
 		s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -206,6 +208,8 @@ var parameters = map[string]func(*servers, string) error{
 	"auto_pipeline":      (*servers).pipeline,
 }
 
+// whole, duration and word make the readers of parameters. Their errors say what
+// to give and not what was given: it may be a password that went astray.
 func whole(field func(*servers) *int) func(*servers, string) error {
 	return func(s *servers, text string) error {
 		n, err := strconv.Atoi(text)
