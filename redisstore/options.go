@@ -58,7 +58,7 @@ func (o Options) Validate() error {
 	case o.TraceLife < time.Second || o.Horizon < time.Second || o.EpochLife < time.Second:
 		return errors.New("TraceLife, Horizon and EpochLife must be at least a second")
 	case o.Sweep <= 0:
-		return errors.New("Sweep must be positive")
+		return errors.New("the time between sweeps must be positive")
 	}
 	_, err := parseURL(o.URL)
 	return err

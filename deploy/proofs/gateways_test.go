@@ -63,19 +63,19 @@ func TestNoInstanceDecides(t *testing.T) {
 		}
 		return all[0].Client(), all[1].Client()
 	}
-	a, b := renew()
+	a, _ := renew()
 	tokens := []string{a.Login(ctx, 0, "LONG", "device").Refresh}
 	var access string
 	for range 3 {
-		a, b = renew()
+		_, b := renew()
 		next := b.Refresh(ctx, "LONG", tokens[len(tokens)-1])
 		tokens, access = append(tokens, next.Refresh), next.Access
 	}
-	a, b = renew()
+	a, _ = renew()
 	if again := a.Refresh(ctx, "LONG", tokens[2]); again.Refresh != tokens[3] || again.Refresh == "" {
 		t.Fatalf("the retry got %d and another successor", again.Status)
 	}
-	_, b = renew()
+	_, b := renew()
 	if replay := b.Refresh(ctx, "LONG", tokens[1]); replay.Status != 401 || replay.Cause != "replay" {
 		t.Fatalf("the replay got %d %s", replay.Status, replay.Body)
 	}
