@@ -77,7 +77,7 @@ func TestOptions(t *testing.T) {
 		"WAIT_TIMEOUT is":  func(o *redisstore.Options) { o.WaitReplicas, o.WaitTimeout = 1, 0 },
 		"WAIT_TIMEOUT":     func(o *redisstore.Options) { o.WaitReplicas, o.WaitTimeout = 1, time.Minute },
 		"Horizon":          func(o *redisstore.Options) { o.Horizon = 0 },
-		"Sweep":            func(o *redisstore.Options) { o.Sweep = 0 },
+		"between sweeps":   func(o *redisstore.Options) { o.Sweep = 0 },
 	} {
 		o := redisstore.Defaults()
 		o.URL = "redis://localhost"
