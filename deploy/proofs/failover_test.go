@@ -266,15 +266,22 @@ func (v *verdicts) judge(t *testing.T, asked bool) {
 	}
 }
 
+// spareFailovers are for when every ending of a run met a primary that was
+// already gone: nothing was acknowledged then, so nothing was tried.
+const spareFailovers = 4
+
 func TestEndingsSurviveSentinel(t *testing.T) {
 	t.Parallel()
 	r := redistest.Sentinel(t)
 	g := rig.Start(t, r.URL, with(replicated, rig.Settings{"REDIS_WAIT_TIMEOUT": "60ms"}))
 	v, rounds := &verdicts{n: map[string]int{}}, scale("SENTINEL_FAILOVERS", 1, 200)
-	for range rounds {
+	for lost := range rounds + spareFailovers {
+		if lost >= rounds && v.n["endings kept"] > 0 {
+			break
+		}
 		v.loseOnce(t, watched{r}, g.Client(), true)
 	}
 	v.n["rotations healed"] = stepsOf(t, g, "healed")
-	t.Logf("%d failovers: %v", rounds, v.n)
+	t.Logf("%d failovers or a few more: %v", rounds, v.n)
 	v.judge(t, true)
 }
