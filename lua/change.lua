@@ -26,9 +26,10 @@ local function erase(sessions, data, ids)
   for first = 1, #ids, CHUNK do
     local last, fields = math.min(first + CHUNK - 1, #ids), {}
     for i = first, last do
-      fields[#fields + 1] = ids[i]
-      fields[#fields + 1] = ids[i] .. 'i'
-      fields[#fields + 1] = ids[i] .. 'c'
+      local field = ids[i]:sub(1, FIELD)
+      fields[#fields + 1] = field
+      fields[#fields + 1] = field .. 'i'
+      fields[#fields + 1] = field .. 'c'
     end
     redis.call('ZREM', sessions, unpack(ids, first, last))
     redis.call('HDEL', data, unpack(fields))

@@ -4,7 +4,7 @@
 -- ARGV: 1 clock, 2 trail, 3 check user, 4 id, 5 lifetime, 6 absolute lifetime,
 --       7 cap (empty: none), 8 evict, 9 info, 10 claims
 -- Returns: ok, now, record, evicted | limit_reached
---        | user_not_found | user_inactive
+--        | user_not_found | user_inactive | unavailable
 local endings, user, sessions, data = unpack(KEYS, 3)
 local check, id, lifetime, absolute, cap, evict, info, claims = unpack(ARGV, 3)
 
@@ -18,14 +18,16 @@ if cap ~= '' and redis.call('ZCARD', sessions) - #expired >= tonumber(cap) then
   evicted = least_recent(surplus, ids, created, updated)
 end
 
-local expires = math.floor((now + lifetime) / 1000) * 1000
-local ends = math.floor((now + absolute) / 1000) * 1000
-local record = struct.pack(RECORD, 1, ms, micros, ms, expires, ends, epoch, claims ~= '' and 1 or 0)
-local fields = {id, record}
-if info ~= '' then fields[#fields + 1], fields[#fields + 2] = id .. 'i', info end
-if claims ~= '' then fields[#fields + 1], fields[#fields + 2] = id .. 'c', claims end
-redis.call('HSET', data, unpack(fields)) -- first, as it is refused when memory is full
-redis.call('ZADD', sessions, expires, id)
+local expires, ends = math.floor((now + lifetime) / 1000), math.floor((now + absolute) / 1000)
+local record = struct.pack(RECORD, 1, ms, micros, ms, expires, ends, claims ~= '' and 1 or 0)
+if epoch > 0 then record = record .. struct.pack('>I7', epoch) end
+local field = id:sub(1, FIELD)
+-- The first write, as it is refused when memory is full. Should another session
+-- have this one's fields, the next login draws another ID.
+if redis.call('HSETNX', data, field, record) == 0 then return {'unavailable'} end
+if info ~= '' then redis.call('HSET', data, field .. 'i', info) end
+if claims ~= '' then redis.call('HSET', data, field .. 'c', claims) end
+redis.call('ZADD', sessions, expires * 1000, id)
 erase(sessions, data, expired)
 erase(sessions, data, evicted)
 settle(sessions, data)

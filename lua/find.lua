@@ -5,7 +5,7 @@
 -- hashes are every step-th key from first on.
 local function find(id, first, step)
   for k = first, #KEYS, step do
-    local record = redis.call('HGET', KEYS[k], id)
+    local record = redis.call('HGET', KEYS[k], id:sub(1, FIELD))
     if record then return k, record end
   end
 end

@@ -7,12 +7,12 @@
 local endings, sessions, data = unpack(KEYS, 3)
 local id, presented, expiry, window, detect = unpack(ARGV, 3)
 
-local record = redis.call('HGET', data, id)
+local record = redis.call('HGET', data, id:sub(1, FIELD))
 if not record then return missing(id) end
 local denied = over(record)
 local generation, _, _, rotated, expires = struct.unpack(RECORD, record)
 presented, expiry = tonumber(presented), tonumber(expiry)
-local word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires, window, detect)
+local word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires * 1000, window, detect)
 if word == 'ended' then return denied end
 if word == 'unknown' or word == 'spent' then return {word} end
 

@@ -27,7 +27,7 @@ local ended = {}
 for k = 5, 4 + 2 * types, 2 do
   local ids = {}
   for _, id in ipairs(redis.call('ZRANGE', KEYS[k], 0, -1)) do
-    local record = id ~= keep and redis.call('HGET', KEYS[k + 1], id)
+    local record = id ~= keep and redis.call('HGET', KEYS[k + 1], id:sub(1, FIELD))
     if record and not over(record) then
       ids[#ids + 1], ended[#ended + 1] = id, id
     end

@@ -13,11 +13,13 @@ local function live(sessions, data)
   local held = redis.call('ZRANGEBYSCORE', sessions, '(' .. ms, '+inf')
   local ids, created, updated = {}, {}, {}
   for first = 1, #held, CHUNK do
-    local records = redis.call('HMGET', data, unpack(held, first, math.min(first + CHUNK - 1, #held)))
+    local fields = {}
+    for i = first, math.min(first + CHUNK - 1, #held) do fields[#fields + 1] = held[i]:sub(1, FIELD) end
+    local records = redis.call('HMGET', data, unpack(fields))
     for i = 1, #records do
       local record, n = records[i], #ids + 1
       if record and not (epoch > 0 and over(record)) then
-        ids[n], created[n], updated[n] = held[first + i - 1], struct.unpack('>I8I8', record, 5)
+        ids[n], created[n], updated[n] = held[first + i - 1], struct.unpack('>I6I7', record, 5)
       end
     end
   end

@@ -12,10 +12,12 @@ presented, expiry = tonumber(presented), tonumber(expiry)
 
 local denied = refused(check, user)
 if denied then return denied end
-local record = redis.call('HGET', data, id)
+local field = id:sub(1, FIELD)
+local record = redis.call('HGET', data, field)
 if not record then return missing(id) end
 denied = over(record)
-local generation, created, updated, rotated, expires, absolute, era, claimed = struct.unpack(RECORD, record)
+local generation, created, updated, rotated, expires, absolute, claimed = struct.unpack(RECORD, record)
+expires, absolute = expires * 1000, absolute * 1000
 local word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires, window, detect)
 if word == 'expired' or word == 'replayed' then
   erase(sessions, data, {id})
@@ -23,7 +25,7 @@ if word == 'expired' or word == 'replayed' then
 end
 if denied then return denied end
 if word == 'replayed' then tell(endings, {id}, 'replay', '') return {word, 'replay'} end
-local claims = claimed == 1 and redis.call('HGET', data, id .. 'c')
+local claims = claimed == 1 and redis.call('HGET', data, field .. 'c')
 if word == 'retried' then return {word, micros, record, claims} end
 if word ~= 'ok' and word ~= 'healed' then return {word} end
 
@@ -35,8 +37,9 @@ local extended = expires < absolute and expires < now + extend
 if extended then expires = math.min(math.floor((now + lifetime) / 1000) * 1000, absolute) end
 if extended or rotate == '1' then generation, rotated = generation + 1, ms end
 if update == '1' then updated = micros end
-local after = struct.pack(RECORD, generation, created, updated, rotated, expires, absolute, era, claimed)
-if after ~= record then redis.call('HSET', data, id, after) end
+local after = struct.pack(RECORD, generation, created, updated, rotated, expires / 1000, absolute / 1000, claimed)
+if #record >= ERA_AT then after = after .. record:sub(ERA_AT) end
+if after ~= record then redis.call('HSET', data, field, after) end
 if expires ~= before then
   redis.call('ZADD', sessions, expires, id)
   settle(sessions, data)

@@ -8,6 +8,7 @@ import (
 
 	"tokengate/redisstore"
 	"tokengate/redisstore/redistest"
+	"tokengate/session"
 	"tokengate/session/storetest"
 )
 
@@ -43,7 +44,27 @@ func TestConformanceStandalone(t *testing.T) {
 	open := harness(redistest.Standalone(t).URL, func(o *redisstore.Options) { o.Observe = heard.note })
 	storetest.Run(t, open)
 	t.Run("Differential", func(t *testing.T) { storetest.Differential(t, open) })
+	t.Run("LikeIDs", func(t *testing.T) { likeIDs(t, open(t).Store) })
 	heard.compare(t)
+}
+
+// likeIDs: two sessions of one user whose IDs would give their fields one name,
+// which chance never brings about, are not mixed up: the second doesn't begin.
+func likeIDs(t *testing.T, s session.Store) {
+	first, second := createStep(alice, long), createStep(alice, long)
+	first.Session.ID = session.NewID().As(session.Long)
+	second.Session.ID = first.Session.ID[:10] + second.Session.ID[10:]
+	created, err := s.Create(ctx, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create(ctx, second); session.CodeOf(err) != session.Unavailable {
+		t.Errorf("a session whose ID begins like another's: %v", err)
+	}
+	list, err := s.List(ctx, session.ListStep{Owner: alice, Types: session.Types})
+	if err != nil || len(list.Sessions) != 1 || list.Sessions[0].ID != created.Session.ID {
+		t.Errorf("the list has %v; %v", list.Sessions, err)
+	}
 }
 
 func TestConformancePipelined(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // all keys of one bucket of one app's users in one slot; b is the bucket.
 //
 //	{app:b}:LONG:user       ZSET    session ID → expiry (ms); lives until the last of them; so SHORT
-//	{app:b}:data:LONG:user  HASH    ID → record, ID+"i" → info, ID+"c" → claims; lives as long; so SHORT
+//	{app:b}:data:LONG:user  HASH    f → record, f+"i" → info, f+"c" → claims; lives as long; so SHORT
 //	{app:b}:gone:user       ZSET    "ID|cause|by" → when (ms), at most 32; lives 7 days from the last ending
 //	{app:b}:endings         STREAM  field "e": an ending; trimmed to the horizon, lives that long from the last
 //	{app:b}:epoch           STRING  µs; sessions that began under a lower one are over; lives for the longest absolute lifetime
@@ -20,7 +20,7 @@ import (
 //	{app:b}:name:name       STRING  which user has a name (b is the name's own bucket); a minute while it is claimed
 //	endings                 channel the endings, as in the streams
 //
-// An ending is "at (ms)|cause|by|ID,ID…|app|user".
+// f is the ID's first 10 characters. An ending is "at (ms)|cause|by|ID,ID…|app|user".
 type schema struct{ prefix string }
 
 // buckets is a constant for ever: it is part of every key.

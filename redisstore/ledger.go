@@ -13,28 +13,30 @@ import (
 
 // Live is session.Ledger's.
 func (s *Store) Live(ctx context.Context, owner session.Owner, id session.ID) error {
-	c := s.inquire(owner)
-	c.id(id)
-	_, err := s.run(ctx, s.live, c, false)
-	return err
-}
-
-// inquire starts the call of a script that reads data of every type.
-func (s *Store) inquire(o session.Owner) *call {
-	c, k := newCall(), s.schema.owner(o)
+	c, k := newCall(), s.schema.owner(owner)
 	k.epoch(c)
 	k.gone(c)
 	for _, t := range session.Types {
 		k.data(c, t)
 	}
-	s.arguments(c, o)
-	return c
+	s.arguments(c, owner)
+	c.id(id)
+	_, err := s.run(ctx, s.live, c, false)
+	return err
 }
 
 // Traces is session.Ledger's. Sessions that EndApp ended are in it for as long
 // as they would have lived.
 func (s *Store) Traces(ctx context.Context, owner session.Owner) ([]session.Trace, error) {
-	r, err := s.run(ctx, s.traces, s.inquire(owner), false)
+	c, k := newCall(), s.schema.owner(owner)
+	k.epoch(c)
+	k.gone(c)
+	for _, t := range session.Types {
+		k.sessions(c, t)
+		k.data(c, t)
+	}
+	s.arguments(c, owner)
+	r, err := s.run(ctx, s.traces, c, false)
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +63,8 @@ func (r *reply) endedByApp(traces []session.Trace) ([]session.Trace, error) {
 		return traces, err
 	}
 	var all []held
-	for i := 4; i < len(r.rest); i++ {
-		fields, _ := at[[]any](r.rest, i)
-		if all, err = sessions(all, fields, ""); err != nil {
+	for i := 4; i < len(r.rest); i += 2 {
+		if all, err = r.sessions(all, i, ""); err != nil {
 			return traces, err
 		}
 	}

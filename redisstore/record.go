@@ -3,36 +3,43 @@ package redisstore
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"tokengate/session"
 )
 
-// recordSize is that of lua's RECORD: generation (4 bytes), then created,
-// updated, rotated, expires, absolute and era (8 each), all big-endian, and
-// whether there are claims (1), which only scripts ask.
-const recordSize = 53
+// The sizes of lua's RECORD, alone and with the era that may follow: generation
+// (4 bytes), created (6), updated (7), rotated (6), expires and absolute (4
+// each), all big-endian, and whether there are claims (1), which only scripts
+// ask.
+const (
+	recordSize = 32
+	eraSize    = 7
+)
 
 var errReply = errors.New("a script's reply is not of the form that its header says")
 
 // held is a session with the epoch under which it began.
 type held struct {
 	session.Session
-	era int64
+	era  int64
+	kept bool // its record was there
 }
 
 // decode fills in what a record says of h.
 func (h *held) decode(record string) error {
-	if len(record) != recordSize {
+	if len(record) != recordSize && len(record) != recordSize+eraSize {
 		return errReply
 	}
 	h.Generation = uint32(bigEndian(record[:4]))
-	h.Created = millis(bigEndian(record[4:12]))
-	h.Updated = micros(bigEndian(record[12:20]))
-	h.Rotated = millis(bigEndian(record[20:28]))
-	h.Expires = millis(bigEndian(record[28:36]))
-	h.Absolute = millis(bigEndian(record[36:44]))
-	h.era = bigEndian(record[44:52])
+	h.Created = millis(bigEndian(record[4:10]))
+	h.Updated = micros(bigEndian(record[10:17]))
+	h.Rotated = millis(bigEndian(record[17:23]))
+	h.Expires = seconds(bigEndian(record[23:27]))
+	h.Absolute = seconds(bigEndian(record[27:31]))
+	h.era = bigEndian(record[recordSize:])
+	h.kept = true
 	return nil
 }
 
@@ -44,8 +51,9 @@ func bigEndian(s string) (n int64) {
 	return n
 }
 
-func millis(n int64) time.Time { return time.UnixMilli(n).UTC() }
-func micros(n int64) time.Time { return time.UnixMicro(n).UTC() }
+func seconds(n int64) time.Time { return time.Unix(n, 0).UTC() }
+func millis(n int64) time.Time  { return time.UnixMilli(n).UTC() }
+func micros(n int64) time.Time  { return time.UnixMicro(n).UTC() }
 
 // now reads the second element of every success: the store's clock, in µs.
 func (r *reply) now() (time.Time, error) {
@@ -56,8 +64,8 @@ func (r *reply) now() (time.Time, error) {
 	return micros(n), nil
 }
 
-// epoch reads the third element of a reply that gives data hashes: sessions of
-// a lower era are over.
+// epoch reads the third element of a reply that gives sessions: those of a lower
+// era are over.
 func (r *reply) epoch() int64 {
 	n, _ := at[int64](r.rest, 2)
 	return n
@@ -92,31 +100,46 @@ func (r *reply) traces(i int, cause session.Cause, by string, when time.Time) []
 	return ended
 }
 
-// idLength is that of every session ID, so that what follows it in the name of
-// a field says what the field holds.
-const idLength = 22
+// sessions reads two elements of a reply, from i on, into list.
+func (r *reply) sessions(list []held, i int, t session.Type) ([]held, error) {
+	ids, _ := at[[]any](r.rest, i)
+	fields, _ := at[[]any](r.rest, i+1)
+	return sessions(list, ids, fields, t)
+}
 
-// sessions adds to list what a data hash, as HGETALL gives it, holds.
-func sessions(list []held, fields []any, t session.Type) ([]held, error) {
-	index := make(map[string]int, len(fields)/4)
+// fieldLength is lua's FIELD: so much of a session's ID names its fields, and
+// what follows says what a field holds.
+const fieldLength = 10
+
+// sessions adds to list the sessions of one type: the members of its sorted set,
+// and what the data hash, as HGETALL gives it, holds of them.
+func sessions(list []held, ids, fields []any, t session.Type) ([]held, error) {
+	first := len(list)
+	index := make(map[string]int, len(ids))
+	for i := range ids {
+		id, ok := at[string](ids, i)
+		if !ok || len(id) < fieldLength {
+			return nil, session.Fail(session.Internal, errReply)
+		}
+		index[id[:fieldLength]] = len(list)
+		list = append(list, held{Session: session.Session{ID: session.ID(id), Type: t}})
+	}
 	for i := 0; i+1 < len(fields); i += 2 {
 		field, _ := at[string](fields, i)
 		value, ok := at[string](fields, i+1)
-		if !ok || len(field) < idLength {
+		if !ok || len(field) < fieldLength {
 			return nil, session.Fail(session.Internal, errReply)
 		}
-		id, part := field[:idLength], field[idLength:]
-		n, known := index[id]
+		n, known := index[field[:fieldLength]]
 		if !known {
-			n = len(list)
-			index[id] = n
-			list = append(list, held{Session: session.Session{ID: session.ID(id), Type: t}})
+			continue
 		}
-		if err := list[n].set(part, value); err != nil {
+		if err := list[n].set(field[fieldLength:], value); err != nil {
 			return nil, session.Fail(session.Internal, err)
 		}
 	}
-	return list, nil
+	lost := func(h held) bool { return !h.kept }
+	return append(list[:first], slices.DeleteFunc(list[first:], lost)...), nil
 }
 
 // set fills in what one field of the hash says. The record may come after the

@@ -206,6 +206,7 @@ func (s *Store) List(ctx context.Context, step session.ListStep) (session.Listed
 	k.gone(c)
 	k.account(c)
 	for _, t := range askedFirst(step.Types) {
+		k.sessions(c, t)
 		k.data(c, t)
 	}
 	s.arguments(c, step.Owner)
@@ -226,8 +227,7 @@ func (r *reply) listed(types []session.Type) (out session.Listed, err error) {
 	}
 	var all []held
 	for i, t := range types {
-		fields, _ := at[[]any](r.rest, 3+i)
-		if all, err = sessions(all, fields, t); err != nil {
+		if all, err = r.sessions(all, 3+2*i, t); err != nil {
 			return session.Listed{}, err
 		}
 	}

@@ -163,7 +163,7 @@ func TestTLSIsVerified(t *testing.T) {
 // neededCommands are all that a gateway runs on one server, by itself or in its
 // scripts.
 var neededCommands = strings.Fields(`evalsha eval time exists get set del
-	hget hset hmget hgetall hdel sadd smembers
+	hget hset hsetnx hmget hgetall hdel sadd smembers
 	zadd zrem zcard zrange zrevrange zrangebyscore zrevrangebyscore zremrangebyrank
 	pexpire pexpireat persist pttl xadd xrange publish subscribe info`)
 
