@@ -5,23 +5,6 @@ local CHUNK = 1000
 
 local GONE_KEPT = 32
 
--- What session.Policy.Refresh says of a token, for a session that is not over.
-local function judge(presented, expiry, generation, rotated, expires, window, detect)
-  if presented == generation then return expiry == expires and 'ok' or 'unknown' end
-  if presented > generation and now >= expiry then return 'unknown' end
-  if presented > generation then return 'healed' end
-  if presented == generation - 1 and now < rotated + window then return 'retried' end
-  return detect == '1' and 'replayed' or 'spent'
-end
-
--- Both keys of a type live until the last expiry in it.
-local function settle(sessions, data)
-  local last = redis.call('ZREVRANGE', sessions, 0, 0, 'WITHSCORES')[2]
-  if not last then return end
-  redis.call('PEXPIREAT', sessions, last)
-  redis.call('PEXPIREAT', data, last)
-end
-
 local function erase(sessions, data, ids)
   for first = 1, #ids, CHUNK do
     local last, fields = math.min(first + CHUNK - 1, #ids), {}

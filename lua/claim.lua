@@ -3,6 +3,7 @@
 -- KEYS: 1 name
 -- ARGV: 1 user, 2 life, 3 stale (a holder who goes by another name by now)
 -- Returns: ok | user_exists, holder
+
 local name, user, life, stale = KEYS[1], unpack(ARGV)
 
 local holder = redis.call('GET', name)

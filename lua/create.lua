@@ -5,6 +5,12 @@
 --       7 cap (empty: none), 8 evict, 9 info, 10 claims
 -- Returns: ok, now, record, evicted | limit_reached
 --        | user_not_found | user_inactive | unavailable
+
+-- include lib
+-- include guards
+-- include settle
+-- include change
+-- include recency
 local endings, user, sessions, data = unpack(KEYS, 3)
 local check, id, lifetime, absolute, cap, evict, info, claims = unpack(ARGV, 3)
 

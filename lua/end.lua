@@ -4,6 +4,12 @@
 --       6 cause, 7 by
 -- Returns: ok, now | unknown | ended, cause | token_revoked, cause
 --        | user_not_found | user_inactive
+
+-- include lib
+-- include guards
+-- include find
+-- include settle
+-- include change
 local endings, user = unpack(KEYS, 3)
 local check, caller, id, cause, by = unpack(ARGV, 3)
 

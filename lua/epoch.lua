@@ -2,6 +2,9 @@
 -- KEYS: 1 epoch, 2 endings
 -- ARGV: 1 clock, 2 trail, 3 life
 -- Returns: ok, now
+
+-- include lib
+-- include change
 local endings, life = KEYS[2], ARGV[3]
 
 redis.call('DEL', KEYS[1]) -- a script that has deleted may write when memory is full

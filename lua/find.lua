@@ -1,5 +1,4 @@
--- What the scripts share that look for a session among all types; lua.go puts it
--- after lib.lua.
+-- Looks for a session among all types; guards.lua comes before it.
 
 -- Where in KEYS the data hash is that holds a session, and its record. Data
 -- hashes are every step-th key from first on.

@@ -6,6 +6,10 @@
 --       5 types asked for
 -- Returns: ok, now, epoch, sessions and data of each type
 --        | token_revoked, cause | user_not_found | user_inactive
+
+-- include lib
+-- include guards
+-- include find
 local user = KEYS[3]
 local check, caller, types = unpack(ARGV, 3)
 

@@ -4,6 +4,12 @@
 --       6 retry window, 7 detect reuse
 -- Returns: ok, now | unknown | spent | ended, cause | expired, cause
 --        | replayed, cause
+
+-- include lib
+-- include guards
+-- include judge
+-- include settle
+-- include change
 local endings, sessions, data = unpack(KEYS, 3)
 local id, presented, expiry, window, detect = unpack(ARGV, 3)
 

@@ -6,6 +6,12 @@
 --       9 presented generation, 10 retry window
 -- Returns: ok, now, ended | unknown | token_revoked, cause
 --        | user_not_found | user_inactive
+
+-- include lib
+-- include guards
+-- include find
+-- include settle
+-- include change
 local endings, user = unpack(KEYS, 3)
 local check, caller, types, cause, by, keep, presented, window = unpack(ARGV, 3)
 

@@ -2,6 +2,7 @@
 -- KEYS: 1 user, 2 users
 -- ARGV: 1 id, 2 id in JSON, 3 name, 4 password, 5 active, 6 claims
 -- Returns: ok, former name
+
 local user, users = unpack(KEYS)
 local id, json, name, password, active, claims = unpack(ARGV)
 

@@ -1,4 +1,4 @@
--- Which sessions a login ends; lua.go puts it before create.lua alone.
+-- Which sessions a login ends; guards.lua and change.lua come before it.
 
 -- Bytes are compared one by one: Lua's < on strings goes by the locale.
 local function lower(a, b)

@@ -6,29 +6,45 @@
 -- Returns: ok, now, record, claims | healed, now, record, claims
 --        | retried, now, record, claims | unknown | spent | ended, cause
 --        | expired, cause | replayed, cause | user_not_found | user_inactive
+
+-- include lib
 local endings, user, sessions, data = unpack(KEYS, 3)
 local check, id, presented, expiry, window, detect, lifetime, extend, rotate, update = unpack(ARGV, 3)
 presented, expiry = tonumber(presented), tonumber(expiry)
 
-local denied = refused(check, user)
-if denied then return denied end
-local field = id:sub(1, FIELD)
+local word, field = 'ok', id:sub(1, FIELD)
 local record = redis.call('HGET', data, field)
-if not record then return missing(id) end
-denied = over(record)
-local generation, created, updated, rotated, expires, absolute, claimed = struct.unpack(RECORD, record)
-expires, absolute = expires * 1000, absolute * 1000
-local word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires, window, detect)
-if word == 'expired' or word == 'replayed' then
-  erase(sessions, data, {id})
-  settle(sessions, data)
+local generation, created, updated, rotated, expires, absolute, claimed
+if record then
+  generation, created, updated, rotated, expires, absolute, claimed = struct.unpack(RECORD, record)
+  expires, absolute = expires * 1000, absolute * 1000
 end
-if denied then return denied end
-if word == 'replayed' then tell(endings, {id}, 'replay', '') return {word, 'replay'} end
+
+-- Nearly always it is the current token of a session that lives (none has ever
+-- more left than its absolute life), and then no function need be made.
+local usual = presented == generation and expiry == expires and now < expires and epoch == 0
+  and (check ~= '1' or redis.call('HGET', user, 'active') == '1')
+if not usual then
+  -- include guards
+  -- include judge
+  -- include settle
+  -- include change
+  local denied = refused(check, user)
+  if denied then return denied end
+  if not record then return missing(id) end
+  denied = over(record)
+  word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires, window, detect)
+  if word == 'expired' or word == 'replayed' then
+    erase(sessions, data, {id})
+    settle(sessions, data)
+  end
+  if denied then return denied end
+  if word == 'replayed' then tell(endings, {id}, 'replay', '') return {word, 'replay'} end
+  if word == 'unknown' or word == 'spent' then return {word} end
+end
+
 local claims = claimed == 1 and redis.call('HGET', data, field .. 'c')
 if word == 'retried' then return {word, micros, record, claims} end
-if word ~= 'ok' and word ~= 'healed' then return {word} end
-
 local before = expires
 if word == 'healed' then
   generation, expires = presented, math.max(expires, math.min(expiry, absolute))
@@ -41,6 +57,7 @@ local after = struct.pack(RECORD, generation, created, updated, rotated, expires
 if #record >= ERA_AT then after = after .. record:sub(ERA_AT) end
 if after ~= record then redis.call('HSET', data, field, after) end
 if expires ~= before then
+  -- include settle
   redis.call('ZADD', sessions, expires, id)
   settle(sessions, data)
 end

@@ -2,6 +2,7 @@
 -- KEYS: 1 user, 2 users
 -- ARGV: 1 id
 -- Returns: ok, name | user_not_found
+
 local user, users = unpack(KEYS)
 local id = ARGV[1]
 

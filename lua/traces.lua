@@ -3,6 +3,8 @@
 -- KEYS: 1 epoch, 2 gone, 3… sessions and data of each type
 -- ARGV: 1 clock, 2 trail
 -- Returns: ok, now, epoch, gone, sessions and data of each type
+
+-- include lib
 local oldest = ms - ARGV[2]:match('^%d+')
 
 local reply = {'ok', micros, epoch, redis.call('ZREVRANGEBYSCORE', gone, '+inf', '(' .. oldest, 'WITHSCORES')}

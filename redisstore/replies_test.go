@@ -48,7 +48,7 @@ func (r *replies) compare(t *testing.T) {
 // promised gives the words in the "Returns" of a script's header.
 func promised(s lua.Script) []string {
 	_, header, _ := strings.Cut(s.Text, "-- Returns: ")
-	header, _, _ = strings.Cut(header, "\nlocal ")
+	header, _, _ = strings.Cut(header, "\n\n")
 	words := map[string]bool{}
 	for one := range strings.SplitSeq(strings.ReplaceAll(header, "\n--", " "), "|") {
 		word, _, _ := strings.Cut(strings.TrimSpace(one), ",")
