@@ -4,5 +4,5 @@ local function judge(presented, expiry, generation, rotated, expires, window, de
   if presented > generation and now >= expiry then return 'unknown' end
   if presented > generation then return 'healed' end
   if presented == generation - 1 and now < rotated + window then return 'retried' end
-  return detect == '1' and 'replayed' or 'spent'
+  return detect and 'replayed' or 'spent'
 end

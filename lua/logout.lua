@@ -18,7 +18,7 @@ if not record then return missing(id) end
 local denied = over(record)
 local generation, _, _, rotated, expires = struct.unpack(RECORD, record)
 presented, expiry = tonumber(presented), tonumber(expiry)
-local word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires * 1000, window, detect)
+local word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires * 1000, window, detect == '1')
 if word == 'ended' then return denied end
 if word == 'unknown' or word == 'spent' then return {word} end
 

@@ -1,16 +1,18 @@
 -- Runs session.Policy.Refresh on one session.
 -- KEYS: 1 epoch, 2 gone, 3 endings, 4 user, 5 sessions, 6 data
--- ARGV: 1 clock, 2 trail, 3 check user, 4 id, 5 presented generation,
---       6 presented expiry, 7 retry window, 8 detect reuse, 9 lifetime,
---       10 extend when less than this is left, 11 rotate, 12 update
+-- ARGV: 1 clock, 2 trail, 3 id, 4 terms
 -- Returns: ok, now, record, claims | healed, now, record, claims
 --        | retried, now, record, claims | unknown | spent | ended, cause
 --        | expired, cause | replayed, cause | user_not_found | user_inactive
 
 -- include lib
 local endings, user, sessions, data = unpack(KEYS, 3)
-local check, id, presented, expiry, window, detect, lifetime, extend, rotate, update = unpack(ARGV, 3)
-presented, expiry = tonumber(presented), tonumber(expiry)
+local id = ARGV[3]
+-- Nine arguments in one, which Redis reads in a sixth of the time: presented
+-- generation and expiry, retry window, lifetime, extend when less than this is
+-- left, and as 0 or 1: check user, detect reuse, rotate, update.
+local presented, expiry, window, lifetime, extend, check, detect, rotate, update =
+  struct.unpack('>I4I8I4I8I8BBBB', ARGV[4])
 
 local word, field = 'ok', id:sub(1, FIELD)
 local record = redis.call('HGET', data, field)
@@ -23,17 +25,17 @@ end
 -- Nearly always it is the current token of a session that lives (none has ever
 -- more left than its absolute life), and then no function need be made.
 local usual = presented == generation and expiry == expires and now < expires and epoch == 0
-  and (check ~= '1' or redis.call('HGET', user, 'active') == '1')
+  and (check == 0 or redis.call('HGET', user, 'active') == '1')
 if not usual then
   -- include guards
   -- include judge
   -- include settle
   -- include change
-  local denied = refused(check, user)
+  local denied = check == 1 and refused('1', user)
   if denied then return denied end
   if not record then return missing(id) end
   denied = over(record)
-  word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires, window, detect)
+  word = denied and denied[1] or judge(presented, expiry, generation, rotated, expires, window, detect == 1)
   if word == 'expired' or word == 'replayed' then
     erase(sessions, data, {id})
     settle(sessions, data)
@@ -51,8 +53,8 @@ if word == 'healed' then
 end
 local extended = expires < absolute and expires < now + extend
 if extended then expires = math.min(math.floor((now + lifetime) / 1000) * 1000, absolute) end
-if extended or rotate == '1' then generation, rotated = generation + 1, ms end
-if update == '1' then updated = micros end
+if extended or rotate == 1 then generation, rotated = generation + 1, ms end
+if update == 1 then updated = micros end
 local after = struct.pack(RECORD, generation, created, updated, rotated, expires / 1000, absolute / 1000, claimed)
 if #record >= ERA_AT then after = after .. record:sub(ERA_AT) end
 if after ~= record then redis.call('HSET', data, field, after) end

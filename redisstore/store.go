@@ -12,6 +12,7 @@ package redisstore
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -160,18 +161,9 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 
 // Refresh is session.Store's.
 func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.Refreshed, error) {
-	p := step.Policy
 	c := s.begin(step.Owner, step.Type)
-	c.flag(step.CheckUser)
 	c.id(step.ID)
-	c.number(int64(step.Generation))
-	c.number(step.Expires.UnixMilli())
-	c.millis(p.RetryWindow)
-	c.flag(p.ReuseDetection)
-	c.millis(p.Lifetime)
-	c.millis(extendWithin(p))
-	c.flag(p.Rotate)
-	c.flag(p.UpdateLastLogin)
+	c.terms(step)
 	r, err := s.run(ctx, s.refresh, c, true)
 	if err != nil {
 		return session.Refreshed{}, err
@@ -184,6 +176,27 @@ func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.
 		done.Durability = r.durability
 	}
 	return done, nil
+}
+
+// terms adds what lua/refresh.lua unpacks in one.
+func (c *call) terms(step session.RefreshStep) {
+	p, b := step.Policy, binary.BigEndian
+	c.buf = b.AppendUint32(c.buf, step.Generation)
+	c.buf = b.AppendUint64(c.buf, uint64(step.Expires.UnixMilli()))
+	c.buf = b.AppendUint32(c.buf, uint32(p.RetryWindow.Milliseconds()))
+	c.buf = b.AppendUint64(c.buf, uint64(p.Lifetime.Milliseconds()))
+	c.buf = b.AppendUint64(c.buf, uint64(extendWithin(p).Milliseconds()))
+	for _, on := range []bool{step.CheckUser, p.ReuseDetection, p.Rotate, p.UpdateLastLogin} {
+		c.buf = append(c.buf, flag(on))
+	}
+	c.ends = append(c.ends, len(c.buf))
+}
+
+func flag(on bool) byte {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 // extendWithin is how little must be left of a session for it to be extended:

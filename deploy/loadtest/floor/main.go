@@ -77,7 +77,7 @@ func (f *floor) run(ctx context.Context, name, user string, rest ...any) ([]any,
 	args = append(args, "evalsha", f.shas[name], 6,
 		"floor:{"+user+"}:epoch", "floor:{"+user+"}:gone", "floor:{"+user+"}:endings",
 		"floor:{"+user+"}:user", "floor:{"+user+"}:LONG", "floor:{"+user+"}:data",
-		"0", "604800000|3600000|floor|lab|"+user, "0")
+		"0", "604800000|3600000|floor|lab|"+user)
 	cmd := redis.NewCmd(ctx, append(args, rest...)...)
 	var err error
 	if f.pipeline != nil {
@@ -102,7 +102,7 @@ func (f *floor) login(w http.ResponseWriter, r *http.Request) {
 	}
 	n, _ := strconv.Atoi(strings.TrimPrefix(in.Username, "user"))
 	user, id := strconv.Itoa(n+1), string(session.NewID())
-	reply, err := f.run(r.Context(), lua.Create.Name, user, id, 30*day, 90*day, 5, "1", in.Info, "")
+	reply, err := f.run(r.Context(), lua.Create.Name, user, "0", id, 30*day, 90*day, 5, "1", in.Info, "")
 	f.answer(w, reply, err, user, id, `","session_id":"`+id)
 }
 
@@ -120,8 +120,12 @@ func (f *floor) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user := strconv.FormatInt(c.User, 10)
-	reply, err := f.run(r.Context(), lua.Refresh.Name, user, c.Session, c.Generation, c.Expires*1000,
-		30_000, "1", 30*day, 15*day, "1", "1")
+	terms := binary.BigEndian.AppendUint32(make([]byte, 0, 40), c.Generation)
+	terms = binary.BigEndian.AppendUint64(terms, uint64(c.Expires*1000))
+	terms = binary.BigEndian.AppendUint32(terms, 30_000)
+	terms = binary.BigEndian.AppendUint64(terms, 30*day)
+	terms = append(binary.BigEndian.AppendUint64(terms, 15*day), 0, 1, 1, 1)
+	reply, err := f.run(r.Context(), lua.Refresh.Name, user, c.Session, terms)
 	f.answer(w, reply, err, user, c.Session, "")
 }
 
