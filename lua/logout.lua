@@ -1,7 +1,7 @@
 -- Ends the session that a refresh token names.
 -- KEYS: 1 epoch, 2 gone, 3 endings, 4 sessions, 5 data
 -- ARGV: 1 clock, 2 trail, 3 id, 4 presented generation, 5 presented expiry,
---       6 retry window, 7 detect reuse
+--       6 retry window, 7 detect reuse, 8 cause
 -- Returns: ok, now | unknown | spent | ended, cause | expired, cause
 --        | replayed, cause
 
@@ -11,7 +11,7 @@
 -- include settle
 -- include change
 local endings, sessions, data = unpack(KEYS, 3)
-local id, presented, expiry, window, detect = unpack(ARGV, 3)
+local id, presented, expiry, window, detect, cause = unpack(ARGV, 3)
 
 local record = redis.call('HGET', data, id:sub(1, FIELD))
 if not record then return missing(id) end
@@ -29,5 +29,5 @@ if word == 'replayed' then
   tell(endings, {id}, 'replay', '')
   return {word, 'replay'}
 end
-tell(endings, {id}, 'logout', '')
+tell(endings, {id}, cause, '')
 return {'ok', micros}

@@ -11,6 +11,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -316,6 +317,7 @@ func (s *Store) EndOthers(ctx context.Context, step session.EndOthersStep) (sess
 
 // Logout is session.Store's.
 func (s *Store) Logout(ctx context.Context, step session.LogoutStep) (session.Receipt, error) {
+	step.Cause = cmp.Or(step.Cause, session.CauseLogout)
 	c, k := newCall(), s.schema.owner(step.Owner)
 	k.epoch(c)
 	k.gone(c)
@@ -328,8 +330,9 @@ func (s *Store) Logout(ctx context.Context, step session.LogoutStep) (session.Re
 	c.number(step.Expires.UnixMilli())
 	c.millis(step.Policy.RetryWindow)
 	c.flag(step.Policy.ReuseDetection)
+	c.text(string(step.Cause))
 	r, err := s.run(ctx, s.logout, c, true)
-	return r.ended(err, step.ID, session.CauseLogout, "")
+	return r.ended(err, step.ID, step.Cause, "")
 }
 
 // compare orders IDs by their bytes.

@@ -205,11 +205,11 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 		return Tokens{}, expired
 	}
 	owner := Owner{app.Name, claims.User.String()}
-	if claims.Type != t {
-		return Tokens{}, known(e.mismatch(ctx, owner, claims.Session), expired)
-	}
 	if err := app.Checker.Recheck(ctx, claims.User); err != nil {
 		return Tokens{}, gone(err)
+	}
+	if claims.Type != t {
+		return Tokens{}, known(e.mismatch(ctx, app, claims), expired)
 	}
 	done, err := e.Store.Refresh(ctx, RefreshStep{
 		Owner:     owner,
@@ -228,10 +228,12 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 	return tokens, err
 }
 
-// mismatch ends a session that was asked for as another type than its own.
-func (e *Engine) mismatch(ctx context.Context, owner Owner, id ID) error {
-	_, err := e.Store.End(ctx, EndStep{Owner: owner, ID: id, Cause: CauseTypeMismatch})
-	if err != nil {
+// mismatch ends a session whose current token was sent as another type's. For
+// any other token it is as if the type were right: a spent one is a replay.
+func (e *Engine) mismatch(ctx context.Context, app *App, c Claims) error {
+	step := logoutOf(app, c)
+	step.Cause = CauseTypeMismatch
+	if _, err := e.Store.Logout(ctx, step); err != nil {
 		return err
 	}
 	return &Error{Code: TypeMismatch, Cause: CauseTypeMismatch}
@@ -246,9 +248,10 @@ func (e *Engine) refreshClaims(app *App, token string) (Claims, error) {
 	return claims, err
 }
 
-// known is what a refresh of a token that is past its time came to. The store
-// is asked all the same: the session may have been extended since, and then an
-// old token is a replay. Where it knows nothing more, the time is the reason.
+// known is what a refresh or a logout with a token that is past its time came
+// to. The store is asked all the same: the session may have been extended since,
+// and then an old token is a replay. Where it knows nothing more, the time is the
+// reason.
 func known(err, expired error) error {
 	if expired != nil && CodeOf(err) == Unknown {
 		return &Error{Code: Expired, Cause: CauseExpired, Err: expired}
@@ -310,21 +313,27 @@ func (e *Engine) logout(ctx context.Context, secret, token string, ev *Event) (R
 		return Receipt{}, Fail(InvalidClient, nil)
 	}
 	ev.App = app.Name
-	claims, err := e.refreshClaims(app, token)
+	claims, expired := e.refreshClaims(app, token)
 	ev.about(claims)
-	if err != nil {
-		return Receipt{}, err
+	if expired != nil && CodeOf(expired) != Expired {
+		return Receipt{}, expired
 	}
 	if err := app.Checker.Recheck(ctx, claims.User); CodeOf(err) == UserUnknown {
 		return Receipt{}, gone(err) // any other doubt about the user is no reason to keep a session
 	}
-	return e.Store.Logout(ctx, LogoutStep{
-		Owner:     Owner{app.Name, claims.User.String()},
-		ID:        claims.Session,
-		Type:      claims.Type,
-		Presented: Presented{claims.Generation, claims.Expires},
-		Policy:    app.Policies[claims.Type],
-	})
+	receipt, err := e.Store.Logout(ctx, logoutOf(app, claims))
+	return receipt, known(err, expired)
+}
+
+// logoutOf ends the session that a refresh token names.
+func logoutOf(app *App, c Claims) LogoutStep {
+	return LogoutStep{
+		Owner:     Owner{app.Name, c.User.String()},
+		ID:        c.Session,
+		Type:      c.Type,
+		Presented: Presented{c.Generation, c.Expires},
+		Policy:    app.Policies[c.Type],
+	}
 }
 
 // List gives the caller's sessions of one type, or of "ALL". Fails with
@@ -416,11 +425,17 @@ func (e *Engine) observe(ctx context.Context, ev Event, err error) {
 	e.Observer.Observe(ctx, ev)
 }
 
+// observeEnded tells of sessions that a step ended. The list of revocations
+// learns of them here at once, and by the feed in other instances.
 func (e *Engine) observeEnded(ctx context.Context, ev Event, ended []Trace) {
-	if e.Observer == nil {
-		return
-	}
 	for _, t := range ended {
+		if t.At.IsZero() {
+			t.At = e.Now()
+		}
+		e.Revocations.Ended(Ending{Owner{ev.App, ev.User}, t})
+		if e.Observer == nil {
+			continue
+		}
 		ev.Session, ev.Code, ev.Cause, ev.By, ev.Err = t.ID, OK, t.Cause, t.By, nil
 		e.Observer.Observe(ctx, ev)
 	}

@@ -164,6 +164,7 @@ type LogoutStep struct {
 	Type Type
 	Presented
 	Policy Policy
+	Cause  Cause // empty: CauseLogout
 }
 
 // Receipt says what an ending step ended.

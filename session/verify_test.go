@@ -42,8 +42,7 @@ func TestVerify(t *testing.T) {
 func TestVerifyEnded(t *testing.T) {
 	r := newRig(t)
 	tokens := r.login(session.Long)
-	receipt, err := r.Logout(t.Context(), "s-new", tokens.Refresh)
-	r.fails(err, session.OK, "")
+	receipt := r.endElsewhere(tokens)
 	r.verify("", tokens.Access, session.TokenRevoked, session.CauseLogout, true)
 	r.list.CaughtUp(r.now.Add(-time.Second)) // has not heard of it, and may be relied on
 	r.verify("", tokens.Access, session.OK, "", false)
@@ -51,6 +50,27 @@ func TestVerifyEnded(t *testing.T) {
 	r.verify("", tokens.Access, session.TokenRevoked, "", false)
 	r.now = r.now.Add(2 * bound) // stale, and knows it all the same
 	r.verify("", tokens.Access, session.TokenRevoked, "", false)
+}
+
+// TestOwnEndingsCountAtOnce: what an instance has ended itself it refuses before
+// the feed has told it.
+func TestOwnEndingsCountAtOnce(t *testing.T) {
+	r := newRig(t)
+	tokens := r.login(session.Long)
+	r.list.CaughtUp(r.now)
+	_, err := r.Logout(t.Context(), "s-new", tokens.Refresh)
+	r.fails(err, session.OK, "")
+	r.verify("", tokens.Access, session.TokenRevoked, "", false)
+}
+
+// endElsewhere logs out as another instance would.
+func (r *rig) endElsewhere(tokens session.Tokens) session.Receipt {
+	r.Helper()
+	receipt, err := r.Store.End(r.Context(), session.EndStep{
+		Owner: session.Owner{App: "shop", User: "1"}, ID: tokens.Session, Cause: session.CauseLogout,
+	})
+	r.fails(err, session.OK, "")
+	return receipt
 }
 
 // TestVerifyRefresh: a refresh token is good where any app and any kind will
@@ -61,8 +81,7 @@ func TestVerifyRefresh(t *testing.T) {
 	r.list.CaughtUp(r.now)
 	r.verify("", tokens.Refresh, session.OK, "", true)
 	r.verify("shop", tokens.Refresh, session.TokenWrongKind, "", false)
-	_, err := r.Logout(t.Context(), "s-new", tokens.Refresh)
-	r.fails(err, session.OK, "")
+	r.endElsewhere(tokens)
 	r.verify("", tokens.Refresh, session.TokenRevoked, session.CauseLogout, true)
 }
 

@@ -9,6 +9,7 @@
 package memstore
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"sync"
@@ -243,5 +244,5 @@ func (s *Store) Logout(_ context.Context, step session.LogoutStep) (session.Rece
 	if err != nil {
 		return session.Receipt{}, err
 	}
-	return session.Receipt{Ended: []session.Trace{s.end(r, session.CauseLogout, "", now)}, Now: now}, nil
+	return session.Receipt{Ended: []session.Trace{s.end(r, cmp.Or(step.Cause, session.CauseLogout), "", now)}, Now: now}, nil
 }

@@ -12,9 +12,9 @@ import (
 	"tokengate/session"
 )
 
-// skew is how far ahead an access token's iat may be, whatever the leeway: iat
-// is a whole second of the store's clock, and a clock that steps back by one
-// must not refuse the token just issued.
+// skew is how far ahead the iat of an access token of ours may be, whatever the
+// leeway: iat is a whole second of the store's clock, and a clock that steps
+// back by one must not refuse the token just issued.
 const skew = time.Second
 
 // maxTime is the last second of the year 9999: beyond it a time is a mistake.
@@ -49,7 +49,7 @@ func (s *Signer) Verify(token string, kind session.Kind, now time.Time) (session
 	if !members(w.claims, func(name, value []byte) bool { return c.take(n, name, value) }) {
 		return session.Claims{}, session.Fail(session.TokenInvalid, errors.New("the claims are no JSON object, or one is there twice"))
 	}
-	return s.judge(&c, t, kind, now)
+	return s.judge(w, &c, t, kind, now)
 }
 
 // open checks form, header and signature, and decodes the claims to w.claims.
@@ -204,7 +204,7 @@ func (c *claims) take(n *names, name, value []byte) bool {
 
 // judge checks the claims of a token whose signature is good: simplejwt's order
 // up to the user, then what only the gateway's refresh tokens have.
-func (s *Signer) judge(c *claims, t typ, kind session.Kind, now time.Time) (session.Claims, error) {
+func (s *Signer) judge(w *scratch, c *claims, t typ, kind session.Kind, now time.Time) (session.Claims, error) {
 	out := session.Claims{Kind: kind}
 	expired, err := s.times(c, &out, now)
 	if err != nil {
@@ -224,7 +224,7 @@ func (s *Signer) judge(c *claims, t typ, kind session.Kind, now time.Time) (sess
 		out.Session = session.ID(sid)
 		return out, nil
 	}
-	if !c.ours(&out) {
+	if !c.ours(&out) || !w.hasRefreshID(c.jti, out) {
 		return session.Claims{}, session.Fail(session.Unknown, errors.New("no session of ours in it"))
 	}
 	if expired {
@@ -244,16 +244,33 @@ func (s *Signer) times(c *claims, out *session.Claims, now time.Time) (expired b
 	}
 	out.Expires, out.Issued = exp, iat
 	out.AuthTime, _ = seconds(c.auth)
-	expired = c.exp != nil && !now.Add(-s.leeway).Before(exp)
 	latest := now.Add(s.leeway)
-	access := out.Kind == session.Access
-	switch {
-	case access && expired:
-		return expired, errors.New("expired")
-	case nbf.After(latest), access && iat.After(latest.Add(skew)):
-		return expired, errors.New("not yet valid")
+	if out.Kind == session.Refresh { // its time is its session's, of which nothing is forgiven
+		return c.exp != nil && !now.Before(exp), notBefore(nbf, latest)
 	}
-	return expired, nil
+	switch {
+	case c.exp != nil && !now.Add(-s.leeway).Before(exp):
+		return true, errors.New("expired")
+	case iat.After(latest) && (!c.ofSession() || iat.After(latest.Add(skew))):
+		return false, errNotYet
+	}
+	return false, notBefore(nbf, latest)
+}
+
+var errNotYet = errors.New("not yet valid")
+
+func notBefore(nbf, latest time.Time) error {
+	if nbf.After(latest) {
+		return errNotYet
+	}
+	return nil
+}
+
+// ofSession tells whether a token names a session in our form, so that it is
+// one of ours and not another program's with the same key.
+func (c *claims) ofSession() bool {
+	sid, _ := text(c.sid)
+	return session.ID(sid).Valid()
 }
 
 // seconds reads a NumericDate, cut to whole seconds as PyJWT does; the zero
@@ -326,5 +343,12 @@ func (c *claims) ours(out *session.Claims) bool {
 	}
 	generation, err := strconv.ParseUint(string(c.gen), 10, 32)
 	out.Generation = uint32(generation)
-	return out.Session.Valid() && out.Type != "" && err == nil && generation > 0 && c.jti[0] == '"'
+	return out.Session.Valid() && out.Type != "" && err == nil && generation > 0
+}
+
+// hasRefreshID tells whether a jti is the one that the generation was given.
+// The buffer is one that the claims don't lie in.
+func (w *scratch) hasRefreshID(jti []byte, c session.Claims) bool {
+	w.token = w.refreshID(w.token[:0], c)
+	return isText(jti, string(w.token))
 }
