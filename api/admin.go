@@ -5,12 +5,17 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"net/http/pprof"
+	"slices"
+
+	"github.com/go-chi/chi/v5"
 
 	"tokengate/session"
 )
 
 // admin is the guard of the admin API: the token of ADMIN_TOKEN, compared in
-// constant time by its digest, so that not even its length shows.
+// constant time by its digest, so that not even its length shows. An empty part
+// of the path, as a script's unset variable leaves one, names nobody: to take
+// it for less of a path would end more than was asked for.
 func (s *Server) admin(x *exchange) error {
 	x.challenge = `Bearer realm="admin"`
 	if s.adminOff {
@@ -21,6 +26,9 @@ func (s *Server) admin(x *exchange) error {
 	same := subtle.ConstantTimeCompare(digest[:], s.adminToken[:]) == 1
 	if scheme != "Bearer" || parts != 2 || !same {
 		return session.Fail(codeAdminToken, nil)
+	}
+	if slices.Contains(chi.RouteContext(x.Request.Context()).URLParams.Values, "") {
+		return session.Fail(codeNotFound, nil)
 	}
 	return nil
 }

@@ -126,6 +126,7 @@ func (s *Server) Public() http.Handler {
 		route{"verify", "/api/session/verify", post, "Verify Token", nil, s.verify},
 
 		route{"authz", "/apps/{app}/authz", every, "", nil, s.authz},
+		route{"authz", "/apps/{app}/authz/", every, "", nil, s.authz}, // proxies are set up by hand
 		route{"jwks", "/apps/{app}/jwks.json", get, "", nil, s.jwks},
 	)
 }
@@ -137,6 +138,7 @@ func (s *Server) Admin() http.Handler {
 		route{"readyz", "/readyz", get, "", nil, s.readyz},
 		route{"metrics", "/metrics", get, "", nil, other(s.metrics.handler())},
 		route{"pprof", "/debug/pprof", get, "", nil, other(http.HandlerFunc(pprof.Index))},
+		route{"pprof", "/debug/pprof/", get, "", nil, other(http.HandlerFunc(pprof.Index))}, // where its links lead on from
 		route{"pprof", "/debug/pprof/{profile}", get, "", nil, s.pprof},
 
 		route{"admin_sessions", "/admin/apps/{app}/users/{user}/sessions", get, "", s.admin, s.userSessions},
@@ -146,10 +148,12 @@ func (s *Server) Admin() http.Handler {
 	)
 }
 
-// route is one endpoint.
+// route is one endpoint. Those of the seed's kind are served with a slash at
+// the end of their path, too; for the others that is another path, since one
+// may stand for more than the other.
 type route struct {
 	name    string // in metrics, in the log and in the table of answers
-	path    string // served with and without a slash at its end
+	path    string
 	methods methods
 	title   string                  // what OPTIONS calls an endpoint of the seed's kind; empty for the others
 	guard   func(x *exchange) error // who may pass, before anything else is looked at; nil: everybody

@@ -37,7 +37,9 @@ func (s *Server) router(routes ...route) http.Handler {
 		served[rt.path] = true
 		h := serve(slices.DeleteFunc(slices.Clone(routes), func(other route) bool { return other.path != rt.path }))
 		r.Post(rt.path, h)
-		r.Post(rt.path+"/", h)
+		if rt.title != "" {
+			r.Post(rt.path+"/", h)
+		}
 	}
 	return s.observe(r)
 }

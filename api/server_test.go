@@ -231,7 +231,7 @@ func TestReadiness(t *testing.T) {
 	g := newGateway(t, options{change: func(o *api.Options) { o.Ready = func(context.Context) error { return why } }})
 	expect(t, ask(g.admin, "GET", "/readyz", ""), 200, `{"status":"ready"}`)
 	why = errors.New("redis: not yet reached")
-	w := ask(g.admin, "GET", "/readyz/", "")
+	w := ask(g.admin, "GET", "/readyz", "")
 	expect(t, w, 503, `{"detail":"redis: not yet reached","code":"not_ready"}`)
 	expect(t, ask(g.admin, "GET", "/healthz", ""), 200, `{"status":"ok"}`)
 }
