@@ -58,6 +58,11 @@ func notFound(*exchange) error { return session.Fail(codeNotFound, nil) }
 
 // serve makes a handler of the routes of one path.
 func serve(routes []route) http.HandlerFunc {
+	var all methods
+	for _, rt := range routes {
+		all = append(all, rt.methods...)
+	}
+	allow := strings.Join(all, ", ")
 	return func(w http.ResponseWriter, r *http.Request) {
 		x := w.(*exchange) // observe has made it
 		x.Request = r
@@ -71,7 +76,7 @@ func serve(routes []route) http.HandlerFunc {
 		if rt.title != "" {
 			x.seedHeaders()
 		}
-		if err := rt.run(x); err != nil {
+		if err := rt.run(x, allow); err != nil {
 			x.refuse(err)
 		}
 	}
@@ -93,8 +98,9 @@ func (x *exchange) seedHeaders() {
 	h["X-Frame-Options"], h["X-Content-Type-Options"], h["Referrer-Policy"] = noFrame, noSniff, sameOrigin
 }
 
-// run keeps the seed's order of checks: who asks, how, what.
-func (rt *route) run(x *exchange) error {
+// run keeps the seed's order of checks: who asks, how, what. allow is what the
+// route's path answers to, other routes included.
+func (rt *route) run(x *exchange, allow string) error {
 	if rt.guard != nil {
 		if err := rt.guard(x); err != nil {
 			return err
@@ -103,7 +109,7 @@ func (rt *route) run(x *exchange) error {
 	switch method := x.Request.Method; {
 	case !rt.methods.has(method):
 		if rt.title == "" {
-			x.Header().Set("Allow", strings.Join(rt.methods, ", "))
+			x.Header().Set("Allow", allow)
 		}
 		return methodNotAllowed(method)
 	case rt.title != "" && method == http.MethodOptions:
