@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"tokengate/session"
@@ -58,6 +59,8 @@ func (o Options) Validate() error {
 		return errors.New("api: Logger is required")
 	case o.Metrics == nil:
 		return errors.New("api: Metrics is required")
+	case strings.ContainsAny(o.AdminToken, asciiSpace):
+		return errors.New("ADMIN_TOKEN holds white space, at which an Authorization header ends a token: give one without")
 	}
 	for name, a := range o.Apps {
 		if o.Engine.App(name) == nil {

@@ -280,11 +280,15 @@ func TestOptionsAreChecked(t *testing.T) {
 		"bad header":  func(o *api.Options) { o.Apps = map[string]api.App{wiretest.App: {HeaderName: "a b"}} },
 		"bad scheme":  func(o *api.Options) { o.Apps = map[string]api.App{wiretest.App: {HeaderTypes: []string{""}}} },
 		"no network":  func(o *api.Options) { o.TrustedProxies = []netip.Prefix{{}} },
+		"two words":   func(o *api.Options) { o.AdminToken = "hunter2 hunter2" },
+		"a last tab":  func(o *api.Options) { o.AdminToken = "hunter2\t" },
 	} {
 		opts := good
 		change(&opts)
 		if _, err := api.New(opts); err == nil {
 			t.Errorf("%s passed", name)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the token is told: %v", name, err)
 		}
 	}
 	if _, err := api.NewMetrics(g.registry); err == nil {
