@@ -181,8 +181,12 @@ func (g *gateway) read(env *settings.Env) (map[string]settings.App, error) {
 	return apps, errors.Join(faults...)
 }
 
-// validate checks what no other package does.
+// validate checks what no other package does. The network takes an empty
+// address for any port on every interface.
 func (p process) validate() error {
+	if p.Listen == "" {
+		return errors.New("TOKENGATE_LISTEN is empty: give HOST:PORT, or :PORT for every interface")
+	}
 	if p.RevocationBound < 0 || p.ShutdownDelay < 0 || p.ShutdownGrace < 0 {
 		return errors.New("TOKENGATE_REVOCATION_BOUND, TOKENGATE_SHUTDOWN_DELAY and TOKENGATE_SHUTDOWN_GRACE take no negative duration")
 	}

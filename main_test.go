@@ -334,6 +334,7 @@ func TestSettingsThatDontFitTogether(t *testing.T) {
 		labApp + "SIGNING_KEY":                          {labApp + "SIGNING_KEY=short"},
 		"ACCESS_TOKEN_LIFETIME":                         {labApp + "ACCESS_TOKEN_LIFETIME=0s"},
 		"take no negative duration":                     {"TOKENGATE_SHUTDOWN_GRACE=-1s"},
+		"TOKENGATE_LISTEN is empty":                     {"TOKENGATE_LISTEN="},
 		"TOKENGATE_LOG_FORMAT":                          {"TOKENGATE_LOG_FORMAT=xml"},
 		"TOKEN_PROFILE=rfc9068 needs it":                {labApp + "TOKEN_PROFILE=rfc9068"},
 		"TOKENGATE_REDIS_WAIT_TIMEOUT":                  {"TOKENGATE_REDIS_URL=redis://x", "TOKENGATE_REDIS_WAIT_REPLICAS=1", "TOKENGATE_REDIS_WAIT_TIMEOUT=0s"},
