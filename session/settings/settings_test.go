@@ -82,6 +82,27 @@ func TestUnknownNamesTheNearest(t *testing.T) {
 	}
 }
 
+func TestServiceLinksAreNamed(t *testing.T) {
+	links := []string{
+		"P_PORT", "P_PORT_8000_TCP", "P_PORT_8000_TCP_ADDR", "P_PORT_8000_TCP_PORT", "P_PORT_8000_TCP_PROTO",
+		"P_PORT_53_UDP", "P_SERVICE_HOST", "P_SERVICE_PORT", "P_SERVICE_PORT_HTTP", "P_ADMIN_PORT", "P_ADMIN_SERVICE_HOST",
+	}
+	unknown := NewEnv(links).Unknown("P_")
+	if len(unknown) != len(links) {
+		t.Errorf("%q", unknown)
+	}
+	for _, line := range unknown {
+		if !strings.Contains(line, " is no setting; ") || !strings.Contains(line, "enableServiceLinks: false") {
+			t.Errorf("%q", line)
+		}
+	}
+	for _, line := range NewEnv([]string{"P_TRANSPORT=x", "P_PORTS=x", "P_SERVICE=x", "P_PORT_HTTP=x"}).Unknown("P_") {
+		if strings.Contains(line, "enableServiceLinks") {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
 func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{"30d": 720 * time.Hour, "12h": 12 * time.Hour, "90s": 90 * time.Second, "0s": 0, "200ms": 200 * time.Millisecond} {
 		d, ok := ParseDuration(text)

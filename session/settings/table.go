@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -86,17 +87,30 @@ func (r Row) mark() string {
 }
 
 // Unknown names the variables that begin with prefix and that no Load has asked
-// for, in order, each with the nearest name that one did ask for.
+// for, in order, each with what to do about it: the nearest name that one did
+// ask for, or how to be rid of a service link.
 func (env *Env) Unknown(prefix string) []string {
 	var unknown []string
 	for name := range env.values {
-		if strings.HasPrefix(name, prefix) && !env.asked[name] {
-			unknown = append(unknown, fmt.Sprintf("%s is no setting; did you mean %s?", name, env.nearest(name)))
+		suffix, ours := strings.CutPrefix(name, prefix)
+		if !ours || env.asked[name] {
+			continue
 		}
+		hint := "did you mean " + env.nearest(name) + "?"
+		if serviceLink.MatchString(suffix) {
+			hint = "where Kubernetes has set it, for a Service of this name, give the pod enableServiceLinks: false"
+		}
+		unknown = append(unknown, name+" is no setting; "+hint)
 	}
 	slices.Sort(unknown)
 	return unknown
 }
+
+// serviceLink is how the names end that Kubernetes puts into the environment of
+// each pod beside a Service. One called tokengate, or tokengate-admin, makes
+// them look like settings.
+var serviceLink = regexp.MustCompile(
+	`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 func (env *Env) nearest(name string) string {
 	best, least := "", len(name)+64
