@@ -84,8 +84,16 @@ func run(ctx context.Context, args, environ []string, std stdio) error {
 	return fmt.Errorf("%q is no command\n%s", command, usage)
 }
 
-// version is the module's version, or the commit that the binary was built from.
+// released is the version that a build names with -ldflags "-X main.released=…",
+// as the image's does: it is built where no commit is known.
+var released string
+
+// version is released, else the commit that the binary was built from, else the
+// module's version.
 func version() string {
+	if released != "" {
+		return released
+	}
 	info, _ := debug.ReadBuildInfo() // there in every binary built with modules
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
