@@ -339,7 +339,12 @@ func logoutOf(app *App, c Claims) LogoutStep {
 // List gives the caller's sessions of one type, or of "ALL". Fails with
 // InvalidType and the codes of Store.List.
 func (e *Engine) List(ctx context.Context, c Caller, types string) (Listed, []Type, error) {
-	ev := c.event(StepList)
+	listed, asked, err := e.list(ctx, c, types)
+	e.observe(ctx, c.event(StepList), err)
+	return listed, asked, err
+}
+
+func (e *Engine) list(ctx context.Context, c Caller, types string) (Listed, []Type, error) {
 	asked, err := parseTypes(types)
 	if err != nil {
 		return Listed{}, nil, err
@@ -347,7 +352,6 @@ func (e *Engine) List(ctx context.Context, c Caller, types string) (Listed, []Ty
 	listed, err := e.Store.List(ctx, ListStep{
 		Owner: c.owner(), Caller: c.session(), Types: asked, CheckUser: c.App.UsersInStore,
 	})
-	e.observe(ctx, ev, err)
 	return listed, asked, err
 }
 

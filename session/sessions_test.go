@@ -87,6 +87,7 @@ func TestList(t *testing.T) {
 	}
 	_, _, err := r.List(t.Context(), c, "BOTH")
 	r.fails(err, session.InvalidType, "")
+	r.told("list shop/1 invalid_type")
 	_, err = r.Logout(t.Context(), "s-new", long.Refresh)
 	r.fails(err, session.OK, "")
 	_, _, err = r.List(t.Context(), c, "ALL")
