@@ -242,7 +242,7 @@ func (g *gateway) openBackend(apps map[string]settings.App) error {
 	if err != nil {
 		return err
 	}
-	g.Redis.Observe = metrics.Observe
+	g.Redis.Observe, g.Redis.Logger = metrics.Observe, g.log
 	if store, err = redisstore.New(g.Redis); err != nil {
 		return fmt.Errorf("%sREDIS_%w", envPrefix, err)
 	}

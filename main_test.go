@@ -369,6 +369,25 @@ func TestVersionHelpAndUnknownCommands(t *testing.T) {
 	fail(t, lab(t), []string{"user", "list", "--app", "shop"}, `no app "shop"`)
 }
 
+// TestDebugTellsOfTheClient: what the Redis client says of a dial that fails is
+// in the log of who debugs, and of nobody else.
+func TestDebugTellsOfTheClient(t *testing.T) {
+	for level, want := range map[string]bool{"debug": true, "info": false} {
+		path := writeFile(t, "")
+		file, err := os.OpenFile(path, os.O_WRONLY, 0) // unlike a buffer, the client may write to it when all is done
+		must(t, err)
+		defer file.Close()
+		env := lab(t, "TOKENGATE_REDIS_URL=redis://127.0.0.1:1", "TOKENGATE_LOG_LEVEL="+level)
+		if run(t.Context(), []string{"check"}, env, stdio{strings.NewReader(""), file, file}) == nil {
+			t.Error("something listens there")
+		}
+		said, err := os.ReadFile(path)
+		if must(t, err); strings.Contains(string(said), `msg="redis client"`) != want {
+			t.Errorf("at %s: %s", level, said)
+		}
+	}
+}
+
 // TestTheImageTellsItsVersion links with the flags that the image is built with.
 func TestTheImageTellsItsVersion(t *testing.T) {
 	file, err := os.ReadFile("deploy/Dockerfile")

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"time"
 
@@ -25,6 +26,9 @@ type Options struct {
 	// Now, for tests only, is the clock to go by instead of Redis's. It must
 	// not be before the real time, or Redis deletes what should live.
 	Now func() time.Time
+	// Logger, if not nil, is told at debug what the client says for itself. The
+	// client has one log per process: the last Store's.
+	Logger *slog.Logger
 	// Observe, if not nil, is told of every script's run: its word or the code
 	// of its failure, and how long it took. It must be quick.
 	Observe func(script string, code session.Code, took time.Duration)

@@ -19,7 +19,6 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,10 +53,10 @@ var (
 
 // New checks o and makes a Store of it. It doesn't connect: see Ping.
 func New(o Options) (*Store, error) {
-	quiet()
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
+	redis.SetLogger(clientLog{o.Logger})
 	servers, err := parseURL(o.URL)
 	if err != nil {
 		return nil, err
@@ -79,15 +78,15 @@ func New(o Options) (*Store, error) {
 	return s, nil
 }
 
-// quiet keeps the client's own log, a line for each failed dial, out of ours: a
-// step that fails says so itself. The client has one logger per process.
-var quiet = sync.OnceFunc(func() { redis.SetLogger(debugLog{}) })
-
-type debugLog struct{}
+// clientLog keeps the client's own log, a line for each failed dial, to those
+// who debug: a step that fails says so itself.
+type clientLog struct{ to *slog.Logger }
 
 // Printf is the client's way to log.
-func (debugLog) Printf(ctx context.Context, format string, v ...any) {
-	slog.DebugContext(ctx, "redis client", "said", fmt.Sprintf(format, v...))
+func (l clientLog) Printf(ctx context.Context, format string, v ...any) {
+	if l.to != nil {
+		l.to.DebugContext(ctx, "redis client", "said", fmt.Sprintf(format, v...))
+	}
 }
 
 // Close frees the connections. Steps under way fail with Unavailable.
