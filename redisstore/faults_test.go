@@ -183,7 +183,7 @@ func TestReplica(t *testing.T) {
 // TestRights: what Redis says of names and passwords is no answer about a
 // session, and repeats neither.
 func TestRights(t *testing.T) {
-	srv := redistest.Standalone(t)
+	srv := redistest.Standalone(t, "--appendonly", "yes")
 	now := login(t, open(t, srv.URL), alice, long).Session
 	srv.Do("ACL", "SETUSER", "weak", "on", ">s3cret", "~*", "&*", "+ping", "+hello", "+client", "+info")
 	srv.Do("ACL", "SETUSER", "keyless", "on", ">s3cret", "&*", "+@all")

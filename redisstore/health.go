@@ -61,7 +61,7 @@ const oldestMajor, oldestMinor = 6, 2
 func (s *Store) inspect(ctx context.Context, server redis.Cmdable) ([]string, error) {
 	text, err := server.Info(ctx).Result()
 	if redis.HasErrorPrefix(err, "NOPERM") {
-		return []string{"INFO is not allowed to this user, so version and maxmemory-policy are unknown"}, nil
+		return []string{"INFO is not allowed to this user, so version, maxmemory-policy and appendonly are unknown"}, nil
 	}
 	if err != nil {
 		return nil, classify("info", err)
@@ -78,6 +78,10 @@ func (s *Store) inspect(ctx context.Context, server redis.Cmdable) ([]string, er
 	if p := info["maxmemory_policy"]; p != "noeviction" {
 		warnings = append(warnings, "maxmemory-policy is "+p+
 			": the server may drop sessions when memory is full; set it to noeviction")
+	}
+	if info["aof_enabled"] == "0" {
+		warnings = append(warnings, "the append-only file is off: "+
+			"sessions made since the last snapshot, if any, are lost at a restart; set appendonly to yes")
 	}
 	if err := server.Publish(ctx, s.schema.channel(), "").Err(); redis.HasErrorPrefix(err, "NOPERM") { // an empty message tells nobody anything
 		warnings = append(warnings, "this user may not publish to "+s.schema.channel()+

@@ -113,7 +113,7 @@ func TestPasswordAndDatabase(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	srv := redistest.Standalone(t)
+	srv := redistest.Standalone(t, "--appendonly", "yes")
 	s := open(t, srv.URL)
 	if got, err := s.Warnings(ctx); err != nil || len(got) != 0 {
 		t.Errorf("%q, %v", got, err)
@@ -122,7 +122,11 @@ func TestWarnings(t *testing.T) {
 	if got, err := s.Warnings(ctx); err != nil || len(got) != 1 || !strings.Contains(got[0], "allkeys-lru") {
 		t.Errorf("%q, %v", got, err)
 	}
-	if got, err := open(t, srv.URL, waiting).Warnings(ctx); err != nil || len(got) != 2 || !strings.Contains(got[1], "WAIT_REPLICAS") {
+	srv.Do("CONFIG", "SET", "appendonly", "no")
+	if got, err := s.Warnings(ctx); err != nil || len(got) != 2 || !strings.Contains(got[1], "append-only file is off") {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := open(t, srv.URL, waiting).Warnings(ctx); err != nil || len(got) != 3 || !strings.Contains(got[2], "WAIT_REPLICAS") {
 		t.Errorf("%q, %v", got, err)
 	}
 	srv.Do("ACL", "SETUSER", "default", "-info")
@@ -130,8 +134,9 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	c := redistest.Cluster(t, 2)
+	c.Nodes[0].Do("CONFIG", "SET", "appendonly", "yes")
 	c.Nodes[1].Do("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
-	if got, err := open(t, c.URL).Warnings(ctx); err != nil || len(got) != 1 || !strings.Contains(got[0], "volatile-ttl") {
+	if got, err := open(t, c.URL).Warnings(ctx); err != nil || len(got) != 2 || !strings.Contains(got[0], "volatile-ttl") {
 		t.Errorf("%q, %v", got, err)
 	}
 }
