@@ -15,11 +15,13 @@
 local endings, user = unpack(KEYS, 3)
 local check, caller, types, cause, by, keep, presented, window = unpack(ARGV, 3)
 
+-- A token that is ahead of its record is one whose rotation a failover has lost:
+-- whoever checked its signature and time knows that it was given.
 local function held()
   local _, record = find(keep, 6, 2)
   if not record or over(record) then return false end
   local generation, _, _, rotated = struct.unpack(RECORD, record)
-  return tonumber(presented) == generation
+  return tonumber(presented) >= generation
     or tonumber(presented) == generation - 1 and now < rotated + window
 end
 

@@ -39,8 +39,10 @@ type Store interface {
 	// EndOthers ends the owner's sessions of the types asked for, except Keep,
 	// and says which. With Keep set it first fails with Unknown, and ends
 	// nothing, unless Keep is live and at the generation that KeepGeneration
-	// says, or spent within the retry window; then with TokenRevoked as List
-	// does. Nothing to end is a success, and so is a retry.
+	// says, or spent within the retry window, or ahead of the record, as a
+	// token is whose rotation was lost (Refresh would heal it); then with
+	// TokenRevoked as List does. The token is the caller's to check: signature
+	// and time. Nothing to end is a success, and so is a retry.
 	EndOthers(ctx context.Context, step EndOthersStep) (Receipt, error)
 
 	// Logout ends the session that a refresh token names. A spent token fails

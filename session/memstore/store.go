@@ -225,14 +225,14 @@ func (s *Store) EndOthers(_ context.Context, step session.EndOthersStep) (sessio
 	return out, nil
 }
 
-// holds tells whether the refresh token that step was given is current, or
-// spent within the retry window.
+// holds tells whether the refresh token that step was given is current, ahead
+// of its record, or spent within the retry window.
 func (s *Store) holds(step session.EndOthersStep, now time.Time) bool {
 	r, err := s.find(step.Owner, step.Keep, now)
 	if err != nil {
 		return false
 	}
-	return step.KeepGeneration == r.Generation ||
+	return step.KeepGeneration >= r.Generation ||
 		step.KeepGeneration+1 == r.Generation && now.Before(r.Rotated.Add(step.KeepWindow))
 }
 

@@ -260,7 +260,7 @@ func (m Model) destroy(u user, in Input, out Output) []user {
 func (m Model) others(u user, in Input, out Output) []user {
 	if in.ID != "" {
 		at := u.find(in.ID)
-		if at < 0 || !m.holds(u.live[at], in.Generation) {
+		if at < 0 || in.Generation < u.live[at].generation && !m.holds(u.live[at], in.Generation) {
 			return only(u, out.Code == session.Unknown)
 		}
 	}

@@ -170,6 +170,12 @@ func TestModel(t *testing.T) {
 		{"others that spare one", false, []did{
 			step(1)(login("a")), step(2)(login("b")), step(3)(others("b", 1)), step(4)(list("a", "b")),
 		}},
+		{"others with a token ahead of its record", true, []did{
+			step(1)(login("a")), step(2)(login("b")), step(3)(others("b", 2)), step(4)(list("b")), step(5)(refresh("b", 1, 2)),
+		}},
+		{"others refused to a token ahead of its record", false, []did{
+			step(1)(login("a")), step(2)(login("b")), step(3)(fails(session.Unknown, "")(others("b", 2))),
+		}},
 		{"a caller whose session is over", false, []did{step(1)(login("a")), step(2)(destroy("a")), step(3)(by("a")(list()))}},
 		{"revoked though live", false, []did{step(1)(login("a")), step(2)(fails(session.TokenRevoked, "")(by("a")(list())))}},
 		{"lost and done", true, []did{
