@@ -54,7 +54,6 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 	return m, errors.Join(errs...)
 }
 
-// handler serves the whole registry, what main has put there included.
 // Watch adds what an alarm needs of the list that access tokens are checked
 // against. It fails when a list is watched already.
 func (m *Metrics) Watch(list *session.Revocations) error {
@@ -71,6 +70,7 @@ func (m *Metrics) Watch(list *session.Revocations) error {
 	)
 }
 
+// handler serves the whole registry, what main has put there included.
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
