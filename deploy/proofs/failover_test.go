@@ -140,24 +140,36 @@ func (v *verdicts) add(what string) {
 }
 
 // newest and spent count whether such a token went on.
-func (v *verdicts) newest(a rig.Answer) {
-	v.add(map[bool]string{true: "newest tokens that went on", false: "newest tokens refused"}[a.Status == http.StatusOK])
+func (v *verdicts) newest(a rig.Answer) { v.token("newest", a) }
+func (v *verdicts) spent(a rig.Answer)  { v.token("spent", a) }
+
+func (v *verdicts) token(which string, a rig.Answer) {
+	switch a.Status {
+	case http.StatusOK:
+		v.add(which + " tokens that went on")
+	case http.StatusUnauthorized:
+		v.add(which + " tokens refused")
+	default:
+		v.add(unanswerable)
+	}
 }
 
-func (v *verdicts) spent(a rig.Answer) {
-	v.add(map[bool]string{true: "spent tokens that went on", false: "spent tokens refused"}[a.Status == http.StatusOK])
-}
+// unanswerable is a request that was sent again until time was up, or was
+// answered with a fault: what became of its session nobody knows.
+const unanswerable = "requests without an answer"
 
-// ended checks a session whose end was acknowledged: its token must not go on.
-func (v *verdicts) ended(s *subject, c *rig.Client, promised bool) {
-	after := again(func() rig.Answer { return c.Refresh(context.Background(), "LONG", s.newest()) })
+// ended counts a session whose end was acknowledged by what a refresh with its
+// token was answered afterwards: it must not go on.
+func (v *verdicts) ended(after rig.Answer, promised bool) {
 	switch {
-	case after.Status != http.StatusOK && promised:
-		v.add("endings kept")
+	case after.Status != http.StatusOK && after.Status != http.StatusUnauthorized:
+		v.add(unanswerable)
 	case after.Status == http.StatusOK && promised:
 		v.add("endings undone")
 	case after.Status == http.StatusOK:
 		v.add("endings undone that were not promised")
+	case promised:
+		v.add("endings kept")
 	}
 }
 
@@ -216,7 +228,8 @@ func (v *verdicts) check(s *subject, c *rig.Client, asked bool) {
 	case s.kind == "rotated":
 		v.rotated(s, c)
 	case s.last.Status == http.StatusOK:
-		v.ended(s, c, !asked || s.last.Header.Get("Durability") == "replicated")
+		after := again(func() rig.Answer { return c.Refresh(context.Background(), "LONG", s.newest()) })
+		v.ended(after, !asked || s.last.Header.Get("Durability") == "replicated")
 	default:
 		v.add("endings not answered")
 	}
@@ -252,17 +265,42 @@ func TestEndingsSurviveFailover(t *testing.T) {
 // judge fails the test where a promise was broken, or none was tried.
 func (v *verdicts) judge(t *testing.T, asked bool) {
 	t.Helper()
-	if v.n["newest tokens refused"] > 0 {
-		t.Error("a client's newest token was refused after a failover")
+	for _, fault := range v.faults(asked) {
+		t.Error(fault)
 	}
-	if asked && v.n["endings undone"]+v.n["spent tokens that went on"] > 0 {
-		t.Error("what was answered as replicated was undone")
+}
+
+func (v *verdicts) faults(asked bool) []string {
+	var found []string
+	for fault, is := range map[string]bool{
+		"a client's newest token was refused after a failover":           v.n["newest tokens refused"] > 0,
+		"a request had no answer, so what it asked for is not known":     v.n[unanswerable] > 0,
+		"what was answered as replicated was undone":                     asked && v.n["endings undone"]+v.n["spent tokens that went on"] > 0,
+		"nothing was promised, so nothing was tried":                     v.n["endings kept"] == 0 || v.n["newest tokens that went on"] == 0,
+		"nothing was lost without WAIT, so the test would not notice it": !asked && (v.n["endings undone"] == 0 || v.n["rotations healed"] == 0),
+	} {
+		if is {
+			found = append(found, fault)
+		}
 	}
-	if v.n["endings kept"] == 0 || v.n["newest tokens that went on"] == 0 {
-		t.Error("nothing was promised, so nothing was tried")
-	}
-	if !asked && (v.n["endings undone"] == 0 || v.n["rotations healed"] == 0) {
-		t.Error("nothing was lost without WAIT, so the test would not notice")
+	return found
+}
+
+// TestNoAnswerIsNoVerdict: a gateway that never comes back has kept nothing.
+func TestNoAnswerIsNoVerdict(t *testing.T) {
+	for _, status := range []int{0, http.StatusServiceUnavailable, http.StatusInternalServerError} {
+		for what, tell := range map[string]func(*verdicts, rig.Answer){
+			"newest": (*verdicts).newest, "spent": (*verdicts).spent,
+			"ended": func(v *verdicts, a rig.Answer) { v.ended(a, true) },
+		} {
+			v := &verdicts{n: map[string]int{"endings kept": 1, "newest tokens that went on": 1}}
+			if found := v.faults(true); len(found) != 0 {
+				t.Errorf("before: %q", found)
+			}
+			if tell(v, rig.Answer{Status: status}); v.n[unanswerable] != 1 || len(v.n) != 3 || len(v.faults(true)) != 1 {
+				t.Errorf("%s, status %d: %v, %q", what, status, v.n, v.faults(true))
+			}
+		}
 	}
 }
 
