@@ -12,7 +12,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -165,7 +167,21 @@ func TestTLSIsVerified(t *testing.T) {
 var neededCommands = strings.Fields(`evalsha eval time exists get set del
 	hget hset hsetnx hmget hgetall hdel sadd smembers
 	zadd zrem zcard zrange zrevrange zrangebyscore zrevrangebyscore zremrangebyrank
-	pexpire pexpireat persist pttl xadd xrange publish subscribe info`)
+	pexpire pexpireat persist pttl xadd xrange publish subscribe ping info`)
+
+// TestReadmeHasTheRights: what the next test tries is what README tells.
+func TestReadmeHasTheRights(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	must(t, err)
+	_, rest, _ := strings.Cut(string(readme), "ACL SETUSER tokengate ")
+	_, rest, _ = strings.Cut(rest, "-@all")
+	rights, _, _ := strings.Cut(rest, "\n\n")
+	told := strings.Fields(strings.NewReplacer("\\", "", "+", "").Replace(rights))
+	slices.Sort(told)
+	if needed := slices.Sorted(slices.Values(neededCommands)); !slices.Equal(told, needed) {
+		t.Errorf("README tells\n%q, needed are\n%q", told, needed)
+	}
+}
 
 // TestLimitedUser: a Redis user who may run these commands and no others, on
 // the prefix's keys and channels and no others, is enough: Redis refuses none.
@@ -173,6 +189,7 @@ var neededCommands = strings.Fields(`evalsha eval time exists get set del
 func TestLimitedUser(t *testing.T) {
 	t.Parallel()
 	server := redistest.Standalone(t)
+	server.Do("CONFIG", "RESETSTAT") // whether it had started was asked by ping
 	gate := limitedUser(t, server, "gate", neededCommands)
 	prefix := "TOKENGATE_REDIS_PREFIX=gate"
 	users := commandsOver(gate, prefix)
@@ -195,12 +212,10 @@ func TestLimitedUser(t *testing.T) {
 		want(t, http.StatusOK, g.Client().Login(t.Context(), 0, "LONG", "until one is evicted"), "login")
 	}
 	want(t, http.StatusOK, operator(t, g, http.MethodDelete, "/admin/apps/"+rig.App+"/sessions"), "end the app's sessions")
-	if text := server.Do("ACL", "LOG"); text != "" {
-		t.Errorf("Redis has refused something:\n%s", text)
-	}
-	used := server.Do("INFO", "commandstats")
+	eventually(t, 10*time.Second, "the idle subscription is asked whether it lives", func() bool { return used(server, "ping") })
+	wantNothingRefused(t, server)
 	for _, name := range neededCommands {
-		if !strings.Contains(used, "cmdstat_"+name+":") {
+		if !used(server, name) {
 			t.Errorf("%s is allowed and never used", name)
 		}
 	}
@@ -210,11 +225,11 @@ func TestLimitedUser(t *testing.T) {
 	}
 }
 
-// TestLimitedUserElsewhere: a Cluster takes one command more, and so does
-// durability; Sentinel takes none.
+// TestLimitedUserElsewhere: a Cluster takes one command more, and so do
+// durability and a database of another number; Sentinel takes none.
 func TestLimitedUserElsewhere(t *testing.T) {
 	t.Parallel()
-	cluster, replicated := redistest.Cluster(t, 3), redistest.Sentinel(t)
+	cluster, replicated, alone := redistest.Cluster(t, 3), redistest.Sentinel(t), redistest.Standalone(t)
 	for _, c := range []struct {
 		url, more string
 		nodes     []*redistest.Server
@@ -222,6 +237,7 @@ func TestLimitedUserElsewhere(t *testing.T) {
 	}{
 		{cluster.URL, "cluster|slots", cluster.Nodes, rig.Settings{"REDIS_PREFIX": "gate"}},
 		{replicated.URL, "wait", []*redistest.Server{replicated.Primary, replicated.Replica}, rig.Settings{"REDIS_PREFIX": "gate", "REDIS_WAIT_REPLICAS": "1"}},
+		{alone.URL + "/1", "select", []*redistest.Server{alone}, rig.Settings{"REDIS_PREFIX": "gate"}},
 	} {
 		for _, node := range c.nodes {
 			limitedUser(t, node, "gate", append(neededCommands[:len(neededCommands):len(neededCommands)], c.more))
@@ -232,10 +248,23 @@ func TestLimitedUserElsewhere(t *testing.T) {
 			t.Errorf("a login's durability is %q", a.Header.Get("Durability"))
 		}
 		for _, node := range c.nodes {
-			if text := node.Do("ACL", "LOG"); text != "" {
-				t.Errorf("%s: Redis has refused something:\n%s", c.more, text)
-			}
+			wantNothingRefused(t, node)
 		}
+		if !slices.ContainsFunc(c.nodes, func(node *redistest.Server) bool { return used(node, c.more) }) {
+			t.Errorf("%s is allowed and never used", c.more)
+		}
+	}
+}
+
+// used tells whether a server has run a command.
+func used(server *redistest.Server, command string) bool {
+	return strings.Contains(server.Do("INFO", "commandstats"), "cmdstat_"+command+":")
+}
+
+func wantNothingRefused(t *testing.T, server *redistest.Server) {
+	t.Helper()
+	if text := server.Do("ACL", "LOG"); text != "" {
+		t.Errorf("Redis has refused something:\n%s", text)
 	}
 }
 
