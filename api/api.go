@@ -112,7 +112,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s.headers = union(headers)
 	if len(headers) > 0 {
-		s.challenge = headers[0].challenge()
+		s.challenge = headers[0].challenge
 	}
 	return s, nil
 }

@@ -13,8 +13,9 @@ import (
 // header is how an app's access tokens come: AUTH_HEADER_NAME and
 // AUTH_HEADER_TYPES.
 type header struct {
-	name  string   // canonical
-	types []string // case matters, as in simplejwt
+	name      string   // canonical
+	types     []string // case matters, as in simplejwt
+	challenge string   // the WWW-Authenticate of a 401, as the seed's framework makes it
 }
 
 // newHeader checks an app's settings. The name may be written as a header or,
@@ -37,11 +38,8 @@ func newHeader(name string, types []string) (header, error) {
 			return header{}, errors.New("AUTH_HEADER_TYPES holds no scheme: give words such as JWT or Bearer")
 		}
 	}
-	return header{textproto.CanonicalMIMEHeaderKey(name), types}, nil
+	return header{textproto.CanonicalMIMEHeaderKey(name), types, types[0] + ` realm="api"`}, nil
 }
-
-// challenge is the WWW-Authenticate of a 401, as the seed's framework makes it.
-func (h header) challenge() string { return h.types[0] + ` realm="api"` }
 
 // union is the headers of several apps as one reads them before it is known
 // whose token a request carries: each name once, with the types of all.
@@ -50,7 +48,7 @@ func union(headers []header) []header {
 	for _, h := range headers {
 		i := slices.IndexFunc(out, func(o header) bool { return o.name == h.name })
 		if i < 0 {
-			out = append(out, header{h.name, slices.Clone(h.types)})
+			out = append(out, header{h.name, slices.Clone(h.types), h.challenge})
 			continue
 		}
 		for _, t := range h.types {
@@ -126,7 +124,7 @@ func (s *Server) bearer(x *exchange) error {
 	if caller.App != nil {
 		x.note(caller)
 		own := s.apps[caller.App.Name]
-		x.challenge = own.challenge()
+		x.challenge = own.challenge
 		if own.name != found.name || !slices.Contains(own.types, found.scheme) {
 			return session.Fail(codeNotAuthenticated, nil)
 		}

@@ -16,23 +16,22 @@ func (s *Server) authz(x *exchange) error {
 	if !ok {
 		return session.Fail(codeNotFound, nil) // a proxy that is set up wrong must not look like a user signed out
 	}
-	x.app, x.challenge = name, own.challenge()
+	x.app, x.challenge = name, own.challenge
 	found, err := readCredentials(x.Request.Header, own.header)
 	if err != nil {
 		return err
 	}
-	caller, err := s.engine.Verify(x.ctx(), name, found.token)
+	caller, err := s.engine.Verify(x.Request.Context(), name, found.token)
 	if err != nil {
 		return err
 	}
 	x.note(caller)
 	x.quiet = true // once per request of the app: its own log tells them
-	h := x.Header()
-	h["X-Auth-User"] = []string{headerText(caller.Claims.User.String())}
+	x.setHeader("X-Auth-User", headerText(caller.Claims.User.String()))
 	// Empty where the token doesn't tell, but there: a proxy then has something
 	// to put in place of what the client may have sent under these names.
-	h["X-Auth-Session"] = []string{headerText(string(caller.Claims.Session))}
-	h["X-Auth-Type"] = []string{string(caller.Claims.Session.Type())}
+	x.setHeader("X-Auth-Session", headerText(string(caller.Claims.Session)))
+	x.setHeader("X-Auth-Type", string(caller.Claims.Session.Type()))
 	x.WriteHeader(http.StatusOK)
 	return nil
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"tokengate/session"
@@ -11,15 +10,13 @@ import (
 
 // exchange is one request on its way to its answer, and all that the log line
 // and the counters will say of it. It is the http.ResponseWriter that the
-// handlers get, and it travels in the request's context, where the Observer
-// finds it.
+// handlers get, and the Observer finds it in the context of their steps.
 type exchange struct {
 	http.ResponseWriter
 	Request *http.Request
 	server  *Server
 	start   time.Time
-	id      string     // X-Request-Id
-	client  netip.Addr // zero where the peer has no address, as on a Unix socket
+	id      string // X-Request-Id
 
 	endpoint  string // of the route; empty while none is found
 	quiet     bool   // logged at debug level
@@ -33,6 +30,8 @@ type exchange struct {
 	user    string
 	session session.ID
 	scratch *[bufferSize]byte
+	values  [4]string // header values of this answer: see setHeader
+	set     int       // how many of them
 }
 
 type exchangeKey struct{}
@@ -43,7 +42,24 @@ func exchangeIn(ctx context.Context) *exchange {
 	return x
 }
 
-func (x *exchange) ctx() context.Context { return x.Request.Context() }
+// ctx is the context of a step. It is made when one is asked for: the
+// verification of an access token needs none, and a copy of the request for it
+// costs a dozen fields.
+func (x *exchange) ctx() context.Context {
+	return context.WithValue(x.Request.Context(), exchangeKey{}, x)
+}
+
+// setHeader sets a header whose name is canonical, without an allocation for
+// the list that net/http wants.
+func (x *exchange) setHeader(name, value string) {
+	if x.set == len(x.values) {
+		x.Header().Set(name, value)
+		return
+	}
+	x.values[x.set] = value
+	x.set++
+	x.Header()[name] = x.values[x.set-1 : x.set : x.set]
+}
 
 // Unwrap is for http.ResponseController.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
@@ -117,10 +133,12 @@ func (x *exchange) word() session.Code {
 	return x.code
 }
 
-// clientText is the client's address, or empty.
+// clientText is the client's address; empty where the peer has none, as on a
+// Unix socket.
 func (x *exchange) clientText() string {
-	if !x.client.IsValid() {
+	client := x.server.client(x.Request)
+	if !client.IsValid() {
 		return ""
 	}
-	return x.client.String()
+	return client.String()
 }

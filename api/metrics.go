@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,21 @@ type Metrics struct {
 	steps    *prometheus.CounterVec
 	begun    *prometheus.CounterVec
 	ended    *prometheus.CounterVec
+
+	mu    sync.RWMutex
+	known map[outcome]answered // found by their labels once; as many as there are endpoints and codes
+}
+
+// outcome is what came of a request.
+type outcome struct {
+	endpoint string
+	code     session.Code
+}
+
+// answered is what is counted of every request with one outcome.
+type answered struct {
+	requests prometheus.Counter
+	seconds  prometheus.Observer
 }
 
 // NewMetrics registers the metrics with registry, which the admin handler then
@@ -30,7 +46,7 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "tokengate", Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		registry: registry,
+		registry: registry, known: map[outcome]answered{},
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "tokengate", Name: "requests_in_flight", Help: "Requests being answered.",
 		}),
@@ -79,8 +95,24 @@ func (m *Metrics) begin() { m.inFlight.Inc() }
 
 func (m *Metrics) end(x *exchange, took time.Duration) {
 	m.inFlight.Dec()
-	m.requests.WithLabelValues(x.endpointName(), string(x.word())).Inc()
-	m.seconds.WithLabelValues(x.endpointName()).Observe(took.Seconds())
+	a := m.of(outcome{x.endpointName(), x.word()})
+	a.requests.Inc()
+	a.seconds.Observe(took.Seconds())
+}
+
+// of gives the metrics of an outcome.
+func (m *Metrics) of(k outcome) answered {
+	m.mu.RLock()
+	a, known := m.known[k]
+	m.mu.RUnlock()
+	if known {
+		return a
+	}
+	a = answered{m.requests.WithLabelValues(k.endpoint, string(k.code)), m.seconds.WithLabelValues(k.endpoint)}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known[k] = a
+	return a
 }
 
 // count counts one event of the engine: a step, or an ending that it caused.

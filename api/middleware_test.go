@@ -76,7 +76,7 @@ func TestRequestID(t *testing.T) {
 		}
 	}
 	for _, odd := range []string{"", strings.Repeat("x", 65), "a b", "a\nb", "é", "a,b", `"`} {
-		if got := requestID(odd); got == odd || len(got) != 26 {
+		if got := requestID(odd); got == odd || len(got) != 32 {
 			t.Errorf("%q became %q", odd, got)
 		}
 	}
@@ -84,7 +84,7 @@ func TestRequestID(t *testing.T) {
 
 func TestUnionOfHeaders(t *testing.T) {
 	a, err := newHeader("", nil)
-	if err != nil || a.challenge() != `JWT realm="api"` {
+	if err != nil || a.challenge != `JWT realm="api"` {
 		t.Fatalf("%+v %v", a, err)
 	}
 	b, _ := newHeader("HTTP_X_ACCESS_TOKEN", []string{"Token"})
@@ -113,7 +113,7 @@ func FuzzAuthorization(f *testing.F) {
 	}
 	f.Add("JWT a", "JWT b")
 	f.Add("JWT", "a")
-	h := header{"Authorization", []string{"JWT", "Bearer"}}
+	h := header{name: "Authorization", types: []string{"JWT", "Bearer"}}
 	f.Fuzz(func(t *testing.T, first, second string) {
 		in := http.Header{"Authorization": {first}}
 		if second != "" {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,14 +55,15 @@ const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 // spare is the bits of an ID's last character that its 128 bits leave free.
 const spare = 0xf
 
-// typeCodes stand there. They are part of issued tokens, so they never change.
-var typeCodes = map[Type]int{Long: 1, Short: 2}
+// typeCodes stand there, as indexes. They are part of issued tokens, so they
+// never change.
+var typeCodes = [spare + 1]Type{1: Long, 2: Short}
 
 // As gives id with a session type written into the bits that were free, so that
 // an access token, which has no claim for it, tells the type all the same.
 func (id ID) As(t Type) ID {
 	last := len(id) - 1
-	code := strings.IndexByte(alphabet, id[last])&^spare | typeCodes[t]
+	code := strings.IndexByte(alphabet, id[last])&^spare | max(slices.Index(typeCodes[:], t), 0)
 	return id[:last] + ID(alphabet[code])
 }
 
@@ -70,13 +72,7 @@ func (id ID) Type() Type {
 	if !id.Valid() {
 		return ""
 	}
-	code := strings.IndexByte(alphabet, id[len(id)-1]) & spare
-	for t, c := range typeCodes {
-		if c == code {
-			return t
-		}
-	}
-	return ""
+	return typeCodes[strings.IndexByte(alphabet, id[len(id)-1])&spare]
 }
 
 // Valid tells whether id has the form that NewID gives. A token issued by
