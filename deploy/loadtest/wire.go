@@ -2,9 +2,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
+	"errors"
 	"io"
 	"net"
-	"net/http"
+	"net/http/httputil"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -65,28 +69,58 @@ func (w *wire) compose(method, path, bearer string, body []byte) {
 	w.out = append(append(b, "\r\n"...), body...)
 }
 
-func (w *wire) read() (int, error) {
-	resp, err := http.ReadResponse(w.in, nil)
-	if err != nil {
-		return 0, err
+// read reads an answer. Of its headers it looks at those that say where it
+// ends: a client that kept them all would cost more the more a server sends.
+func (w *wire) read() (status int, err error) {
+	line, err := w.in.ReadSlice('\n')
+	if err != nil || len(line) < len("HTTP/1.1 200\r\n") {
+		return 0, cmp.Or(err, errNotHTTP)
 	}
-	defer resp.Body.Close()
-	w.body = w.body[:0]
-	for err == nil {
-		if len(w.body) == cap(w.body) {
-			w.body = append(w.body, 0)[:len(w.body)]
+	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
+		return 0, errNotHTTP
+	}
+	var length int64
+	var chunked, last bool
+	for {
+		if line, err = w.in.ReadSlice('\n'); err != nil {
+			return 0, err
 		}
-		var n int
-		n, err = resp.Body.Read(w.body[len(w.body):cap(w.body)])
-		w.body = w.body[:len(w.body)+n]
+		name, value, ok := bytes.Cut(line, []byte(": "))
+		if !ok {
+			break
+		}
+		value = bytes.TrimRight(value, "\r\n")
+		switch string(name) {
+		case "Content-Length", "content-length":
+			if length, err = strconv.ParseInt(string(value), 10, 32); err != nil {
+				return 0, errNotHTTP
+			}
+		case "Transfer-Encoding", "transfer-encoding":
+			chunked = true
+		case "Connection", "connection":
+			last = string(value) == "close"
+		}
 	}
-	if err != io.EOF {
-		return 0, err
-	}
-	if resp.Close {
+	if err = w.readBody(length, chunked); last {
 		w.close()
 	}
-	return resp.StatusCode, nil
+	return status, err
+}
+
+var errNotHTTP = errors.New("the answer is no HTTP/1.1")
+
+func (w *wire) readBody(length int64, chunked bool) (err error) {
+	w.body = w.body[:0]
+	if chunked {
+		resp := bytes.NewBuffer(w.body)
+		_, err = resp.ReadFrom(httputil.NewChunkedReader(w.in))
+		w.body = resp.Bytes()
+		_, _ = w.in.Discard(len("\r\n")) // after the last chunk
+		return err
+	}
+	w.body = slices.Grow(w.body, int(length))[:length]
+	_, err = io.ReadFull(w.in, w.body)
+	return err
 }
 
 func (w *wire) close() {
