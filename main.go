@@ -33,7 +33,8 @@ func main() {
 		debug.SetGCPercent(200) // a gateway keeps little and makes much garbage; more costs memory that 256 connections feel
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Environ(), stdio{os.Stdin, os.Stdout, os.Stderr})
+	self, _ := os.Executable() // not known: passwords are hashed in this process
+	err := run(ctx, os.Args[1:], os.Environ(), stdio{os.Stdin, os.Stdout, os.Stderr, self})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tokengate:", err)
@@ -45,7 +46,11 @@ func main() {
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
+	self     string // path of the program; empty: it is not to run itself
 }
+
+// workerCommand has the program hash passwords for the one that started it.
+const workerCommand = "hash-passwords"
 
 const usage = `usage: tokengate [command]
 
@@ -77,6 +82,8 @@ func run(ctx context.Context, args, environ []string, std stdio) error {
 	case "version":
 		_, err := fmt.Fprintln(std.out, "tokengate", version(), runtime.Version())
 		return err
+	case workerCommand:
+		return credential.ServeWorker(std.in, std.out)
 	case "help", "-h", "--help":
 		_, err := fmt.Fprint(std.out, usage)
 		return err
@@ -154,6 +161,7 @@ type gateway struct {
 	registry    *prometheus.Registry
 	server      *api.Server
 	listener    *api.Listener
+	worker      *credential.Worker
 	demo        *settings.Demo // nil unless the demo app was made up
 	walkable    bool           // the demo app is as it was made up
 }
@@ -169,6 +177,7 @@ func assemble(ctx context.Context, env *settings.Env, std stdio) (*gateway, erro
 		return nil, fmt.Errorf("TOKENGATE_LOG_%w", err)
 	}
 	g.listener = &api.Listener{Logger: g.log, Delay: g.ShutdownDelay, Grace: g.ShutdownGrace}
+	g.worker = &credential.Worker{Path: std.self, Args: []string{workerCommand}, Log: g.log}
 	if err := g.openBackend(apps); err != nil {
 		return nil, err
 	}
@@ -263,7 +272,7 @@ func longestAccess(apps map[string]settings.App) time.Duration {
 
 // openEngine makes the engine and its HTTP face.
 func (g *gateway) openEngine(ctx context.Context, apps map[string]settings.App) error {
-	lane := credential.NewLane(0, 0)
+	lane := credential.NewLane(0, 0, g.worker)
 	config := session.Config{Store: g.backend, Ledger: g.backend}
 	faces := map[string]api.App{}
 	for _, name := range g.Apps {

@@ -79,7 +79,7 @@ func tokengate(t *testing.T, env []string, stdin string, args ...string) (out st
 	var b bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	err = run(ctx, args, env, stdio{strings.NewReader(stdin), &b, &b})
+	err = run(ctx, args, env, stdio{strings.NewReader(stdin), &b, &b, ""})
 	if err != nil {
 		fmt.Fprintln(&b, err)
 	}
@@ -378,7 +378,7 @@ func TestDebugTellsOfTheClient(t *testing.T) {
 		must(t, err)
 		defer file.Close()
 		env := lab(t, "TOKENGATE_REDIS_URL=redis://127.0.0.1:1", "TOKENGATE_LOG_LEVEL="+level)
-		if run(t.Context(), []string{"check"}, env, stdio{strings.NewReader(""), file, file}) == nil {
+		if run(t.Context(), []string{"check"}, env, stdio{strings.NewReader(""), file, file, ""}) == nil {
 			t.Error("something listens there")
 		}
 		said, err := os.ReadFile(path)
@@ -421,7 +421,7 @@ func TestServeInMemory(t *testing.T) {
 	var log bytes.Buffer
 	done := make(chan error, 1)
 	env := lab(t, "TOKENGATE_LISTEN="+address, "TOKENGATE_ADMIN_LISTEN=")
-	go func() { done <- run(ctx, nil, env, stdio{strings.NewReader(""), &log, &log}) }()
+	go func() { done <- run(ctx, nil, env, stdio{strings.NewReader(""), &log, &log, ""}) }()
 	body := fmt.Sprintf(`{"username":"alice","password":"alice-pw","secret_key":%q,"session":"LONG","info":"x"}`, labSecret)
 	var resp *http.Response
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {

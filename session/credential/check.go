@@ -39,10 +39,7 @@ func (p *passwords) Check(ctx context.Context, username, password string) (sessi
 		return session.User{}, err
 	}
 	h, usable := p.hash(username, account, err == nil)
-	matched := false
-	err = p.lane.Do(ctx, h.threads(), func() {
-		matched = matches(h, password, usable && account.Active)
-	})
+	matched, err := p.lane.match(ctx, h, password, usable && account.Active)
 	if err != nil {
 		return session.User{}, err
 	}
@@ -58,11 +55,11 @@ func (p *passwords) Recheck(ctx context.Context, id session.UserID) error {
 }
 
 // hash is the account's, or a decoy where it has none that could match.
-func (p *passwords) hash(username string, account session.Account, found bool) (h hash, usable bool) {
+func (p *passwords) hash(username string, account session.Account, found bool) (h stored, usable bool) {
 	if !found {
 		return p.decoys.pick(username), false
 	}
-	h, err := parseHash(account.Password)
+	h, err := readHash(account.Password)
 	if err == nil {
 		p.decoys.learn(username, h)
 		return h, true
@@ -105,29 +102,29 @@ type decoys struct {
 	seed maphash.Seed
 
 	mu    sync.Mutex
-	slots [256]hash
-	last  hash
+	slots [256]stored
+	last  stored
 }
 
 // newDecoys makes decoys that are all like usual until others have been seen.
-func newDecoys(usual hash) *decoys {
+func newDecoys(usual stored) *decoys {
 	return &decoys{seed: maphash.MakeSeed(), last: usual}
 }
 
-func (d *decoys) slot(username string) *hash {
+func (d *decoys) slot(username string) *stored {
 	return &d.slots[maphash.String(d.seed, username)%uint64(len(d.slots))]
 }
 
-func (d *decoys) learn(username string, h hash) {
+func (d *decoys) learn(username string, h stored) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	*d.slot(username), d.last = h, h
 }
 
-func (d *decoys) pick(username string) hash {
+func (d *decoys) pick(username string) stored {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if h := *d.slot(username); h != nil {
+	if h := *d.slot(username); h.hash != nil {
 		return h
 	}
 	return d.last

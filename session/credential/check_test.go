@@ -26,7 +26,7 @@ func someUsers(t testing.TB) []session.Account {
 func static(t testing.TB, list []session.Account, o Options) *Source {
 	t.Helper()
 	if o.Lane == nil {
-		o.Lane = NewLane(0, time.Minute)
+		o.Lane = NewLane(0, time.Minute, nil)
 	}
 	source, err := Static(list, o)
 	if err != nil {
@@ -165,8 +165,8 @@ func TestDecoysAreLikeTheOthers(t *testing.T) {
 	for _, a := range append(list, session.Account{Username: "nobody"}) {
 		found := a.Username != "nobody"
 		h, usable := p.hash(a.Username, a, found)
-		if got, ok := h.(pbkdf2Hash); !ok || got.iterations != 30000 || len(got.sum) != 32 {
-			t.Errorf("for %s the work is %T %+v", a.Username, h, h)
+		if got, ok := h.hash.(pbkdf2Hash); !ok || got.iterations != 30000 || len(got.sum) != 32 {
+			t.Errorf("for %s the work is %T %+v", a.Username, h.hash, h)
 		}
 		if want := found && a.Username != "carol"; usable != want {
 			t.Errorf("%s: usable %v, want %v", a.Username, usable, want)
@@ -177,12 +177,12 @@ func TestDecoysAreLikeTheOthers(t *testing.T) {
 // In a source of mixed hashes the names that nobody has show the same mixture,
 // each name always the same.
 func TestDecoysAreMixedAsTheSourceIs(t *testing.T) {
-	d := newDecoys(newArgon2())
+	d := newDecoys(usualHere())
 	if d.pick("anyone").threads() != 1 {
 		t.Error("an empty source has no decoy")
 	}
 	for i := range 1000 {
-		d.learn(strings.Repeat("n", i), argon2Hash{lanes: uint8(1 + i%4)})
+		d.learn(strings.Repeat("n", i), stored{hash: argon2Hash{lanes: uint8(1 + i%4)}})
 	}
 	kinds := map[int]int{}
 	for i := range 1000 {
@@ -201,7 +201,7 @@ func TestDecoysAreMixedAsTheSourceIs(t *testing.T) {
 }
 
 func TestCheckWaitsItsTurn(t *testing.T) {
-	lane := NewLane(1, 10*time.Millisecond)
+	lane := NewLane(1, 10*time.Millisecond, nil)
 	source := static(t, someUsers(t), Options{Lane: lane})
 	done, started := make(chan struct{}), make(chan struct{})
 	go func() { _ = lane.Do(context.Background(), 1, func() { close(started); <-done }) }()
@@ -239,7 +239,7 @@ func TestStatic(t *testing.T) {
 	} {
 		list := someUsers(t)
 		spoil(list)
-		if _, err := Static(list, Options{Lane: NewLane(1, 0)}); err == nil || strings.Contains(err.Error(), "hunter22") {
+		if _, err := Static(list, Options{Lane: NewLane(1, 0, nil)}); err == nil || strings.Contains(err.Error(), "hunter22") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -271,7 +271,7 @@ func (k keeper) Find(_ context.Context, app, username string) (session.Account, 
 func TestDirectory(t *testing.T) {
 	var log strings.Builder
 	list := append(someUsers(t), session.Account{ID: session.NumberID(9), Username: "eve", Password: "clear-text-password", Active: true})
-	o := Options{Lane: NewLane(1, 0), App: "shop", Directory: keeper{app: "shop", list: list}, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	o := Options{Lane: NewLane(1, 0, nil), App: "shop", Directory: keeper{app: "shop", list: list}, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	source, err := Open(t.Context(), "redis:", o)
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func openFile(path string, o Options) (*Source, error) {
 	if path == "" {
 		return nil, errors.New("USERS is file: without a path: give file:PATH")
 	}
-	p := o.passwords(newArgon2())
+	p := o.passwords(usualHere())
 	f := &file{path: path, log: o.Log, decoys: p.decoys, now: time.Now}
 	f.looked = f.now()
 	if err := f.read(); err != nil {

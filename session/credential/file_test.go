@@ -27,7 +27,7 @@ func watch(t *testing.T, content string) *watched {
 	w := &watched{t: t, path: filepath.Join(t.TempDir(), "users.json")}
 	w.write(content)
 	var err error
-	w.Source, err = Open(t.Context(), "file:"+w.path, Options{Lane: NewLane(0, time.Minute), Log: slog.New(slog.NewTextHandler(&w.log, nil))})
+	w.Source, err = Open(t.Context(), "file:"+w.path, Options{Lane: NewLane(0, time.Minute, nil), Log: slog.New(slog.NewTextHandler(&w.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,13 +179,13 @@ func TestSettledFileIsNotRead(t *testing.T) {
 func TestFileTeachesTheDecoys(t *testing.T) {
 	w := watch(t, activeOne)
 	p, _ := w.Checker.(*passwords)
-	if _, ok := p.decoys.pick("nobody").(argon2Hash); !ok {
-		t.Errorf("before any hash was seen: %T", p.decoys.pick("nobody"))
+	if _, ok := p.decoys.pick("nobody").hash.(argon2Hash); !ok {
+		t.Errorf("before any hash was seen: %T", p.decoys.pick("nobody").hash)
 	}
 	w.write(`[{"id":1,"username":"alice","password":"` + quick(t, "correct horse") + `"}]`)
 	w.look(session.OK)
-	if _, ok := p.decoys.pick("nobody").(pbkdf2Hash); !ok {
-		t.Errorf("after a file of pbkdf2: %T", p.decoys.pick("nobody"))
+	if _, ok := p.decoys.pick("nobody").hash.(pbkdf2Hash); !ok {
+		t.Errorf("after a file of pbkdf2: %T", p.decoys.pick("nobody").hash)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestFileRecheckOff(t *testing.T) {
 	if err := os.WriteFile(path, []byte(inactiveOne), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	source, err := Open(t.Context(), "file:"+path, Options{Lane: NewLane(1, 0), Recheck: RecheckOff()})
+	source, err := Open(t.Context(), "file:"+path, Options{Lane: NewLane(1, 0, nil), Recheck: RecheckOff()})
 	if err != nil {
 		t.Fatal(err)
 	}

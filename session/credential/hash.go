@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha1" //nolint:gosec // Django's pbkdf2_sha1; HMAC-SHA-1 is not broken
 	"crypto/sha256"
@@ -31,6 +32,18 @@ type hash interface {
 	threads() int // how many match keeps busy
 }
 
+// stored is a hash with the text that it was read from.
+type stored struct {
+	hash
+	text string
+}
+
+// readHash is parseHash that keeps the text.
+func readHash(encoded string) (stored, error) {
+	h, err := parseHash(encoded)
+	return stored{h, encoded}, err
+}
+
 var (
 	errUnusable = errors.New("the password is set to be unusable")
 	errFormat   = errors.New("the password hash is in none of the known formats")
@@ -43,9 +56,8 @@ var (
 func Hash(password string) string {
 	h := newArgon2()
 	_, _ = rand.Read(h.salt) // never fails: crypto/rand aborts the program instead
-	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
-		h.memory, h.passes, h.lanes, b64.EncodeToString(h.salt), b64.EncodeToString(h.key(password)))
+	h.sum = h.key(password)
+	return h.text()
 }
 
 // newArgon2 has the parameters of new hashes, and no content yet.
@@ -56,12 +68,25 @@ func newArgon2() argon2Hash {
 	}
 }
 
-// newDjango has the parameters of a new user's hash in Django 5.2.
-func newDjango() pbkdf2Hash {
-	return pbkdf2Hash{
+func (h argon2Hash) text() string {
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
+		h.memory, h.passes, h.lanes, b64.EncodeToString(h.salt), b64.EncodeToString(h.sum))
+}
+
+// usualHere is a decoy like the hashes that are made here.
+func usualHere() stored {
+	h := newArgon2()
+	return stored{h, h.text()}
+}
+
+// usualInDjango is a decoy like a new user's hash in Django 5.2.
+func usualInDjango() stored {
+	h := pbkdf2Hash{
 		algorithm: sha256.New, iterations: 1_000_000,
-		salt: make([]byte, 22), sum: make([]byte, sha256.Size),
+		salt: bytes.Repeat([]byte("0"), 22), sum: make([]byte, sha256.Size),
 	}
+	return stored{h, fmt.Sprintf("pbkdf2_sha256$%d$%s$%s", h.iterations, h.salt, base64.StdEncoding.EncodeToString(h.sum))}
 }
 
 // CheckHash tells what is wrong with a stored hash, if anything: it must be in

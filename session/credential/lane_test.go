@@ -24,7 +24,7 @@ func wantCode(t *testing.T, err error, want session.Code) {
 
 func TestLaneHoldsNoMoreThanItsThreads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lane := NewLane(3, time.Hour)
+		lane := NewLane(3, time.Hour, nil)
 		var busy, most atomic.Int64
 		var wg sync.WaitGroup
 		for i := range 40 {
@@ -52,7 +52,7 @@ func TestLaneHoldsNoMoreThanItsThreads(t *testing.T) {
 
 func TestLaneServesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lane := NewLane(1, time.Hour)
+		lane := NewLane(1, time.Hour, nil)
 		var served []int
 		for i := range 10 {
 			go func() { _ = lane.Do(t.Context(), 1, func() { time.Sleep(time.Second); served = append(served, i) }) }()
@@ -68,7 +68,7 @@ func TestLaneServesInOrder(t *testing.T) {
 
 func TestLaneRefusesAfterItsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lane := NewLane(1, 0)
+		lane := NewLane(1, 0, nil)
 		go func() { _ = lane.Do(t.Context(), 1, func() { time.Sleep(time.Minute) }) }()
 		synctest.Wait()
 		start := time.Now()
@@ -86,7 +86,7 @@ func TestLaneRefusesAfterItsWait(t *testing.T) {
 
 func TestLaneLeavesWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lane := NewLane(1, time.Hour)
+		lane := NewLane(1, time.Hour, nil)
 		go func() { _ = lane.Do(t.Context(), 1, func() { time.Sleep(time.Minute) }) }()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -99,13 +99,13 @@ func TestLaneLeavesWithItsCaller(t *testing.T) {
 		}
 		cancelled, stop := context.WithCancel(t.Context())
 		stop()
-		wantCode(t, NewLane(1, 0).Do(cancelled, 1, func() { t.Error("it ran") }), session.Unavailable)
+		wantCode(t, NewLane(1, 0, nil).Do(cancelled, 1, func() { t.Error("it ran") }), session.Unavailable)
 		time.Sleep(time.Minute)
 	})
 }
 
 func TestLaneSurvivesAPanic(t *testing.T) {
-	lane := NewLane(1, time.Second)
+	lane := NewLane(1, time.Second, nil)
 	func() {
 		defer func() { _ = recover() }()
 		_ = lane.Do(t.Context(), 1, func() { panic("in the work") })
@@ -122,7 +122,8 @@ func TestStormOfLoginsLeavesTheNetworkAlone(t *testing.T) {
 	if runtime.GOMAXPROCS(0) < 2 {
 		t.Skip("one processor can't be shared without waiting")
 	}
-	lane, storm := NewLane(0, time.Hour), newDjango()
+	lane := NewLane(0, time.Hour, nil)
+	storm, _ := usualInDjango().hash.(pbkdf2Hash)
 	storm.iterations = 100_000
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

@@ -166,7 +166,7 @@ func (o Options) withDefaults() Options {
 }
 
 // passwords is a checker that lacks its accounts yet.
-func (o Options) passwords(usual hash) *passwords {
+func (o Options) passwords(usual stored) *passwords {
 	return &passwords{lane: o.Lane, log: o.Log, decoys: newDecoys(usual)}
 }
 
@@ -197,7 +197,7 @@ func openDirectory(rest string, o Options) (*Source, error) {
 	if o.Directory == nil || o.App == "" {
 		return nil, errors.New("credential: redis: requires Options.Directory and App")
 	}
-	p := o.passwords(newArgon2())
+	p := o.passwords(usualHere())
 	p.accounts = directory{o.Directory, o.App}
 	s := o.source(p)
 	s.inStore = !o.Recheck.off

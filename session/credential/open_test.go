@@ -9,7 +9,7 @@ import (
 
 func TestOpenRefuses(t *testing.T) {
 	const secret = "Tr0ub4dor"
-	lane := NewLane(1, 0)
+	lane := NewLane(1, 0, nil)
 	for _, c := range []struct {
 		spec string
 		o    Options

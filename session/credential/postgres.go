@@ -70,7 +70,7 @@ func openPostgres(ctx context.Context, spec string, o Options) (*Source, error) 
 	if pg.byID == "" && !o.Recheck.off {
 		pg.log.Warn("USERS_QUERY is set without USERS_RECHECK_QUERY: a refresh asks about a user only where he logged in at this instance since its start")
 	}
-	p := o.passwords(newDjango())
+	p := o.passwords(usualInDjango())
 	p.accounts = pg
 	s := o.source(p)
 	s.reach = pg.reach

@@ -190,7 +190,7 @@ func TestPostgres(t *testing.T) {
 func (s *server) open(t *testing.T, o Options) *Source {
 	t.Helper()
 	if o.Lane == nil {
-		o.Lane = NewLane(0, time.Minute)
+		o.Lane = NewLane(0, time.Minute, nil)
 	}
 	return openAt(t, s.address(), o)
 }
@@ -377,7 +377,7 @@ func (s *server) wrongQueries(t *testing.T) {
 // Poolers between may forbid prepared statements; the address says so then.
 func (s *server) withoutPreparing(t *testing.T) {
 	for _, mode := range []string{"exec", "simple_protocol", "describe_exec", "cache_describe"} {
-		source := openAt(t, s.address()+"&default_query_exec_mode="+mode, Options{Lane: NewLane(0, time.Minute), Recheck: RecheckEvery(0)})
+		source := openAt(t, s.address()+"&default_query_exec_mode="+mode, Options{Lane: NewLane(0, time.Minute, nil), Recheck: RecheckEvery(0)})
 		u, err := source.Check(t.Context(), "alice", "correct horse")
 		if err != nil || u.ID != session.NumberID(1) {
 			t.Errorf("%s: alice is %v, %v", mode, u.ID, err)
@@ -417,7 +417,7 @@ func (s *server) awayAndBack(t *testing.T) {
 
 func (s *server) wrongPassword(t *testing.T) {
 	const wrong = "wr0ng-Tr0ub4dor"
-	source := openAt(t, strings.Replace(s.address(), serverPassword, wrong, 1), Options{Lane: NewLane(1, 0)})
+	source := openAt(t, strings.Replace(s.address(), serverPassword, wrong, 1), Options{Lane: NewLane(1, 0, nil)})
 	_, err := source.Check(t.Context(), "alice", "correct horse")
 	wantCode(t, err, session.Unavailable)
 	for e := err; e != nil; e = errors.Unwrap(e) {

@@ -50,7 +50,7 @@ func (r *roster) recheck(_ context.Context, id session.UserID) error {
 // learnAll shows decoys what a list's hashes are like.
 func (d *decoys) learnAll(list []session.Account) {
 	for _, a := range list {
-		if h, err := parseHash(a.Password); err == nil {
+		if h, err := readHash(a.Password); err == nil {
 			d.learn(a.Username, h)
 		}
 	}
@@ -72,7 +72,7 @@ func Static(list []session.Account, o Options) (*Source, error) {
 		}
 		names[a.Username], ids[a.ID.String()] = true, true
 	}
-	p := o.passwords(newArgon2())
+	p := o.passwords(usualHere())
 	p.decoys.learnAll(list)
 	p.accounts = newRoster(list)
 	return o.source(p), nil
