@@ -1,13 +1,22 @@
--- Writes a user of the directory, whole.
+-- Writes a user of the directory, whole, in the place of the one who was read.
 -- KEYS: 1 user, 2 users
--- ARGV: 1 id, 2 id in JSON, 3 name, 4 password, 5 active, 6 claims
--- Returns: ok, former name
+-- ARGV: 1 id, 2 id in JSON, 3 name, 4 password, 5 active, 6 claims, 7 the former
+--       id in JSON (empty, as the next four: nobody), 8 name, 9 password,
+--       10 active, 11 claims
+-- Returns: ok | user_exists | user_not_found
 
 local user, users = unpack(KEYS)
 local id, json, name, password, active, claims = unpack(ARGV)
+local was_json, was_name, was_password, was_active, was_claims = unpack(ARGV, 7)
 
-local former = redis.call('HGET', user, 'name') or ''
+local held = redis.call('HMGET', user, 'id', 'name', 'password', 'active', 'claims')
+for i, was in ipairs({was_json, was_name, was_password, was_active, was_claims}) do
+  if (held[i] or '') ~= was then
+    if was_json == '' then return {'user_exists'} end
+    return {'user_not_found'}
+  end
+end
 
 redis.call('HSET', user, 'id', json, 'name', name, 'password', password, 'active', active, 'claims', claims)
 redis.call('SADD', users, id)
-return {'ok', former}
+return {'ok'}

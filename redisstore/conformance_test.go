@@ -41,10 +41,12 @@ func harness(url string, change ...func(*redisstore.Options)) func(t *testing.T)
 
 func TestConformanceStandalone(t *testing.T) {
 	var heard replies
-	open := harness(redistest.Standalone(t).URL, func(o *redisstore.Options) { o.Observe = heard.note })
+	server := redistest.Standalone(t)
+	open := harness(server.URL, func(o *redisstore.Options) { o.Observe = heard.note })
 	storetest.Run(t, open)
 	t.Run("Differential", func(t *testing.T) { storetest.Differential(t, open) })
 	t.Run("LikeIDs", func(t *testing.T) { likeIDs(t, open(t).Store) })
+	t.Run("LatePut", func(t *testing.T) { latePut(t, server.URL, heard.note) })
 	heard.compare(t)
 }
 
@@ -64,6 +66,34 @@ func likeIDs(t *testing.T, s session.Store) {
 	list, err := s.List(ctx, session.ListStep{Owner: alice, Types: session.Types})
 	if err != nil || len(list.Sessions) != 1 || list.Sessions[0].ID != created.Session.ID {
 		t.Errorf("the list has %v; %v", list.Sessions, err)
+	}
+}
+
+// latePut: a user who changes between a Put's look and its writing stays so.
+func latePut(t *testing.T, url string, note func(string, session.Code, time.Duration)) {
+	var come func()
+	other := open(t, url)
+	s := open(t, url, func(o *redisstore.Options) {
+		o.Observe = func(script string, code session.Code, took time.Duration) {
+			note(script, code, took)
+			if script == "claim" {
+				come()
+			}
+		}
+	})
+	mine, ann, late := account(1, "ann"), account(1, "ann"), account(1, "ann")
+	mine.Password, late.Active = "mine", false
+	for _, c := range []struct {
+		was, meanwhile session.Account
+		want           session.Code
+	}{{session.Account{}, ann, session.UserExists}, {ann, late, session.UserUnknown}} {
+		come = func() { put(t, other, c.meanwhile) }
+		if err := s.Put(ctx, "shop", mine, c.was); session.CodeOf(err) != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+		if got, err := s.Account(ctx, "shop", mine.ID); err != nil || c.meanwhile.Still(got) != nil {
+			t.Errorf("%+v, %v; want %+v", got, err, c.meanwhile)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // A user and the user's name are in different slots, so that they can't be
 // written in one step. A name is first claimed for a while, then the user
 // written, then the name confirmed: whatever fails in between, no two users
-// ever have one name, and the same Put again repairs it.
+// ever have one name, and a Put in the place of what it left repairs it.
 
 // claimLife is how long a Put may take.
 const claimLife = time.Minute
@@ -40,6 +40,11 @@ func (s *Store) Find(ctx context.Context, app, username string) (session.Account
 		err = session.Fail(session.UserUnknown, nil)
 	}
 	return a, err
+}
+
+// Account is session.Directory's.
+func (s *Store) Account(ctx context.Context, app string, id session.UserID) (session.Account, error) {
+	return s.read(ctx, app, id.String())
 }
 
 // read gives a user by ID. It is one command on the user's slot, so it sees a
@@ -70,10 +75,18 @@ func parseAccount(fields map[string]string) (a session.Account, err error) {
 	return a, nil
 }
 
-// Put is session.Directory's. After an error the user may have been written;
-// the same Put again is safe.
-func (s *Store) Put(ctx context.Context, app string, a session.Account) error {
+// Put is session.Directory's. After an error the user may have been written.
+// The script decides; the look before it is for the name, which a Put that the
+// script refuses leaves claimed for a while.
+func (s *Store) Put(ctx context.Context, app string, a, was session.Account) error {
 	id := a.ID.String()
+	held, err := s.read(ctx, app, id)
+	if err != nil && session.CodeOf(err) != session.UserUnknown {
+		return err
+	}
+	if err := was.Still(held); err != nil {
+		return err
+	}
 	if err := s.claimName(ctx, app, id, a.Username); err != nil {
 		return err
 	}
@@ -82,22 +95,35 @@ func (s *Store) Put(ctx context.Context, app string, a session.Account) error {
 	k.users(c)
 	c.endKeys()
 	c.text(id)
-	c.text(string(a.ID.AppendJSON(nil)))
-	c.text(a.Username)
-	c.text(a.Password)
-	c.flag(a.Active)
-	c.text(string(a.Claims))
-	r, err := s.run(ctx, s.put, c, false)
-	if err != nil {
+	c.user(a)
+	c.user(was)
+	if _, err := s.run(ctx, s.put, c, false); err != nil {
 		return err
 	}
 	if _, err := s.runName(ctx, s.confirm, app, id, a.Username); err != nil {
 		return err
 	}
-	if former, _ := at[string](r.rest, 1); former != "" && former != a.Username {
-		_, err = s.runName(ctx, s.release, app, id, former)
+	if was.ID.IsZero() || was.Username == a.Username {
+		return nil
 	}
+	_, err = s.runName(ctx, s.release, app, id, was.Username)
 	return err
+}
+
+// user adds the fields of a user's hash; those of nobody are empty, as they are
+// to a script that finds no hash.
+func (c *call) user(a session.Account) {
+	if a.ID.IsZero() {
+		for range 5 {
+			c.text("")
+		}
+		return
+	}
+	c.text(string(a.ID.AppendJSON(nil)))
+	c.text(a.Username)
+	c.text(a.Password)
+	c.flag(a.Active)
+	c.text(string(a.Claims))
 }
 
 // claimName claims a name, also from a user who goes by another one by now.

@@ -18,9 +18,18 @@ func account(id int64, name string) session.Account {
 
 func put(t *testing.T, s *redisstore.Store, a session.Account) {
 	t.Helper()
-	if err := s.Put(ctx, "shop", a); err != nil {
+	if err := replace(s, a); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// replace puts a user in the place of whoever has the ID.
+func replace(s *redisstore.Store, a session.Account) error {
+	was, err := s.Account(ctx, "shop", a.ID)
+	if err != nil && session.CodeOf(err) != session.UserUnknown {
+		return err
+	}
+	return s.Put(ctx, "shop", a, was)
 }
 
 // nameKey is the key of a name, which some server has.
@@ -49,12 +58,12 @@ func TestNamesAreClaimed(t *testing.T) {
 
 	srv.Do("SET", key, "7", "PX", "60000") // somebody else is in the middle of Put
 	for _, a := range []session.Account{ann, bob} {
-		if err := s.Put(ctx, "shop", a); session.CodeOf(err) != session.UserExists {
+		if err := replace(s, a); session.CodeOf(err) != session.UserExists {
 			t.Errorf("user %s takes a claimed name: %v", a.ID, err)
 		}
 	}
 	srv.Do("PEXPIRE", key, "1") // died before the user was written: the claim lapses
-	soon(t, "the claim has lapsed", func() bool { return s.Put(ctx, "shop", ann) == nil })
+	soon(t, "the claim has lapsed", func() bool { return replace(s, ann) == nil })
 	if got, err := s.Find(ctx, "shop", "ann"); err != nil || got.ID != ann.ID {
 		t.Errorf("found %+v, %v", got, err)
 	}
@@ -89,7 +98,7 @@ func TestDirectoryInACluster(t *testing.T) {
 	const n = 1500 // more than one pipeline asks for
 	errs := make(chan error, n)
 	for i := range n {
-		go func() { errs <- s.Put(ctx, "shop", account(int64(i), fmt.Sprintf("user%04d", i))) }()
+		go func() { errs <- replace(s, account(int64(i), fmt.Sprintf("user%04d", i))) }()
 	}
 	for range n {
 		if err := <-errs; err != nil {

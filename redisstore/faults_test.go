@@ -29,7 +29,8 @@ func steps(s *redisstore.Store, now session.Session) map[string]error {
 	_, errs["epoch"] = s.EndApp(ctx, alice.App)
 	_, errs["find"] = s.Find(ctx, alice.App, "ann")
 	_, errs["accounts"] = s.Accounts(ctx, alice.App)
-	errs["put"] = s.Put(ctx, alice.App, session.Account{ID: session.NumberID(1), Username: "ann"})
+	errs["put"] = s.Put(ctx, alice.App, session.Account{ID: session.NumberID(1), Username: "ann"}, session.Account{})
+	_, errs["account"] = s.Account(ctx, alice.App, session.NumberID(1))
 	errs["remove"] = s.Remove(ctx, alice.App, session.NumberID(1))
 	errs["ping"] = s.Ping(ctx)
 	_, errs["warnings"] = s.Warnings(ctx)
@@ -174,7 +175,7 @@ func TestReplica(t *testing.T) {
 	now := login(t, open(t, r.URL), alice, long).Session
 	r.Primary.InStep(r.Replica)
 	errs := steps(open(t, r.Replica.URL), now)
-	for _, reads := range []string{"list", "live", "traces", "find", "accounts", "ping", "warnings", "remove"} {
+	for _, reads := range []string{"list", "live", "traces", "find", "account", "accounts", "ping", "warnings", "remove"} {
 		delete(errs, reads)
 	}
 	wantUnavailable(t, errs)

@@ -253,9 +253,14 @@ type Checker interface {
 type Directory interface {
 	// Find gives a user by name; UserUnknown.
 	Find(ctx context.Context, app, username string) (Account, error)
-	// Put writes a user, by ID, whole. Fails with UserExists when another ID
-	// has the name.
-	Put(ctx context.Context, app string, a Account) error
+	// Account gives a user by ID; UserUnknown.
+	Account(ctx context.Context, app string, id UserID) (Account, error)
+	// Put writes a user, by ID, whole, in the place of was: the user with this
+	// ID as he was read, or the zero Account where nobody may have the ID. Else
+	// it fails as Account.Still does and writes nothing, so that no change
+	// is undone by whoever had read before it. Fails with UserExists, too, when
+	// another ID has the name. A retry fails where the first try was done.
+	Put(ctx context.Context, app string, a, was Account) error
 	// Accounts gives every user of an app, in order of name.
 	Accounts(ctx context.Context, app string) ([]Account, error)
 	// Remove removes a user by ID; UserUnknown.
@@ -271,5 +276,18 @@ type Account struct {
 	Claims   json.RawMessage `json:"claims,omitempty"`
 }
 
-// UserExists says that another user has the name.
+// Still tells whether who is stored now, the zero Account for nobody, is
+// still a. Fails with UserExists when nobody was to be there, else UserUnknown.
+func (a Account) Still(now Account) error {
+	switch {
+	case a.ID == now.ID && a.Username == now.Username && a.Password == now.Password &&
+		a.Active == now.Active && string(a.Claims) == string(now.Claims):
+		return nil
+	case a.ID.IsZero():
+		return Fail(UserExists, nil)
+	}
+	return Fail(UserUnknown, nil)
+}
+
+// UserExists says that another user has the name, or the ID.
 const UserExists Code = "user_exists"

@@ -86,20 +86,43 @@ func (m *Manager) add(ctx context.Context, username string, args []string) error
 		}
 		a.Claims = json.RawMessage(*claims)
 	}
-	if _, err := m.Directory.Find(ctx, m.App, username); session.CodeOf(err) != session.UserUnknown {
-		if err == nil {
-			err = errors.New("there is a user of this name: use passwd to change the password")
-		}
+	was, err := m.place(ctx, a)
+	if err != nil {
 		return err
 	}
 	if err := m.newPassword(&a); err != nil {
 		return err
 	}
-	if err := m.Directory.Put(ctx, m.App, a); err != nil {
+	err = m.Directory.Put(ctx, m.App, a, was)
+	if session.CodeOf(err) == session.UserExists {
+		return errors.New("another user has been given this name or id in the meantime: see list")
+	}
+	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(m.Out, a.ID)
 	return err
+}
+
+// place is what a new user comes in the place of: nobody, or himself, whom a Put
+// that failed has left without his name. The name is looked for last, so that one
+// who was added in between is not taken for that.
+func (m *Manager) place(ctx context.Context, a session.Account) (was session.Account, err error) {
+	was, err = m.Directory.Account(ctx, m.App, a.ID)
+	switch {
+	case err != nil && session.CodeOf(err) != session.UserUnknown:
+		return was, err
+	case err == nil && was.Username != a.Username:
+		return was, fmt.Errorf("there is a user with the id %s already: %q", a.ID, was.Username)
+	}
+	_, err = m.Directory.Find(ctx, m.App, a.Username)
+	switch session.CodeOf(err) {
+	case session.OK:
+		return was, errors.New("there is a user of this name: use passwd to change the password")
+	case session.UserUnknown:
+		return was, nil
+	}
+	return was, err
 }
 
 // parseID takes digits as a number, as Django's ids are, and all else as text.
@@ -117,17 +140,18 @@ func parseID(s string) (session.UserID, error) {
 // change rewrites one user and, if asked, ends the sessions afterwards: a login
 // in between is then ended too.
 func (m *Manager) change(ctx context.Context, username string, end bool, edit func(*session.Account) error) error {
-	a, err := m.Directory.Find(ctx, m.App, username)
+	was, err := m.Directory.Find(ctx, m.App, username)
 	if session.CodeOf(err) == session.UserUnknown {
 		return errors.New("there is no user of this name: see list")
 	}
 	if err != nil {
 		return err
 	}
+	a := was
 	if err := edit(&a); err != nil {
 		return err
 	}
-	if err := m.Directory.Put(ctx, m.App, a); err != nil || !end {
+	if err := m.Directory.Put(ctx, m.App, a, was); err != nil || !end {
 		return err
 	}
 	if err := m.End(ctx, a.ID); err != nil {
@@ -195,20 +219,25 @@ func (m *Manager) importFile(ctx context.Context, path string) error {
 // importAccount writes one user, and ends the sessions of one whom this disables
 // or gives another password. The order is such that a retry does both again.
 func (m *Manager) importAccount(ctx context.Context, a session.Account) error {
+	was, err := m.Directory.Account(ctx, m.App, a.ID)
+	if err != nil && session.CodeOf(err) != session.UserUnknown {
+		return err
+	}
 	old, err := m.Directory.Find(ctx, m.App, a.Username)
 	found := session.CodeOf(err) != session.UserUnknown
 	if found && err != nil {
 		return err
 	}
 	if found && (!a.Active || old.Password != a.Password) {
-		if err := m.Directory.Put(ctx, m.App, inactive(a)); err != nil {
+		if err := m.Directory.Put(ctx, m.App, inactive(a), was); err != nil {
 			return err
 		}
 		if err := m.End(ctx, a.ID); err != nil {
 			return err
 		}
+		was = inactive(a)
 	}
-	return m.Directory.Put(ctx, m.App, a)
+	return m.Directory.Put(ctx, m.App, a, was)
 }
 
 // inactive is a with nobody let in, for while the sessions end.

@@ -3,46 +3,35 @@ package credential
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"tokengate/session"
+	"tokengate/session/memstore"
 )
 
-// shelf is a session.Directory of one app, in memory.
+// shelf is a session.Directory whose Put may be made to fail, and which may have
+// lost a name.
 type shelf struct {
-	users map[string]session.Account // by name
-	err   error                      // of every Put
+	*memstore.Store
+	err  error  // of every Put
+	lost string // finds nobody
 }
 
-func (s *shelf) Find(_ context.Context, _, username string) (session.Account, error) {
-	a, ok := s.users[username]
-	if !ok {
-		return a, session.Fail(session.UserUnknown, nil)
+func (s *shelf) Find(ctx context.Context, app, username string) (session.Account, error) {
+	if username == s.lost {
+		username = ""
 	}
-	return a, nil
+	return s.Store.Find(ctx, app, username)
 }
 
-func (s *shelf) Put(_ context.Context, _ string, a session.Account) error {
-	if s.err == nil {
-		s.users[a.Username] = a
+func (s *shelf) Put(ctx context.Context, app string, a, was session.Account) error {
+	if s.err != nil {
+		return s.err
 	}
-	return s.err
-}
-
-func (s *shelf) Accounts(context.Context, string) ([]session.Account, error) {
-	var list []session.Account
-	for _, a := range s.users {
-		list = append(list, a)
-	}
-	return list, nil
-}
-
-func (s *shelf) Remove(context.Context, string, session.UserID) error {
-	return errors.New("nothing removes users here")
+	return s.Store.Put(ctx, app, a, was)
 }
 
 // desk is a Manager, its shelf, and whose sessions it has ended.
@@ -54,7 +43,7 @@ type desk struct {
 }
 
 func newDesk() *desk {
-	d := &desk{shelf: shelf{users: map[string]session.Account{}}}
+	d := &desk{shelf: shelf{Store: memstore.New(memstore.Options{})}}
 	d.Manager = Manager{App: "shop", Directory: &d.shelf, Out: &d.out, End: func(_ context.Context, id session.UserID) error {
 		d.ended = append(d.ended, id.String())
 		return nil
@@ -67,6 +56,18 @@ func (d *desk) run(t *testing.T, input, line string) error {
 	t.Helper()
 	d.In = strings.NewReader(input)
 	return d.Run(t.Context(), strings.Fields(line))
+}
+
+// user is a user by name, the zero Account for nobody.
+func (d *desk) user(username string) session.Account {
+	a, _ := d.Find(context.Background(), "shop", username)
+	return a
+}
+
+// count is how many users there are.
+func (d *desk) count() int {
+	all, _ := d.Accounts(context.Background(), "shop")
+	return len(all)
 }
 
 func (d *desk) must(t *testing.T, input, line string) {
@@ -90,11 +91,11 @@ func (d *desk) lets(t *testing.T, username, password string) bool {
 func TestManagerKeepsUsers(t *testing.T) {
 	d := newDesk()
 	d.must(t, "open sesame\r\nand no more", `add alice -id 7 -claims {"role":"admin"}`)
-	if a := d.users["alice"]; a.ID != session.NumberID(7) || string(a.Claims) != `{"role":"admin"}` || !d.lets(t, "alice", "open sesame") {
+	if a := d.user("alice"); a.ID != session.NumberID(7) || string(a.Claims) != `{"role":"admin"}` || !d.lets(t, "alice", "open sesame") {
 		t.Errorf("alice is %+v", a)
 	}
 	d.must(t, "s3same", "add bob")
-	if id := d.users["bob"].ID; strings.TrimPrefix(d.out.String(), "7\n") != id.String()+"\n" || !session.ID(id.String()).Valid() {
+	if id := d.user("bob").ID; strings.TrimPrefix(d.out.String(), "7\n") != id.String()+"\n" || !session.ID(id.String()).Valid() {
 		t.Errorf("bob is %v, and told: %s", id, &d.out)
 	}
 	d.must(t, "changed\n", "passwd alice")
@@ -116,18 +117,50 @@ func TestManagerKeepsUsers(t *testing.T) {
 	}
 }
 
+// TestManagerAddsNobodyTwice: an id is one user's, except that who has lost his
+// name to a failure may be added again.
+func TestManagerAddsNobodyTwice(t *testing.T) {
+	d := newDesk()
+	d.must(t, "open sesame", "add alice -id 7")
+	alice := d.user("alice")
+	if err := d.run(t, "s3same", "add bob -id 7"); err == nil || !strings.Contains(err.Error(), `there is a user with the id 7 already: "alice"`) {
+		t.Errorf("a user with another's id: %v", err)
+	}
+	if got := d.user("alice"); got.Password != alice.Password || d.count() != 1 {
+		t.Errorf("%d users; alice is %+v", d.count(), got)
+	}
+	d.In = readerFunc(func(b []byte) (int, error) { // while the password is typed
+		err := d.Put(t.Context(), "shop", session.Account{ID: session.NumberID(8), Username: "carl", Password: "!"}, session.Account{})
+		return copy(b, "s3same\n"), err
+	})
+	if err := d.Run(t.Context(), strings.Fields("add bob -id 8")); err == nil || !strings.Contains(err.Error(), "in the meantime") {
+		t.Errorf("a user with an id that was given meanwhile: %v", err)
+	}
+	d.lost = "alice"
+	d.must(t, "changed", "add alice -id 7")
+	d.lost = ""
+	if !d.lets(t, "alice", "changed") || d.count() != 2 {
+		t.Errorf("added again: %+v, %d users", d.user("alice"), d.count())
+	}
+}
+
+// readerFunc is a Read.
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
 func TestManagerImports(t *testing.T) {
 	d := newDesk()
 	d.must(t, "", "import testdata/dumpdata-all.json")
-	if len(d.users) != 5 || d.out.String() != "5 users\n" || !d.lets(t, "zoë", "pässwörd") || d.lets(t, "bob", "bob-pw") {
-		t.Errorf("%d users are in, and told: %s", len(d.users), &d.out)
+	if d.count() != 5 || d.out.String() != "5 users\n" || !d.lets(t, "zoë", "pässwörd") || d.lets(t, "bob", "bob-pw") {
+		t.Errorf("%d users are in, and told: %s", d.count(), &d.out)
 	}
 	d.must(t, "["+anEntry+"]", "import -")
 	broken := filepath.Join(t.TempDir(), "users.json")
 	if err := os.WriteFile(broken, []byte("["+strings.ReplaceAll(anEntry, "alice", "eve")+`,{"id":2}]`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.run(t, "", "import "+broken); err == nil || d.users["eve"].Username != "" {
+	if err := d.run(t, "", "import "+broken); err == nil || d.user("eve").Username != "" {
 		t.Errorf("half a file is in: %v", err)
 	}
 	d.err = session.Fail(session.Unavailable, nil)
@@ -139,7 +172,7 @@ func TestManagerImports(t *testing.T) {
 func TestManagerRefuses(t *testing.T) {
 	d := newDesk()
 	d.must(t, "open sesame", "add alice")
-	before := d.users["alice"].Password
+	before := d.user("alice").Password
 	for line, want := range map[string]string{
 		"":                         "give one of",
 		"list alice":               "give one of",
@@ -160,11 +193,11 @@ func TestManagerRefuses(t *testing.T) {
 			t.Errorf("%q: %v, want …%s…", line, err, want)
 		}
 	}
-	if len(d.users) != 1 || d.users["alice"].Password != before || d.ended != nil {
-		t.Errorf("something was changed: %+v, %v", d.users, d.ended)
+	if d.count() != 1 || d.user("alice").Password != before || d.ended != nil {
+		t.Errorf("something was changed: %d users, %v", d.count(), d.ended)
 	}
 	d.End = func(context.Context, session.UserID) error { return session.Fail(session.Unavailable, nil) }
-	if err := d.run(t, "", "disable alice"); err == nil || !strings.Contains(err.Error(), "run it again") || d.users["alice"].Active {
+	if err := d.run(t, "", "disable alice"); err == nil || !strings.Contains(err.Error(), "run it again") || d.user("alice").Active {
 		t.Errorf("where the sessions can't be ended: %v", err)
 	}
 }

@@ -20,10 +20,24 @@ func (s *Store) Find(_ context.Context, app, username string) (session.Account, 
 	return session.Account{}, session.Fail(session.UserUnknown, nil)
 }
 
-// Put is session.Directory's.
-func (s *Store) Put(_ context.Context, app string, a session.Account) error {
+// Account is session.Directory's.
+func (s *Store) Account(_ context.Context, app string, id session.UserID) (session.Account, error) {
 	_, end := s.begin()
 	defer end()
+	a, ok := s.users[app][id.String()]
+	if !ok {
+		return session.Account{}, session.Fail(session.UserUnknown, nil)
+	}
+	return clone(a), nil
+}
+
+// Put is session.Directory's.
+func (s *Store) Put(_ context.Context, app string, a, was session.Account) error {
+	_, end := s.begin()
+	defer end()
+	if err := was.Still(s.users[app][a.ID.String()]); err != nil {
+		return err
+	}
 	for id, other := range s.users[app] {
 		if other.Username == a.Username && id != a.ID.String() {
 			return session.Fail(session.UserExists, nil)

@@ -2,21 +2,26 @@ package storetest
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"tokengate/session"
 )
 
 var directoryTests = map[string]func(*fixture){
-	"FindsWhatWasPut": directoryFind,
-	"PutIsWhole":      directoryWhole,
-	"Rename":          directoryRename,
-	"NameTaken":       directoryTaken,
-	"InOrderOfName":   directoryOrder,
-	"Remove":          directoryRemove,
-	"AppsApart":       directoryApart,
-	"OddNames":        directoryOdd,
+	"FindsWhatWasPut":       directoryFind,
+	"PutIsWhole":            directoryWhole,
+	"Rename":                directoryRename,
+	"NameTaken":             directoryTaken,
+	"PutReplacesNobody":     directoryNew,
+	"PutReplacesWhoWasRead": directoryRead,
+	"OneOfManyPuts":         directoryRace,
+	"InOrderOfName":         directoryOrder,
+	"Remove":                directoryRemove,
+	"AppsApart":             directoryApart,
+	"OddNames":              directoryOdd,
 }
 
 const directoryApp = "shop"
@@ -27,12 +32,15 @@ func account(id session.UserID, name string) session.Account {
 
 func (f *fixture) wantAccount(want session.Account) {
 	f.Helper()
-	got, err := f.Directory.Find(f.ctx, directoryApp, want.Username)
+	found, err := f.Directory.Find(f.ctx, directoryApp, want.Username)
 	f.ok(err, "Find "+want.Username)
-	a, _ := json.Marshal(got)
+	read, err := f.Directory.Account(f.ctx, directoryApp, want.ID)
+	f.ok(err, "Account "+want.ID.String())
 	b, _ := json.Marshal(want)
-	if string(a) != string(b) {
-		f.Errorf("Find: got %s, want %s", a, b)
+	for _, got := range []session.Account{found, read} {
+		if a, _ := json.Marshal(got); string(a) != string(b) {
+			f.Errorf("got %s, want %s", a, b)
+		}
 	}
 }
 
@@ -45,8 +53,17 @@ func (f *fixture) missing(name string) {
 func (f *fixture) write(accounts ...session.Account) {
 	f.Helper()
 	for _, a := range accounts {
-		f.ok(f.Directory.Put(f.ctx, directoryApp, a), "Put "+a.Username)
+		f.ok(f.replace(directoryApp, a), "Put "+a.Username)
 	}
+}
+
+// replace puts a user in the place of whoever has the ID.
+func (f *fixture) replace(app string, a session.Account) error {
+	was, err := f.Directory.Account(f.ctx, app, a.ID)
+	if err != nil && session.CodeOf(err) != session.UserUnknown {
+		return err
+	}
+	return f.Directory.Put(f.ctx, app, a, was)
 }
 
 func (f *fixture) names() []string {
@@ -70,6 +87,8 @@ func (f *fixture) wantNames(want ...string) {
 // directoryFind: an id keeps its JSON type, and the claims their bytes.
 func directoryFind(f *fixture) {
 	f.missing("zoë")
+	_, err := f.Directory.Account(f.ctx, directoryApp, session.NumberID(-7))
+	f.fails(err, session.UserUnknown, "")
 	f.wantNames()
 	number, text := account(session.NumberID(-7), "zoë"), account(session.TextID("7"), "adam")
 	number.Claims = json.RawMessage(`{"role":"ädmin","n":[1,2.5e3],"deep":{"a":null}}`)
@@ -107,13 +126,87 @@ func directoryTaken(f *fixture) {
 	a, b := account(session.NumberID(1), "adam"), account(session.NumberID(2), "berta")
 	f.write(a, b)
 	for _, id := range []session.UserID{session.NumberID(2), session.NumberID(3), session.TextID("x")} {
-		err := f.Directory.Put(f.ctx, directoryApp, account(id, "adam"))
-		f.fails(err, session.UserExists, "")
+		f.fails(f.replace(directoryApp, account(id, "adam")), session.UserExists, "")
 	}
 	f.wantAccount(a)
 	f.wantAccount(b)
 	f.wantNames("adam", "berta")
 	f.write(a, b)
+}
+
+// directoryNew: who is new takes no ID that somebody has, whatever his name.
+func directoryNew(f *fixture) {
+	a := account(session.NumberID(1), "adam")
+	f.write(a)
+	for _, other := range []session.Account{a, account(a.ID, "berta"), account(session.TextID("1"), "carl")} {
+		err := f.Directory.Put(f.ctx, directoryApp, other, session.Account{})
+		f.fails(err, session.UserExists, "")
+	}
+	f.wantAccount(a)
+	f.wantNames("adam")
+	f.write(account(session.NumberID(2), "berta"), account(session.NumberID(3), "carl")) // the names are free
+}
+
+// directoryRead: a Put that rests on what is not so any more, in whichever
+// field, changes nothing.
+func directoryRead(f *fixture) {
+	a := account(session.NumberID(1), "adam")
+	a.Claims = json.RawMessage(`{"role":"admin"}`)
+	f.write(a)
+	for what, edit := range map[string]func(*session.Account){
+		"id":       func(a *session.Account) { a.ID = session.TextID("1") },
+		"name":     func(a *session.Account) { a.Username = "eve" },
+		"password": func(a *session.Account) { a.Password = "another" },
+		"active":   func(a *session.Account) { a.Active = false },
+		"claims":   func(a *session.Account) { a.Claims = nil },
+	} {
+		changed, mine := a, a
+		edit(&changed)
+		f.write(changed)
+		mine.Password = "mine"
+		if err := f.Directory.Put(f.ctx, directoryApp, mine, a); session.CodeOf(err) != session.UserUnknown {
+			f.Errorf("with another %s: got %v", what, err)
+		}
+		f.wantAccount(changed)
+		f.write(a)
+	}
+	f.ok(f.Directory.Remove(f.ctx, directoryApp, a.ID), "Remove")
+	f.fails(f.Directory.Put(f.ctx, directoryApp, a, a), session.UserUnknown, "")
+	f.missing("adam")
+}
+
+// directoryRace: of many who have read the same, one is written.
+func directoryRace(f *fixture) {
+	const many = 16
+	was := session.Account{}
+	for round := range 5 {
+		errs := make([]error, many)
+		var all sync.WaitGroup
+		for i := range errs {
+			a := account(session.NumberID(1), "adam")
+			a.Password = fmt.Sprint(round, " ", i)
+			all.Go(func() { errs[i] = f.Directory.Put(f.ctx, directoryApp, a, was) })
+		}
+		all.Wait()
+		lost := session.UserUnknown
+		if round == 0 {
+			lost = session.UserExists
+		}
+		var won []int
+		for i, err := range errs {
+			if err == nil {
+				won = append(won, i)
+			} else if session.CodeOf(err) != lost {
+				f.Errorf("Put %d of round %d: got %v, want %s", i, round, err, lost)
+			}
+		}
+		if len(won) != 1 {
+			f.Fatalf("round %d: %v were written", round, won)
+		}
+		was = account(session.NumberID(1), "adam")
+		was.Password = fmt.Sprint(round, " ", won[0])
+		f.wantAccount(was)
+	}
 }
 
 func directoryOrder(f *fixture) {
@@ -146,7 +239,7 @@ func directoryApart(f *fixture) {
 		f.Errorf("the other app has %v", all)
 	}
 	f.fails(f.Directory.Remove(f.ctx, "other", session.NumberID(1)), session.UserUnknown, "")
-	f.ok(f.Directory.Put(f.ctx, "other", account(session.NumberID(2), "adam")), "Put")
+	f.ok(f.replace("other", account(session.NumberID(2), "adam")), "Put")
 	f.wantAccount(account(session.NumberID(1), "adam"))
 }
 

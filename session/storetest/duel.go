@@ -118,9 +118,14 @@ func (d *duel) account(n int) {
 	d.enrol(d.owner, fmt.Sprint("name", n%2), d.random.IntN(3) > 0)
 }
 
+// enrol writes a user, now and then in the place of nobody whoever is there.
 func (d *duel) enrol(o session.Owner, username string, active bool) {
 	a := session.Account{ID: session.TextID(o.User), Username: username, Password: "x", Active: active}
-	d.outcome("Put", d.Directory.Put(d.ctx, o.App, a), d.model.Put(d.ctx, o.App, a), nil)
+	var was session.Account
+	if d.random.IntN(8) > 0 {
+		was, _ = d.model.Account(d.ctx, o.App, a.ID)
+	}
+	d.outcome("Put", d.Directory.Put(d.ctx, o.App, a, was), d.model.Put(d.ctx, o.App, a, was), nil)
 }
 
 func (d *duel) meet(outcome string, is bool) {

@@ -87,7 +87,7 @@ func (f *fixture) checkedSteps(s *session.Session, target session.ID) map[string
 
 // put writes a user whose id is an owner's.
 func (f *fixture) put(o session.Owner, username string, active bool) error {
-	return f.Directory.Put(f.ctx, o.App, session.Account{
+	return f.replace(o.App, session.Account{
 		ID: session.TextID(o.User), Username: username, Password: "x", Active: active,
 	})
 }
@@ -102,7 +102,7 @@ func userUnchecked(f *fixture) {
 // userNumber: 42 and "42" are the same owner.
 func userNumber(f *fixture) {
 	f.owner.User = "42"
-	f.ok(f.Directory.Put(f.ctx, f.owner.App, session.Account{
+	f.ok(f.replace(f.owner.App, session.Account{
 		ID: session.NumberID(42), Username: "zoë", Password: "x", Active: true,
 	}), "Put")
 	s := f.login()
