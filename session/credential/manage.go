@@ -55,11 +55,11 @@ func (m *Manager) Run(ctx context.Context, args []string) error {
 	case len(args) > 1:
 		return errors.New(manageUsage)
 	case command == "passwd":
-		return m.change(ctx, args[0], true, m.newPassword)
+		return m.passwd(ctx, args[0])
 	case command == "disable":
-		return m.change(ctx, args[0], true, func(a *session.Account) error { a.Active = false; return nil })
+		return m.change(ctx, args[0], true, func(a *session.Account) { a.Active = false })
 	case command == "enable":
-		return m.change(ctx, args[0], false, func(a *session.Account) error { a.Active = true; return nil })
+		return m.change(ctx, args[0], false, func(a *session.Account) { a.Active = true })
 	case command == "import":
 		return m.importFile(ctx, args[0])
 	}
@@ -90,7 +90,7 @@ func (m *Manager) add(ctx context.Context, username string, args []string) error
 	if err != nil {
 		return err
 	}
-	if err := m.newPassword(&a); err != nil {
+	if a.Password, err = m.newPassword(); err != nil {
 		return err
 	}
 	err = m.Directory.Put(ctx, m.App, a, was)
@@ -137,21 +137,33 @@ func parseID(s string) (session.UserID, error) {
 	return session.ParseUserID(quoted)
 }
 
-// change rewrites one user and, if asked, ends the sessions afterwards: a login
-// in between is then ended too.
-func (m *Manager) change(ctx context.Context, username string, end bool, edit func(*session.Account) error) error {
-	was, err := m.Directory.Find(ctx, m.App, username)
-	if session.CodeOf(err) == session.UserUnknown {
-		return errors.New("there is no user of this name: see list")
-	}
+// passwd has the new password before it reads the user: who types may take his
+// time, and the user be disabled meanwhile.
+func (m *Manager) passwd(ctx context.Context, username string) error {
+	password, err := m.newPassword()
 	if err != nil {
 		return err
 	}
-	a := was
-	if err := edit(&a); err != nil {
-		return err
-	}
-	if err := m.Directory.Put(ctx, m.App, a, was); err != nil || !end {
+	return m.change(ctx, username, true, func(a *session.Account) { a.Password = password })
+}
+
+// change rewrites one user and, if asked, ends the sessions afterwards: a login
+// in between is then ended too.
+func (m *Manager) change(ctx context.Context, username string, end bool, edit func(*session.Account)) error {
+	var a session.Account
+	err := insist(func() error {
+		was, err := m.Directory.Find(ctx, m.App, username)
+		if session.CodeOf(err) == session.UserUnknown {
+			return errors.New("there is no user of this name: see list")
+		}
+		if err != nil {
+			return err
+		}
+		a = was
+		edit(&a)
+		return m.Directory.Put(ctx, m.App, a, was)
+	})
+	if err != nil || !end {
 		return err
 	}
 	if err := m.End(ctx, a.ID); err != nil {
@@ -160,8 +172,22 @@ func (m *Manager) change(ctx context.Context, username string, end bool, edit fu
 	return nil
 }
 
-// newPassword reads one line.
-func (m *Manager) newPassword(a *session.Account) error {
+// attempts are more than operators at work at one time could use up.
+const attempts = 10
+
+// insist takes a step that reads a user and puts a changed one in his place, and
+// does it again where another change came in between.
+func insist(step func() error) (err error) {
+	for range attempts {
+		if err = step(); session.CodeOf(err) != session.UserUnknown {
+			break
+		}
+	}
+	return err
+}
+
+// newPassword reads one line and gives the hash.
+func (m *Manager) newPassword() (string, error) {
 	if file, ok := m.In.(*os.File); ok {
 		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 			fmt.Fprint(m.Out, "password (shown as you type; pipe it in to avoid that): ")
@@ -169,14 +195,13 @@ func (m *Manager) newPassword(a *session.Account) error {
 	}
 	line, err := bufio.NewReader(m.In).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+		return "", err
 	}
 	password := strings.TrimRight(line, "\r\n")
 	if password == "" {
-		return errors.New("the password is empty: give it on standard input")
+		return "", errors.New("the password is empty: give it on standard input")
 	}
-	a.Password = Hash(password)
-	return nil
+	return Hash(password), nil
 }
 
 func (m *Manager) list(ctx context.Context) error {

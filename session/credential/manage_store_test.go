@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"sync"
 	"testing"
 
 	"tokengate/session"
@@ -66,6 +67,57 @@ func TestManagerOverADirectory(t *testing.T) {
 	}
 	if out := bank.must(t, "", "list"); strings.Join(strings.Fields(out), " ") != "ID USERNAME ACTIVE 8 alice true" {
 		t.Errorf("the other app's list shows\n%s", out)
+	}
+}
+
+// intruder is a Directory, and standard input, that lets another command come in
+// once: behind a Find, or before the password is there.
+type intruder struct {
+	*memstore.Store
+	once      sync.Once
+	afterFind bool
+	come      func()
+}
+
+func (i *intruder) Find(ctx context.Context, app, username string) (session.Account, error) {
+	a, err := i.Store.Find(ctx, app, username)
+	if i.afterFind {
+		i.once.Do(i.come)
+	}
+	return a, err
+}
+
+func (i *intruder) Read(b []byte) (int, error) {
+	i.once.Do(i.come)
+	return copy(b, "new-pw\n"), nil
+}
+
+// TestManagerUndoesNothing: of two changes to one user at a time, both stay.
+func TestManagerUndoesNothing(t *testing.T) {
+	for _, c := range []struct {
+		line, other string
+		afterFind   bool
+		active      bool // in the end
+	}{
+		{"passwd alice", "disable alice", false, false},
+		{"passwd alice", "disable alice", true, false},
+		{"enable alice", "passwd alice", true, true},
+		{"disable alice", "passwd alice", true, false},
+	} {
+		store := memstore.New(memstore.Options{})
+		shop, other := newClerk("shop", store), newClerk("shop", store)
+		shop.must(t, "pw", "add alice -id 7")
+		before, _ := store.Find(t.Context(), "shop", "alice")
+		in := &intruder{Store: store, afterFind: c.afterFind}
+		in.come = func() { other.must(t, "other-pw", c.other) }
+		shop.Directory, shop.In = in, in
+		if err := shop.Run(t.Context(), strings.Fields(c.line)); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+		after, err := store.Find(t.Context(), "shop", "alice")
+		if err != nil || after.Active != c.active || after.Password == before.Password {
+			t.Errorf("%+v: active %t, another password %t, %v", c, after.Active, after.Password != before.Password, err)
+		}
 	}
 }
 

@@ -185,7 +185,8 @@ func TestManagerRefuses(t *testing.T) {
 		"add bob":                  "the password is empty",
 		"add alice":                "there is a user of this name",
 		"passwd alice":             "the password is empty",
-		"passwd nobody":            "no user of this name",
+		"passwd nobody":            "the password is empty",
+		"enable nobody":            "no user of this name",
 		"disable nobody":           "no user of this name",
 		"import /no/such/file":     "no such file",
 	} {
@@ -195,6 +196,9 @@ func TestManagerRefuses(t *testing.T) {
 	}
 	if d.count() != 1 || d.user("alice").Password != before || d.ended != nil {
 		t.Errorf("something was changed: %d users, %v", d.count(), d.ended)
+	}
+	if err := d.run(t, "open sesame", "passwd nobody"); err == nil || !strings.Contains(err.Error(), "no user of this name") {
+		t.Errorf("the password of nobody: %v", err)
 	}
 	d.End = func(context.Context, session.UserID) error { return session.Fail(session.Unavailable, nil) }
 	if err := d.run(t, "", "disable alice"); err == nil || !strings.Contains(err.Error(), "run it again") || d.user("alice").Active {
