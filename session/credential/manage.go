@@ -233,7 +233,7 @@ func (m *Manager) importFile(ctx context.Context, path string) error {
 		return err
 	}
 	for i, a := range accounts {
-		if err := m.importAccount(ctx, a); err != nil {
+		if err := insist(func() error { return m.importAccount(ctx, a) }); err != nil {
 			return fmt.Errorf("%d of %d users are in; the next one is not, run it again to go on: %w", i, len(accounts), err)
 		}
 	}
@@ -242,18 +242,15 @@ func (m *Manager) importFile(ctx context.Context, path string) error {
 }
 
 // importAccount writes one user, and ends the sessions of one whom this disables
-// or gives another password. The order is such that a retry does both again.
+// or gives another password: of the id, which sessions go by, whatever the name
+// was. The order is such that a retry does both again.
 func (m *Manager) importAccount(ctx context.Context, a session.Account) error {
 	was, err := m.Directory.Account(ctx, m.App, a.ID)
-	if err != nil && session.CodeOf(err) != session.UserUnknown {
-		return err
-	}
-	old, err := m.Directory.Find(ctx, m.App, a.Username)
 	found := session.CodeOf(err) != session.UserUnknown
 	if found && err != nil {
 		return err
 	}
-	if found && (!a.Active || old.Password != a.Password) {
+	if found && (!a.Active || was.Password != a.Password) {
 		if err := m.Directory.Put(ctx, m.App, inactive(a), was); err != nil {
 			return err
 		}

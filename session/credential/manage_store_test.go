@@ -122,10 +122,23 @@ func TestManagerUndoesNothing(t *testing.T) {
 }
 
 // TestManagerEndsSessions: a changed password and a disabled account end what
-// there is, in their own app alone; to enable an account ends nothing.
+// there is, in their own app alone, also where an import gives another name with
+// it; to enable or to rename an account ends nothing.
 func TestManagerEndsSessions(t *testing.T) {
 	policy := session.Policy{Lifetime: session.MaxAbsoluteLifetime, AbsoluteLifetime: session.MaxAbsoluteLifetime}
-	for line, ends := range map[string]bool{"passwd alice": true, "disable alice": true, "enable alice": false} {
+	for _, c := range []struct {
+		line, input string
+		ends        bool
+	}{
+		{"passwd alice", "new-pw\n", true},
+		{"disable alice", "", true},
+		{"enable alice", "", false},
+		{"import -", `[{"id": 7, "username": "alice", "password": "HASH"}]`, false},
+		{"import -", `[{"id": 7, "username": "alicia", "password": "HASH"}]`, false},
+		{"import -", `[{"id": 7, "username": "alicia", "password": "HASH", "is_active": false}]`, true},
+		{"import -", `[{"id": 7, "username": "alicia", "password": "!"}]`, true},
+		{"import -", `[{"id": 8, "username": "alicia", "password": "!"}]`, false},
+	} {
 		store := memstore.New(memstore.Options{})
 		shop, bank := newClerk("shop", store), newClerk("bank", store)
 		for _, c := range []*clerk{shop, bank} {
@@ -137,13 +150,14 @@ func TestManagerEndsSessions(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		shop.must(t, "new-pw\n", line)
+		alice, _ := store.Find(t.Context(), "shop", "alice")
+		shop.must(t, strings.ReplaceAll(c.input, "HASH", alice.Password), c.line)
 		traces, err := store.Traces(t.Context(), session.Owner{App: "shop", User: "7"})
-		if ended := len(traces) == 1 && traces[0].Cause == session.CauseAccount; err != nil || ended != ends {
-			t.Errorf("%s: traces %+v, %v; want an ending: %t", line, traces, err, ends)
+		if ended := len(traces) == 1 && traces[0].Cause == session.CauseAccount; err != nil || ended != c.ends {
+			t.Errorf("%+v: traces %+v, %v", c, traces, err)
 		}
 		if traces, _ := store.Traces(t.Context(), session.Owner{App: "bank", User: "7"}); len(traces) > 0 {
-			t.Errorf("%s: the other app's session has ended", line)
+			t.Errorf("%+v: the other app's session has ended", c)
 		}
 	}
 }
