@@ -238,11 +238,11 @@ func (g *gateway) appSettings(env *settings.Env) (map[string]settings.App, error
 
 func (g *gateway) openBackend(apps map[string]settings.App) error {
 	if g.Redis.URL == "" {
-		store := memstore.New(memstore.Options{Horizon: longestAccess(apps)})
+		store := memstore.New(memstore.Options{Horizon: settings.LongestAccess(apps)})
 		g.backend, g.ready, g.close = store, func(context.Context) error { return nil }, func() error { return nil }
 		return nil
 	}
-	g.Redis.Horizon = max(g.Redis.Horizon, longestAccess(apps))
+	g.Redis.Horizon = max(g.Redis.Horizon, settings.LongestAccess(apps))
 	if g.RevocationBound > 0 { // the list must be renewed well before it counts as stale
 		g.Redis.Sweep = min(g.Redis.Sweep, max(g.RevocationBound/3, minSweep))
 	}
@@ -261,15 +261,6 @@ func (g *gateway) openBackend(apps map[string]settings.App) error {
 
 const minSweep = 100 * time.Millisecond // reading the outboxes costs Redis a little each time
 
-// longestAccess is how long an access token may outlive its session.
-func longestAccess(apps map[string]settings.App) time.Duration {
-	var longest time.Duration
-	for _, a := range apps {
-		longest = max(longest, a.AccessLifetime+a.Leeway)
-	}
-	return longest
-}
-
 // openEngine makes the engine and its HTTP face.
 func (g *gateway) openEngine(ctx context.Context, apps map[string]settings.App) error {
 	lane := credential.NewLane(0, 0, g.worker)
@@ -286,7 +277,7 @@ func (g *gateway) openEngine(ctx context.Context, apps map[string]settings.App) 
 	if err != nil {
 		return err
 	}
-	g.revocations = session.NewRevocations(longestAccess(apps), g.RevocationBound)
+	g.revocations = session.NewRevocations(settings.LongestAccess(apps), g.RevocationBound)
 	config.Revocations, config.Observer = g.revocations, api.NewObserver(metrics, g.log)
 	if err := metrics.Watch(g.revocations); err != nil {
 		return err
@@ -449,10 +440,16 @@ func operate(ctx context.Context, env *settings.Env, std stdio, command string, 
 		return err
 	}
 	defer g.close()
+	if g.Redis.URL == "" { // what this process has in memory is nobody's
+		return fmt.Errorf("`tokengate %s` acts on what a gateway keeps in Redis: set TOKENGATE_REDIS_URL as it has it", command)
+	}
 	if g.engine.App(*app) == nil {
 		return fmt.Errorf("TOKENGATE_APPS names no app %q", *app)
 	}
 	if command == "user" {
+		if !g.sources[*app].Managed() {
+			return fmt.Errorf("%sUSERS is not redis: the users of %s are changed where they are kept", settings.AppPrefix(*app), *app)
+		}
 		manager := credential.Manager{App: *app, Directory: g.backend, In: std.in, Out: std.out}
 		manager.End = func(ctx context.Context, id session.UserID) error {
 			_, err := g.engine.EndUser(ctx, session.Owner{App: *app, User: id.String()}, session.CauseAccount, operator)

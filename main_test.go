@@ -366,7 +366,33 @@ func TestVersionHelpAndUnknownCommands(t *testing.T) {
 	for _, args := range [][]string{{"user"}, {"user", "add", "alice"}, {"sessions"}, {"sessions", "list", "--user", "7"}, {"sessions", "list", "--nap"}} {
 		fail(t, lab(t), args, "usage: tokengate "+args[0])
 	}
-	fail(t, lab(t), []string{"user", "list", "--app", "shop"}, `no app "shop"`)
+	redis := lab(t, "TOKENGATE_REDIS_URL=redis://127.0.0.1:1")
+	fail(t, redis, []string{"user", "list", "--app", "shop"}, `no app "shop"`)
+	fail(t, redis, []string{"sessions", "list", "--app", "shop", "--user", "7"}, `no app "shop"`)
+}
+
+// TestOperatorsActOnWhatThereIs: a command that would act on a memory of its own,
+// or on users whom nobody asks for, must not seem to have done something.
+func TestOperatorsActOnWhatThereIs(t *testing.T) {
+	server := redistest.Standalone(t)
+	for _, args := range [][]string{
+		{"user", "add", "--app", "lab", "bob"}, {"user", "list", "--app", "lab"}, {"user", "disable", "--app", "lab", "alice"},
+		{"sessions", "list", "--app", "lab", "--user", "7"}, {"sessions", "end", "--app", "lab", "--user", "7"},
+	} {
+		fail(t, lab(t), args, "set TOKENGATE_REDIS_URL")
+		fail(t, lab(t, labApp+"USERS=redis:"), args, "TOKENGATE_REDIS_URL is empty")
+		env := lab(t, "TOKENGATE_REDIS_URL="+server.URL)
+		if args[0] == "user" {
+			fail(t, env, args, labApp+"USERS is not redis:")
+		} else {
+			succeed(t, env, "", args...)
+		}
+	}
+	for _, recheck := range []string{"", "off"} {
+		env := lab(t, "TOKENGATE_REDIS_URL="+server.URL, labApp+"USERS=redis:", labApp+"RECHECK_USER="+recheck)
+		succeed(t, env, "pw", "user", "add", "--app", "lab", "bob"+recheck)
+	}
+	fail(t, nil, []string{"sessions", "list", "--app", "demo", "--user", "1"}, "set TOKENGATE_REDIS_URL")
 }
 
 // TestDebugTellsOfTheClient: what the Redis client says of a dial that fails is

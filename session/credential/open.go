@@ -86,6 +86,7 @@ func ParseRecheck(text string) (Recheck, error) {
 // Source is an app's user source.
 type Source struct {
 	session.Checker
+	managed bool
 	inStore bool
 	reach   func(context.Context) error
 	close   func()
@@ -101,6 +102,10 @@ func (s *Source) Reach(ctx context.Context) error {
 	}
 	return s.reach(ctx)
 }
+
+// Managed tells whether the users are in a Directory, where a Manager changes
+// them.
+func (s *Source) Managed() bool { return s.managed }
 
 // UsersInStore tells whether the users are in the store's own Directory, which
 // its steps then ask (session.App.UsersInStore).
@@ -200,7 +205,7 @@ func openDirectory(rest string, o Options) (*Source, error) {
 	p := o.passwords(usualHere())
 	p.accounts = directory{o.Directory, o.App}
 	s := o.source(p)
-	s.inStore = !o.Recheck.off
+	s.managed, s.inStore = true, !o.Recheck.off
 	return s, nil
 }
 

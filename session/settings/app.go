@@ -131,6 +131,16 @@ func (a App) validate() error {
 	return nil
 }
 
+// LongestAccess is how long an access token of any of apps may outlive its
+// session.
+func LongestAccess(apps map[string]App) time.Duration {
+	var longest time.Duration
+	for _, a := range apps {
+		longest = max(longest, a.AccessLifetime+a.Leeway)
+	}
+	return longest
+}
+
 func isDuration(text string) bool {
 	_, ok := ParseDuration(text)
 	return ok
