@@ -51,7 +51,7 @@ func TestParseRecheck(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"-1s", "30", "never", "d", "-1d", "401d", "9999999d"} {
+	for _, text := range []string{"-1s", "30", "never", "d", "-1d", "401d", "213504d", "9999999d"} {
 		if got, err := ParseRecheck(text); err == nil || !strings.Contains(err.Error(), "RECHECK_USER") {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}

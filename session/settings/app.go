@@ -118,7 +118,7 @@ func (a App) validate() error {
 	case !slices.Contains(profiles, a.TokenProfile):
 		return errors.New("TOKEN_PROFILE: give one of " + strings.Join(profiles, ", "))
 	case a.RecheckUser != "" && a.RecheckUser != "off" && !isDuration(a.RecheckUser):
-		return errors.New("RECHECK_USER: give a duration such as 30s, or off")
+		return errors.New("RECHECK_USER: give a duration from 0s to 400d, such as 30s, or off")
 	case len(a.HeaderTypes) == 0:
 		return errors.New("AUTH_HEADER_TYPES is empty: give at least one scheme, such as Bearer")
 	}

@@ -15,6 +15,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"strconv"
@@ -119,7 +120,7 @@ func (s setting) set(text string) error {
 	case s.value.Type() == durationType:
 		d, ok := ParseDuration(text)
 		if !ok {
-			return errors.New("give a duration such as 90s, 12h or 30d")
+			return fmt.Errorf("give a duration such as 90s, 12h or 30d; %dd is the longest", longestDays)
 		}
 		s.value.SetInt(int64(d))
 		return nil
@@ -156,13 +157,20 @@ func splitList(text string) []string {
 	return list
 }
 
-const day = 24 * time.Hour
+const (
+	day         = 24 * time.Hour
+	longestDays = int64(math.MaxInt64 / day) // some 292 years: a Duration holds no more
+)
 
-// ParseDuration reads Go's durations and whole days, such as "30d".
+// ParseDuration reads Go's durations and whole days, such as "30d". What a
+// Duration can't hold is no duration.
 func ParseDuration(text string) (time.Duration, bool) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.ParseInt(days, 10, 32)
-		return time.Duration(n) * day, err == nil && n >= 0
+		n, err := strconv.ParseInt(days, 10, 64)
+		if err != nil || n < 0 || n > longestDays {
+			return 0, false
+		}
+		return time.Duration(n) * day, true
 	}
 	d, err := time.ParseDuration(text)
 	return d, err == nil

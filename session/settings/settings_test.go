@@ -55,6 +55,7 @@ func TestLoadFaultsNameTheSettingAndNotTheValue(t *testing.T) {
 		{"P_ON=hunter2", "P_ON: give true or false"},
 		{"P_GRACE=hunter2", "P_GRACE: give a duration"},
 		{"P_GRACE=-1d", "P_GRACE: give a duration"},
+		{"P_GRACE=213504d", "P_GRACE: give a duration such as 90s, 12h or 30d; 106751d is the longest"},
 		{"P_KEY_FILE=/nonexistent", "P_KEY: _FILE can't be read"},
 	} {
 		err := Load(NewEnv([]string{c.line}), "P_", &sample{})
@@ -104,13 +105,20 @@ func TestServiceLinksAreNamed(t *testing.T) {
 }
 
 func TestDurations(t *testing.T) {
-	for text, want := range map[string]time.Duration{"30d": 720 * time.Hour, "12h": 12 * time.Hour, "90s": 90 * time.Second, "0s": 0, "200ms": 200 * time.Millisecond} {
+	for text, want := range map[string]time.Duration{
+		"30d": 720 * time.Hour, "12h": 12 * time.Hour, "90s": 90 * time.Second, "0s": 0, "200ms": 200 * time.Millisecond, "106751d": 106751 * day,
+	} {
 		d, ok := ParseDuration(text)
 		if !ok || d != want {
 			t.Errorf("%s: %v %v", text, d, ok)
 		}
 		if back, ok := ParseDuration(FormatDuration(want)); !ok || back != want {
 			t.Errorf("%v is printed as %s", want, FormatDuration(want))
+		}
+	}
+	for _, text := range []string{"106752d", "213504d", "2147483648d", "9223372036854775808d", "2562048h", "-1d", "1.5d", "d", "", "1"} {
+		if d, ok := ParseDuration(text); ok {
+			t.Errorf("%q is taken for %v", text, d)
 		}
 	}
 }
