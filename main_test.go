@@ -363,6 +363,9 @@ func TestVersionHelpAndUnknownCommands(t *testing.T) {
 	}
 	fail(t, nil, []string{"sevre"}, `"sevre" is no command`, "usage: tokengate")
 	fail(t, nil, []string{"env", "--html"}, "usage: tokengate env")
+	for _, args := range [][]string{{"serve", "--listen=:80"}, {"check", "lab"}, {"version", "-v"}} {
+		fail(t, lab(t, "TOKENGATE_LISTEN=nowhere"), args, args[0]+" takes no arguments; settings come from the environment, see `tokengate env`")
+	}
 	for _, args := range [][]string{{"user"}, {"user", "add", "alice"}, {"sessions"}, {"sessions", "list", "--user", "7"}, {"sessions", "list", "--nap"}} {
 		fail(t, lab(t), args, "usage: tokengate "+args[0])
 	}
