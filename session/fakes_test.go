@@ -75,6 +75,7 @@ type checker struct {
 	users   map[string]session.User
 	fails   error            // of Check, for everybody
 	recheck map[string]error // by id
+	stalls  bool             // no Recheck is answered
 }
 
 func (c *checker) Check(_ context.Context, username, password string) (session.User, error) {
@@ -88,7 +89,13 @@ func (c *checker) Check(_ context.Context, username, password string) (session.U
 	return user, nil
 }
 
-func (c *checker) Recheck(_ context.Context, id session.UserID) error { return c.recheck[id.String()] }
+func (c *checker) Recheck(ctx context.Context, id session.UserID) error {
+	if c.stalls {
+		<-ctx.Done()
+		return session.Fail(session.Unavailable, ctx.Err())
+	}
+	return c.recheck[id.String()]
+}
 
 // observer remembers what it is told.
 type observer struct {

@@ -244,7 +244,8 @@ type Checker interface {
 	Check(ctx context.Context, username, password string) (User, error)
 
 	// Recheck asks whether a user may still hold sessions. Fails with
-	// UserUnknown, UserInactive or Unavailable; nil where the source can't say.
+	// UserUnknown, UserInactive or Unavailable, and that by the end of ctx; nil
+	// where the source can't say.
 	Recheck(ctx context.Context, id UserID) error
 }
 

@@ -1,7 +1,9 @@
 package session_test
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tokengate/session"
@@ -83,6 +85,39 @@ func TestVerifyRefresh(t *testing.T) {
 	r.verify("shop", tokens.Refresh, session.TokenWrongKind, "", false)
 	r.endElsewhere(tokens)
 	r.verify("", tokens.Refresh, session.TokenRevoked, session.CauseLogout, true)
+}
+
+// TestVerifyAsksTheSource: a user who may not is refused; a source that can't
+// tell, or doesn't answer, stops nobody and delays for a moment only.
+func TestVerifyAsksTheSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		tokens := r.login(session.Long)
+		r.list.CaughtUp(r.now)
+		for _, code := range []session.Code{session.UserUnknown, session.UserInactive} {
+			r.checker.recheck["1"] = session.Fail(code, nil)
+			r.verify("", tokens.Access, code, "", false)
+		}
+		r.checker.recheck["1"] = session.Fail(session.Unavailable, nil)
+		r.verify("", tokens.Access, session.OK, "", false)
+
+		r.checker.stalls = true
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a request's own
+		defer cancel()
+		start := time.Now()
+		if _, err := r.Verify(ctx, "", tokens.Access); err != nil || time.Since(start) != 200*time.Millisecond {
+			t.Errorf("a source that stalls: %v after %s", err, time.Since(start))
+		}
+		start = time.Now()
+		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := r.Verify(short, "", tokens.Access); err != nil || time.Since(start) != 50*time.Millisecond {
+			t.Errorf("for a caller in a hurry: %v after %s", err, time.Since(start))
+		}
+		if _, err := r.Authenticate(ctx, tokens.Access); session.CodeOf(err) != session.Unavailable {
+			t.Errorf("where the answer matters: %v", err)
+		}
+	})
 }
 
 func TestVerifyTellsWho(t *testing.T) {

@@ -39,8 +39,9 @@
 //
 // # Failure
 //
-// A source that can't answer is session.Unavailable, never a refusal. A user
-// file that is broken or gone is reported to the log and its last good content
-// stays in force. No password, hash, or secret part of a source's address is
-// ever part of an error or a log line.
+// A source that can't answer is session.Unavailable, never a refusal. PostgreSQL
+// is then asked one recheck a second, and the others fail at once. A user file
+// that is broken or gone is reported to the log and its last good content stays
+// in force. No password, hash, or secret part of a source's address is ever part
+// of an error or a log line.
 package credential

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/singleflight"
 
 	"tokengate/session"
 )
@@ -35,6 +36,8 @@ type postgres struct {
 	timeout  time.Duration
 	log      *slog.Logger
 	standing *recent[standing]
+	asking   singleflight.Group // rechecks, by id
+	silence  silence            // of rechecks
 	now      func() time.Time
 }
 
@@ -107,7 +110,7 @@ func (p *postgres) find(ctx context.Context, username string) (session.Account, 
 	now := p.now()
 	a, err := p.lookUp(ctx, username)
 	if err == nil && a.Active {
-		p.standing.put(a.ID.String(), standing{session.OK, now, username})
+		p.remember(a.ID, standing{session.OK, now, username})
 	}
 	return a, err
 }
@@ -130,23 +133,55 @@ func (p *postgres) lookUp(ctx context.Context, username string) (session.Account
 
 // recheck is session.Checker's. Good news and bad are remembered equally long:
 // bad ones, so that a client that goes on asking for a disabled user does not
-// reach the database each time. That the source could not answer is not.
+// reach the database each time. That the source could not answer is remembered
+// of the source, not of the user. Of those who ask about one user at a time, one
+// asks the database; who waits no longer leaves the question to the others.
 func (p *postgres) recheck(ctx context.Context, id session.UserID) error {
-	now := p.now()
-	known, ok := p.standing.get(id.String())
+	now, key := p.now(), id.String()
+	known, ok := p.standing.get(key)
 	if ok && now.Sub(known.asked) < p.relyOn {
 		return known.verdict()
 	}
 	if p.byID == "" && known.username == "" {
 		return nil // logged in elsewhere, and there is no question to ask by id
 	}
-	err := p.ask(ctx, id, known.username)
-	fresh := standing{session.CodeOf(err), now, known.username}
+	if err := p.silence.refuse(now); err != nil {
+		return err
+	}
+	for {
+		question := p.asking.DoChan(key, func() (any, error) {
+			return p.inquire(context.WithoutCancel(ctx), id, known.username)
+		})
+		select {
+		case <-ctx.Done():
+			return unavailable(ctx.Err())
+		case answer := <-question:
+			asked, _ := answer.Val.(time.Time)
+			if session.CodeOf(answer.Err) == session.Unavailable || !asked.Before(now.Add(-p.relyOn)) {
+				return answer.Err
+			} // else another's question, asked too early to be relied on here
+		}
+	}
+}
+
+// inquire asks about a user and remembers what it learns. It tells when it asked.
+func (p *postgres) inquire(ctx context.Context, id session.UserID, username string) (asked time.Time, err error) {
+	asked = p.now()
+	err = p.ask(ctx, id, username)
+	p.silence.heard(asked, p.now(), silent(err))
+	fresh := standing{session.CodeOf(err), asked, username}
 	switch fresh.code {
 	case session.OK, session.UserUnknown, session.UserInactive:
-		p.standing.put(id.String(), fresh)
+		p.remember(id, fresh)
 	}
-	return err
+	return asked, err
+}
+
+// remember keeps what was heard of a user, unless what was asked later is known.
+func (p *postgres) remember(id session.UserID, s standing) {
+	if known, ok := p.standing.get(id.String()); !ok || !known.asked.After(s.asked) {
+		p.standing.put(id.String(), s)
+	}
 }
 
 func (s standing) verdict() error {

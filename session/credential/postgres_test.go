@@ -179,6 +179,10 @@ func TestPostgres(t *testing.T) {
 	t.Run("Recheck", s.recheck)
 	t.Run("RecheckIsRemembered", s.recheckIsRemembered)
 	t.Run("RecheckRemembersNoFailure", s.recheckRemembersNoFailure)
+	t.Run("StalledIsLeftAlone", s.stalledIsLeftAlone)
+	t.Run("RecheckIsAskedOnce", s.recheckIsAskedOnce)
+	t.Run("RecheckIsAskedInTime", s.recheckIsAskedInTime)
+	t.Run("OneUsersFault", s.oneUsersFault)
 	t.Run("OwnQueries", s.ownQueries)
 	t.Run("OwnQueryAlone", s.ownQueryAlone)
 	t.Run("WrongQueries", s.wrongQueries)
@@ -411,6 +415,7 @@ func (s *server) awayAndBack(t *testing.T) {
 		if _, err := source.Check(t.Context(), "alice", "correct horse"); err != nil {
 			t.Errorf("it is back: %v", err)
 		}
+		clock(t, source).Store(int64(pause))
 		wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.OK)
 	}
 }

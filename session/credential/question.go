@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -79,10 +80,32 @@ func booleanColumn(oid uint32) error {
 // has it, from a source that can't answer.
 func queryFailed(err error) error {
 	const invalidText, outOfRange = "22P02", "22003"
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == invalidText || e.Code == outOfRange) {
+	e, answered := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case answered && (e.Code == invalidText || e.Code == outOfRange):
 		return session.Fail(session.UserUnknown, errNoUser)
+	case answered && !slices.Contains(busyClasses, e.Code[:min(2, len(e.Code))]):
+		return unavailable(err)
 	}
-	return unavailable(err)
+	return unavailable(noAnswer{err})
+}
+
+// busyClasses are those of PostgreSQL's errors that another question would meet
+// with as well: it refuses a login, lacks resources, has the table locked, or is
+// being stopped. Any other may be about the one user who was asked for.
+var busyClasses = []string{"28", "3D", "53", "55", "57"}
+
+// noAnswer is why a question had no answer, not even a wrong one.
+type noAnswer struct{ error }
+
+func (e noAnswer) Unwrap() error { return e.error }
+
+// silent gives err where it tells that there was no answer, else nil.
+func silent(err error) error {
+	if _, ok := errors.AsType[noAnswer](err); ok {
+		return err
+	}
+	return nil
 }
 
 // row is one row as text, nil for null, with the types of its columns.
