@@ -183,6 +183,7 @@ func TestPostgres(t *testing.T) {
 	t.Run("RecheckIsAskedOnce", s.recheckIsAskedOnce)
 	t.Run("RecheckIsAskedInTime", s.recheckIsAskedInTime)
 	t.Run("OneUsersFault", s.oneUsersFault)
+	t.Run("ManyAtOnce", s.manyAtOnce)
 	t.Run("OwnQueries", s.ownQueries)
 	t.Run("OwnQueryAlone", s.ownQueryAlone)
 	t.Run("WrongQueries", s.wrongQueries)

@@ -33,15 +33,15 @@ func (p *postgres) one(ctx context.Context, q question, arg any) (row, error) {
 	}
 	defer rows.Close()
 	var found row
+	for _, column := range rows.FieldDescriptions() { // now: after the last row the connection, whose they are, is another question's
+		found.types = append(found.types, column.DataTypeOID)
+	}
 	count := 0
 	for ; rows.Next(); count++ {
 		found.values = copied(rows.RawValues())
 	}
 	if err := rows.Err(); err != nil {
 		return row{}, queryFailed(err)
-	}
-	for _, column := range rows.FieldDescriptions() {
-		found.types = append(found.types, column.DataTypeOID)
 	}
 	if err = q.columns(found.types); err == nil && count > 1 {
 		err = errors.New("it gives more than one user")

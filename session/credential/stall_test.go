@@ -123,6 +123,25 @@ func (s *server) recheckIsAskedInTime(t *testing.T) {
 	soon(t, "its answer", done.Load)
 }
 
+// Questions of both kinds share a few connections and mix up nothing.
+func (s *server) manyAtOnce(t *testing.T) {
+	source := s.open(t, Options{Recheck: RecheckEvery(0)})
+	p, _ := source.Checker.(*passwords)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 50 {
+				a, err := p.accounts.find(t.Context(), "alice")
+				if err != nil || a.ID != session.NumberID(1) {
+					t.Errorf("alice is %v, %v", a.ID, err)
+				}
+				wantCode(t, source.Recheck(t.Context(), session.NumberID(3)), session.OK)
+			}
+		})
+	}
+	all.Wait()
+}
+
 // A question that fails for one user is no reason to ask about no other.
 func (s *server) oneUsersFault(t *testing.T) {
 	for _, query := range []string{
