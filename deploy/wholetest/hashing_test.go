@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +64,13 @@ func TestHashingIsAProcessOfItsOwn(t *testing.T) {
 // be buried.
 func children(t *testing.T, pid int) (pids []int) {
 	t.Helper()
-	for field := range strings.FieldsSeq(proc(t, pid, fmt.Sprintf("task/%d/children", pid))) {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	must(t, err)
+	lists := ""
+	for _, thread := range threads { // each tells what it has started
+		lists += proc(t, pid, "task/"+thread.Name()+"/children")
+	}
+	for field := range strings.FieldsSeq(lists) {
 		var child int
 		_, err := fmt.Sscan(field, &child)
 		must(t, err)
@@ -73,7 +78,7 @@ func children(t *testing.T, pid int) (pids []int) {
 			pids = append(pids, child)
 		}
 	}
-	return slices.Clip(pids)
+	return pids
 }
 
 // proc reads what Linux tells of a process; nothing of one that is gone.
