@@ -85,11 +85,11 @@ func (l *leak) policy() session.Policy {
 	}
 }
 
-func (l *leak) create(o session.Owner, p session.Policy) session.Session {
+func (l *leak) create(o session.Owner, kind session.Type, p session.Policy) session.Session {
 	created, err := l.store.Create(context.Background(), session.CreateStep{
 		Owner: o, Policy: p,
 		Session: session.Session{
-			ID: session.NewID(), Type: session.Types[rand.IntN(2)], Info: "a device of forty characters, or about..",
+			ID: session.NewID(), Type: kind, Info: "a device of forty characters, or about..",
 		},
 	})
 	if err != nil {
@@ -98,13 +98,14 @@ func (l *leak) create(o session.Owner, p session.Policy) session.Session {
 	return created.Session
 }
 
-// load begins plain sessions, one to five per user, and says what one takes.
+// load begins plain sessions, one to five per user and all of one type, and says
+// what one takes.
 func (l *leak) load() {
 	before, start := l.memory(), time.Now()
 	var n atomic.Int64
 	each(32, l.sessions/3, func(i int) {
 		for range 1 + i%5 {
-			l.create(session.Owner{App: rig.App, User: fmt.Sprint("load-", i)}, l.policy())
+			l.create(session.Owner{App: rig.App, User: fmt.Sprint("load-", i)}, session.Types[i%2], l.policy())
 			n.Add(1)
 		}
 	})
@@ -142,7 +143,7 @@ func (l *leak) churn() {
 		o := session.Owner{App: rig.App, User: fmt.Sprint("churn-", i/4)}
 		p := l.policy()
 		p.Limit, p.Max, p.DestroyOldest = true, 2, true
-		s := l.create(o, p)
+		s := l.create(o, session.Types[rand.IntN(2)], p)
 		with := session.Presented{Generation: s.Generation, Expires: s.Expires}
 		step := session.RefreshStep{Owner: o, ID: s.ID, Type: s.Type, Presented: with, Policy: p}
 		_, _ = l.store.Refresh(ctx, step)
