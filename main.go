@@ -70,6 +70,9 @@ func run(ctx context.Context, args, environ []string, std stdio) error {
 		command, args = args[0], args[1:]
 	}
 	env := settings.NewEnv(environ)
+	logs := &api.LogBuffer{W: std.err}
+	defer logs.Flush()
+	std.err = logs
 	if bare := command == "serve" || command == "check" || command == "version"; bare && len(args) > 0 {
 		return fmt.Errorf("%s takes no arguments; settings come from the environment, see `tokengate env`", command)
 	}

@@ -1,7 +1,6 @@
 package credential
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,24 +54,5 @@ func TestParseRecheck(t *testing.T) {
 		if got, err := ParseRecheck(text); err == nil || !strings.Contains(err.Error(), "RECHECK_USER") {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
-	}
-}
-
-func TestRecentForgetsWhatIsNotUsed(t *testing.T) {
-	r := newRecent[int](100)
-	for i := range 10_000 {
-		r.put(strconv.Itoa(i), i)
-		if v, ok := r.get("0"); !ok || v != 0 {
-			t.Fatalf("after %d others, what is used all the time is forgotten", i)
-		}
-		if size := len(r.young) + len(r.old); size > 100 {
-			t.Fatalf("it holds %d", size)
-		}
-	}
-	if v, ok := r.get("9999"); !ok || v != 9999 {
-		t.Error("the latest is forgotten")
-	}
-	if _, ok := r.get("5"); ok {
-		t.Error("nothing is forgotten")
 	}
 }

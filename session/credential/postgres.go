@@ -35,7 +35,7 @@ type postgres struct {
 	relyOn   time.Duration
 	timeout  time.Duration
 	log      *slog.Logger
-	standing *recent[standing]
+	standing *session.Recent[standing]
 	asking   singleflight.Group // rechecks, by id
 	silence  silence            // of rechecks
 	now      func() time.Time
@@ -59,7 +59,7 @@ func openPostgres(ctx context.Context, spec string, o Options) (*Source, error) 
 	}
 	pg := &postgres{
 		pool: pool, byName: o.Query, byID: o.RecheckQuery, relyOn: DefaultRecheck,
-		timeout: o.Timeout, log: o.Log, standing: newRecent[standing](maxStandings), now: time.Now,
+		timeout: o.Timeout, log: o.Log, standing: session.NewRecent[standing](maxStandings), now: time.Now,
 	}
 	if o.Recheck.set {
 		pg.relyOn = o.Recheck.every
@@ -138,7 +138,7 @@ func (p *postgres) lookUp(ctx context.Context, username string) (session.Account
 // asks the database; who waits no longer leaves the question to the others.
 func (p *postgres) recheck(ctx context.Context, id session.UserID) error {
 	now, key := p.now(), id.String()
-	known, ok := p.standing.get(key)
+	known, ok := p.standing.Get(key)
 	if ok && now.Sub(known.asked) < p.relyOn {
 		return known.verdict()
 	}
@@ -179,8 +179,8 @@ func (p *postgres) inquire(ctx context.Context, id session.UserID, username stri
 
 // remember keeps what was heard of a user, unless what was asked later is known.
 func (p *postgres) remember(id session.UserID, s standing) {
-	if known, ok := p.standing.get(id.String()); !ok || !known.asked.After(s.asked) {
-		p.standing.put(id.String(), s)
+	if known, ok := p.standing.Get(id.String()); !ok || !known.asked.After(s.asked) {
+		p.standing.Put(id.String(), s)
 	}
 }
 

@@ -77,7 +77,7 @@ type Options struct {
 }
 
 // Signer signs and checks tokens. It is safe for concurrent use and changes
-// nothing after New but its pool of buffers.
+// nothing after New but its pool of buffers and what it has seen.
 type Signer struct {
 	ring     *keyring
 	leeway   time.Duration
@@ -90,6 +90,7 @@ type Signer struct {
 	reserved []string // members that a user's own claims may not set
 	json     fixed
 	pool     sync.Pool // of *scratch
+	seen     *session.Recent[verified]
 }
 
 var _ session.Signer = (*Signer)(nil)
@@ -140,6 +141,7 @@ func New(o Options) (*Signer, error) {
 		own:      names{o.TokenTypeClaim, o.UserIDClaim, o.JTIClaim},
 		standard: names{o.TokenTypeClaim, "sub", "jti"},
 		json:     o.fixed(),
+		seen:     session.NewRecent[verified](seenTokens),
 	}
 	s.reserved = append(s.reserved, registered...)
 	s.reserved = append(s.reserved, ours...)

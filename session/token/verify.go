@@ -35,6 +35,41 @@ var strict = base64.RawURLEncoding.Strict()
 // it is one of ours and nothing else is wrong. Its iat is the store's, whose
 // clock may be ahead of ours, and is not checked.
 func (s *Signer) Verify(token string, kind session.Kind, now time.Time) (session.Claims, error) {
+	if kind != session.Access {
+		return s.verify(token, kind, now)
+	}
+	if known, ok := s.seen.Get(token); ok && known.covers(now) {
+		return known.Claims, nil
+	}
+	c, err := s.verify(token, kind, now)
+	if err == nil && len(token) <= seenLength {
+		s.seen.Put(strings.Clone(token), verified{c, now, c.Expires.Add(s.leeway)})
+	}
+	return c, err
+}
+
+// verified is what an access token was found to say, and when that holds: from
+// when it was found until the token's end. Which keys and settings it was judged
+// by never changes.
+type verified struct {
+	session.Claims
+	from, until time.Time
+}
+
+// A client sends one access token with each of its requests, so forward-auth
+// sees the same ones again and again. These bound what is kept of them; a longer
+// token than usual is checked anew each time.
+const (
+	seenTokens = 4096
+	seenLength = 1024 // bytes
+)
+
+// covers tells whether the token is as good at now as it was when it was found.
+// A clock that was set back asks again: it may be too early for the token.
+func (v verified) covers(now time.Time) bool { return !now.Before(v.from) && now.Before(v.until) }
+
+// verify is Verify of a token that is not known.
+func (s *Signer) verify(token string, kind session.Kind, now time.Time) (session.Claims, error) {
 	w := s.pool.Get().(*scratch)
 	defer s.pool.Put(w)
 	t, err := s.open(w, token)
