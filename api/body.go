@@ -76,10 +76,11 @@ func (f *form) parse(contentType string, body []byte) error {
 // parseJSON reads an object. json.Valid bounds the nesting, so a bomb of
 // brackets costs no more than its bytes.
 func (f *form) parseJSON(body []byte) error {
-	if !utf8.Valid(body) { // json.Valid would let it pass
+	plain := plainObject(body)
+	if !plain && !utf8.Valid(body) { // json.Valid would let it pass
 		return malformed("JSON parse error - the text is not UTF-8")
 	}
-	if !json.Valid(body) {
+	if !plain && !json.Valid(body) {
 		at := syntaxOffset(body)
 		line := 1 + bytes.Count(body[:at], []byte("\n"))
 		column := at - bytes.LastIndexByte(body[:at], '\n')

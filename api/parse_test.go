@@ -89,6 +89,27 @@ func TestFormText(t *testing.T) {
 	}
 }
 
+// TestPlainObjects: what most clients send is told from what json.Valid has to
+// judge, which FuzzBody holds it against.
+func TestPlainObjects(t *testing.T) {
+	for _, plain := range []string{
+		`{"a":"b"}`, `{"a": "b"}`, `{"a":"","b":"c"}`, `{"a": "b", "c": "d", "a": "~ !"}`,
+	} {
+		if !plainObject([]byte(plain)) || !json.Valid([]byte(plain)) {
+			t.Errorf("%s is not plain", plain)
+		}
+	}
+	for _, other := range []string{
+		``, `{`, `{}`, `"a"`, `{"a"}`, `{"a":}`, `{"a":1}`, `{"a":null}`, `{"a":"b",}`, `{"a":"b"}}`, `{"a":"b"} `, ` {"a":"b"}`,
+		`{ "a":"b"}`, `{"a" :"b"}`, `{"a":"b" }`, `{"a":  "b"}`, `{"a":"\\u0062"}`, `{"a":"\\"}`, "{\"a\":\"\x00\"}", "{\"a\":\"\xff\"}", `{"a":"é"}`,
+		`{"a","b"}`, `{"a":"b":"c"}`, `{"a":"b""c":"d"}`, `{"a":"b`, `{"a":"b","c"`, `{"a":["b"]}`, `{"a":{"b":"c"}}`, `["a","b"]`,
+	} {
+		if plainObject([]byte(other)) {
+			t.Errorf("%s passes for plain", other)
+		}
+	}
+}
+
 // FuzzBody holds the reader against encoding/json and the promise that
 // whatever comes is either texts without fault or a refusal.
 func FuzzBody(f *testing.F) {
@@ -103,6 +124,9 @@ func FuzzBody(f *testing.F) {
 		f.Add(seed.contentType, []byte(seed.body))
 	}
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
+		if plainObject(body) && !json.Valid(body) {
+			t.Errorf("%q passes for an object", body)
+		}
 		got := newForm(refreshFields)
 		if err := got.parse(contentType, body); err != nil {
 			checkAnswer(t, problemOf(err, "refresh").appendTo(nil, ""))
