@@ -19,6 +19,7 @@ type exchange struct {
 	id      string // X-Request-Id
 
 	endpoint  string // of the route; empty while none is found
+	pathApp   string // the app that the path names; empty where a parameter does
 	quiet     bool   // logged at debug level
 	challenge string // WWW-Authenticate of a 401
 	caller    session.Caller
