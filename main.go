@@ -70,9 +70,6 @@ func run(ctx context.Context, args, environ []string, std stdio) error {
 		command, args = args[0], args[1:]
 	}
 	env := settings.NewEnv(environ)
-	logs := &api.LogBuffer{W: std.err}
-	defer logs.Flush()
-	std.err = logs
 	if bare := command == "serve" || command == "check" || command == "version"; bare && len(args) > 0 {
 		return fmt.Errorf("%s takes no arguments; settings come from the environment, see `tokengate env`", command)
 	}
@@ -390,6 +387,9 @@ func (g *gateway) warn(ctx context.Context) error {
 
 // serve answers requests until ctx is done, then lets those in flight finish.
 func serve(ctx context.Context, env *settings.Env, std stdio) error {
+	logs := &api.LogBuffer{W: std.err}
+	defer logs.Flush()
+	std.err = logs
 	g, err := assemble(ctx, env, std)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ type LogBuffer struct {
 }
 
 const (
-	logDelay  = 10 * time.Millisecond
+	logDelay  = 2 * time.Millisecond
 	logAtOnce = 32 << 10 // bytes
 )
 

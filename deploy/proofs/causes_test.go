@@ -154,9 +154,10 @@ func (s *scene) agree(in rig.Answer, cause session.Cause, by string) {
 	eventually(s, time.Second, "the other instance refuses the access token", func() bool {
 		return s.sees.Client().Authz(s.Context(), in.Access).Status == http.StatusUnauthorized
 	})
-	if line := s.logged(in.SessionID, word); line == nil || by != "" && line["by"] != by {
-		s.Errorf("the log says %v", line)
-	}
+	eventually(s, time.Second, "the log tells it", func() bool {
+		line := s.logged(in.SessionID, word)
+		return line != nil && (by == "" || line["by"] == by)
+	})
 }
 
 // counted is how many endings the acting gateway has counted under a cause.
