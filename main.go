@@ -166,7 +166,6 @@ type gateway struct {
 	listener    *api.Listener
 	worker      *credential.Worker
 	demo        *settings.Demo // nil unless the demo app was made up
-	walkable    bool           // the demo app is as it was made up
 }
 
 // assemble reads the settings and wires the parts. It opens no connection.
@@ -191,7 +190,11 @@ func assemble(ctx context.Context, env *settings.Env, std stdio) (*gateway, erro
 // together with what is missing: the one may be the other, misspelt.
 func (g *gateway) read(env *settings.Env) (map[string]settings.App, error) {
 	faults := []error{settings.Load(env, envPrefix, &g.process), g.process.validate()}
-	apps, err := g.appSettings(env)
+	if len(g.Apps) == 0 && g.Redis.URL == "" {
+		g.Apps = []string{g.demo.Name()}
+	}
+	apps, demo, err := settings.LoadApps(env, g.Apps, g.Redis.URL == "")
+	g.demo = demo
 	faults = append(faults, err)
 	for _, unknown := range env.Unknown(envPrefix) {
 		if len(apps) > 0 || !strings.HasPrefix(unknown, envPrefix+"APP_") { // without apps, nobody has asked for theirs
@@ -211,32 +214,6 @@ func (p process) validate() error {
 		return errors.New("TOKENGATE_REVOCATION_BOUND, TOKENGATE_SHUTDOWN_DELAY and TOKENGATE_SHUTDOWN_GRACE take no negative duration")
 	}
 	return nil
-}
-
-// appSettings reads every app's settings; with in-memory sessions and no app
-// named it makes the demo app up.
-func (g *gateway) appSettings(env *settings.Env) (map[string]settings.App, error) {
-	defaults := settings.DefaultApp()
-	if len(g.Apps) == 0 {
-		if g.Redis.URL != "" {
-			return nil, errors.New("TOKENGATE_APPS is required with TOKENGATE_REDIS_URL: name the apps that this gateway fronts")
-		}
-		g.Apps = []string{g.demo.Name()}
-	}
-	apps := map[string]settings.App{}
-	var faults []error
-	for _, name := range g.Apps {
-		base := defaults
-		if name == g.demo.Name() && g.Redis.URL == "" {
-			g.demo = settings.NewDemo()
-			base = g.demo.Defaults(defaults)
-		}
-		app, err := settings.LoadApp(env, name, base)
-		faults = append(faults, err)
-		g.walkable = g.walkable || g.demo.Whole(app)
-		apps[name] = app
-	}
-	return apps, errors.Join(faults...)
 }
 
 func (g *gateway) openBackend(apps map[string]settings.App) error {
@@ -412,7 +389,7 @@ func serve(ctx context.Context, env *settings.Env, std stdio) error {
 			g.log.Error("Redis can't be inspected", "error", err)
 		}
 	}()
-	if g.walkable {
+	if g.demo.Walkable() {
 		api.Walkthrough(std.out, address, g.demo.Secret, g.demo.Name(), g.demo.Password)
 	}
 	return g.listener.Wait(ctx)

@@ -79,6 +79,29 @@ func AppPrefix(name string) string {
 	return "TOKENGATE_APP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_"
 }
 
+// LoadApps reads and checks the settings of the apps with these names. With
+// sessions in memory it makes the app demo up, if that is among them; else the
+// Demo is nil.
+func LoadApps(env *Env, names []string, inMemory bool) (map[string]App, *Demo, error) {
+	if len(names) == 0 {
+		return nil, nil, errors.New("TOKENGATE_APPS is required with TOKENGATE_REDIS_URL: name the apps that this gateway fronts")
+	}
+	apps, defaults := map[string]App{}, DefaultApp()
+	var demo *Demo
+	var faults []error
+	for _, name := range names {
+		var err error
+		if inMemory && name == demo.Name() {
+			demo = NewDemo()
+			apps[name], err = demo.load(env, defaults)
+		} else {
+			apps[name], err = LoadApp(env, name, defaults)
+		}
+		faults = append(faults, err)
+	}
+	return apps, demo, errors.Join(faults...)
+}
+
 // LoadApp reads and checks one app's settings, on top of defaults.
 func LoadApp(env *Env, name string, defaults App) (App, error) {
 	if !appName.MatchString(name) {

@@ -11,6 +11,7 @@ type Demo struct {
 	Secret   string
 	Password string // of the user Name
 	key      string
+	walkable bool
 }
 
 // Name names the demo app, and its user.
@@ -33,6 +34,13 @@ func (d *Demo) Defaults(defaults App) App {
 // Users tells whether a's users are the demo's own.
 func (d *Demo) Users(a App) bool { return d != nil && a.Users == demoUsers }
 
-// Whole tells whether nothing of what was made up was replaced by a setting,
-// so that Secret and Password log in.
-func (d *Demo) Whole(a App) bool { return d.Users(a) && slices.Contains(a.SecretKey, d.Secret) }
+// Walkable tells whether no setting replaced what was made up, so that Secret
+// and Password log in.
+func (d *Demo) Walkable() bool { return d != nil && d.walkable }
+
+// load reads the demo app's settings on top of what is made up.
+func (d *Demo) load(env *Env, defaults App) (App, error) {
+	a, err := LoadApp(env, d.Name(), d.Defaults(defaults))
+	d.walkable = d.Users(a) && slices.Contains(a.SecretKey, d.Secret)
+	return a, err
+}
