@@ -33,8 +33,7 @@ func main() {
 		debug.SetGCPercent(200) // a gateway keeps little and makes much garbage; more costs memory that 256 connections feel
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	self, _ := os.Executable() // not known: passwords are hashed in this process
-	err := run(ctx, os.Args[1:], os.Environ(), stdio{os.Stdin, os.Stdout, os.Stderr, self})
+	err := run(ctx, os.Args[1:], os.Environ(), stdio{os.Stdin, os.Stdout, os.Stderr, credential.ThisProgram()})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tokengate:", err)

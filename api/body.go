@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -136,14 +137,21 @@ func formText(s string) string {
 	return strings.ToValidUTF8(out.String(), "\uFFFD")
 }
 
+// validBoundary is what the seed takes for one.
+var validBoundary = regexp.MustCompile(`^[ -~]{0,200}[!-~]$`)
+
 // parseMultipart reads the parts up to where the body makes no more sense, as
 // the seed does. A part with a file name is an upload, which is no text.
 func (f *form) parseMultipart(contentType string, body []byte) error {
 	_, parameters, err := mime.ParseMediaType(contentType)
-	if err != nil || parameters["boundary"] == "" {
-		return malformed("Multipart form parse error - Invalid boundary in multipart: None")
+	boundary, given := parameters["boundary"]
+	if err != nil || !given {
+		boundary = "None"
 	}
-	parts := multipart.NewReader(bytes.NewReader(body), parameters["boundary"])
+	if err != nil || !given || !validBoundary.MatchString(boundary) {
+		return malformed("Multipart form parse error - Invalid boundary in multipart: " + boundary)
+	}
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	for {
 		part, err := parts.NextRawPart()
 		if err != nil {

@@ -110,6 +110,18 @@ func TestPlainObjects(t *testing.T) {
 	}
 }
 
+func TestBoundaries(t *testing.T) {
+	for boundary, ok := range map[string]bool{
+		"b": true, `"b c"`: true, strings.Repeat("b", 201): true,
+		strings.Repeat("b", 202): false, `"b "`: false, `""`: false, "": false, `"b` + "\x7f" + `"`: false,
+	} {
+		err := newForm(refreshFields).parse(mediaMultipart+"; boundary="+boundary, []byte("x"))
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", boundary, err)
+		}
+	}
+}
+
 // FuzzBody holds the reader against encoding/json and the promise that
 // whatever comes is either texts without fault or a refusal.
 func FuzzBody(f *testing.F) {

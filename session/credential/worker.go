@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -30,6 +31,17 @@ type Worker struct {
 	mu    sync.Mutex
 	line  *line     // nil: not running
 	after time.Time // not to be started before
+}
+
+// ThisProgram is a Worker's Path; empty where the system can't tell. Linux has a
+// name for it that stays right when the program's file is replaced, so that the
+// one that is started is the one that asks.
+func ThisProgram() string {
+	path, err := os.Executable()
+	if err == nil && runtime.GOOS == "linux" {
+		return "/proc/self/exe"
+	}
+	return path
 }
 
 const (
@@ -81,8 +93,7 @@ func (w *Worker) running() *line {
 // start runs the program without any of this one's environment, where secrets
 // are.
 func (w *Worker) start() (*line, error) {
-	cmd := exec.Command(w.Path, w.Args...)
-	cmd.Env, cmd.Stderr = []string{}, os.Stderr
+	cmd := &exec.Cmd{Path: w.Path, Args: append([]string{"tokengate"}, w.Args...), Env: []string{}, Stderr: os.Stderr}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

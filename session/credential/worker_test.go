@@ -47,12 +47,8 @@ func (b *syncBuffer) String() string {
 
 func newWorker(t *testing.T) (*Worker, *syncBuffer) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var log syncBuffer
-	w := &Worker{Path: self, Args: []string{"hash-passwords"}, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	w := &Worker{Path: ThisProgram(), Args: []string{"hash-passwords"}, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	t.Cleanup(w.Close)
 	return w, &log
 }
