@@ -371,6 +371,7 @@ func serve(ctx context.Context, env *settings.Env, std stdio) error {
 		return err
 	}
 	defer g.close()
+	defer g.worker.Close()
 	address, err := g.listener.Listen(g.Listen, g.server.Public())
 	if err != nil {
 		return fmt.Errorf("TOKENGATE_LISTEN: %w", err)

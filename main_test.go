@@ -417,28 +417,6 @@ func TestDebugTellsOfTheClient(t *testing.T) {
 	}
 }
 
-// TestTheImageTellsItsVersion links with the flags that the image is built with.
-func TestTheImageTellsItsVersion(t *testing.T) {
-	file, err := os.ReadFile("deploy/Dockerfile")
-	must(t, err)
-	_, rest, _ := strings.Cut(string(file), `-ldflags "`)
-	flags, _, found := strings.Cut(rest, `"`)
-	if !found || !strings.Contains(string(file), "\nARG VERSION=\n") {
-		t.Fatal("the Dockerfile takes no VERSION for its linker flags")
-	}
-	for given, want := range map[string]string{"v1.2.3-4-gabc": "tokengate v1.2.3-4-gabc go", "": "tokengate (devel) go"} {
-		program := filepath.Join(t.TempDir(), "tokengate")
-		build := exec.Command("go", "build", "-buildvcs=false", "-ldflags", strings.ReplaceAll(flags, "$VERSION", given), "-o", program, ".")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		out, err := exec.Command(program, "version").Output()
-		if must(t, err); !strings.HasPrefix(string(out), want) {
-			t.Errorf("with VERSION=%q: %q, want %q", given, out, want)
-		}
-	}
-}
-
 // TestServeInMemory starts and stops the program as main does, without a server
 // beside it.
 func TestServeInMemory(t *testing.T) {

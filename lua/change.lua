@@ -1,4 +1,4 @@
--- What the scripts that change something share; lua.go puts it after lib.lua.
+-- How sessions end. Whoever includes this has settled nothing yet: see settle.lua.
 
 -- unpack() puts all it is given on Lua's stack, which ends near 8000.
 local CHUNK = 1000

@@ -20,6 +20,7 @@ if not at then return missing(id) end
 denied = over(record)
 if denied then return denied[1] == 'ended' and denied or {'unknown'} end
 
+if redis.call('ZREM', KEYS[at - 1], id) == 0 then return missing(id) end -- it only begins like one
 erase(KEYS[at - 1], KEYS[at], {id})
 settle(KEYS[at - 1], KEYS[at])
 tell(endings, {id}, cause, by)

@@ -21,6 +21,6 @@ local epoch, gone = tonumber(redis.call('GET', KEYS[1]) or 0), KEYS[2]
 local RECORD, ERA_AT = '>I4I6I7I6I4I4B', 33
 
 -- What names a session's fields in the data hash: so many characters of its ID.
--- They hold 60 random bits, which tell one user's sessions apart (create.lua
--- makes sure); all 22 would cost each session a tenth more memory.
+-- They hold 60 random bits, which tell one user's sessions of a type apart
+-- (create.lua makes sure); all 22 would cost each session a tenth more memory.
 local FIELD = 10

@@ -51,7 +51,8 @@ func TestConformanceStandalone(t *testing.T) {
 }
 
 // likeIDs: two sessions of one user whose IDs would give their fields one name,
-// which chance never brings about, are not mixed up: the second doesn't begin.
+// which chance never brings about, are not mixed up: the second doesn't begin,
+// and to end it ends nothing.
 func likeIDs(t *testing.T, s session.Store) {
 	first, second := createStep(alice, long), createStep(alice, long)
 	first.Session.ID = session.NewID().As(session.Long)
@@ -62,6 +63,9 @@ func likeIDs(t *testing.T, s session.Store) {
 	}
 	if _, err := s.Create(ctx, second); session.CodeOf(err) != session.Unavailable {
 		t.Errorf("a session whose ID begins like another's: %v", err)
+	}
+	if _, err := s.End(ctx, session.EndStep{Owner: alice, ID: second.Session.ID, Cause: session.CauseUser}); session.CodeOf(err) != session.Unknown {
+		t.Errorf("the end of one whose ID begins like another's: %v", err)
 	}
 	list, err := s.List(ctx, session.ListStep{Owner: alice, Types: session.Types})
 	if err != nil || len(list.Sessions) != 1 || list.Sessions[0].ID != created.Session.ID {

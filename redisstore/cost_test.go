@@ -67,7 +67,7 @@ func TestWhatAStepCosts(t *testing.T) {
 			"evalsha time get zrange hgetall"},
 		{"live", func() { _ = s.Live(ctx, alice, now.ID) }, "evalsha time get hget hget"},
 		{"end", func() { end(t, s, now.ID) },
-			"evalsha time get hget hget zrem hdel zrevrange pexpireat pexpireat " +
+			"evalsha time get hget hget zrem zrem hdel zrevrange pexpireat pexpireat " +
 				"zadd zremrangebyrank pexpireat xadd pexpire publish"},
 	} {
 		want := map[string]int{}

@@ -228,8 +228,9 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 	return tokens, err
 }
 
-// mismatch ends a session whose current token was sent as another type's. For
-// any other token it is as if the type were right: a spent one is a replay.
+// mismatch ends a session whose current token was sent as another type's, or the
+// one just spent within the retry window. An older one is what it always is: a
+// replay, or refused.
 func (e *Engine) mismatch(ctx context.Context, app *App, c Claims) error {
 	step := logoutOf(app, c)
 	step.Cause = CauseTypeMismatch

@@ -262,6 +262,34 @@ func TestRefreshAsAnotherType(t *testing.T) {
 	r.fails(err, session.Ended, session.CauseTypeMismatch)
 }
 
+// TestSpentTokenAsAnotherType: a token that isn't the session's current one
+// ends no session for being sent as another type's.
+func TestSpentTokenAsAnotherType(t *testing.T) {
+	for detect, want := range map[bool]session.Code{true: session.Replayed, false: session.Spent} {
+		r := newRig(t)
+		p := r.policies[session.Long]
+		p.Rotate, p.ReuseDetection = true, detect
+		r.policies[session.Long] = p
+		oldest := r.login(session.Long).Refresh
+		newest := oldest
+		for range 2 {
+			tokens, err := r.refresh(newest)
+			r.fails(err, session.OK, "")
+			newest = tokens.Refresh
+		}
+		_, err := r.Refresh(t.Context(), session.RefreshRequest{Secret: "s-new", Type: "SHORT", Token: oldest})
+		cause := session.CauseReplay
+		if !detect {
+			cause = ""
+		}
+		r.fails(err, want, cause)
+		_, err = r.refresh(newest)
+		if session.CodeOf(err) == session.OK == detect {
+			t.Errorf("reuse detection %v: after it the newest token is %v", detect, err)
+		}
+	}
+}
+
 // TestRefreshAsksForTheUser: gone is no such session, as the seed has it;
 // inactive is told; in doubt nothing happens.
 func TestRefreshAsksForTheUser(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 // Revocations is an instance's list of the ended sessions whose access tokens
 // may still be alive: a Sink that a Feed fills. It answers without any I/O, and
 // says so itself when it has not heard of the endings for too long to be asked.
+// It is safe for concurrent use: an Engine tells it of its own endings, too.
 type Revocations struct {
 	keep  time.Duration // longest life of an access token after its session's end
 	bound time.Duration // how long the list may be relied on without news

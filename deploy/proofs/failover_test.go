@@ -74,14 +74,15 @@ type subject struct {
 
 var kinds = []string{"destroy", "logout", "others", "rotated"}
 
-// begin logs in and refreshes, so that there are spent tokens.
-func (s *subject) begin(t *testing.T, c *rig.Client) {
+// begin logs in and refreshes, so that there are spent tokens. Where durability
+// was asked for, a replica has the session before it goes on.
+func (s *subject) begin(t *testing.T, c *rig.Client, asked bool) {
 	ctx := context.Background()
 	s.tokens = nil
 	eventually(t, 15*time.Second, "a login works", func() bool {
 		in := c.Login(ctx, s.user, "LONG", "subject")
 		s.id, s.access, s.tokens = in.SessionID, in.Access, []string{in.Refresh}
-		return in.Status == http.StatusOK
+		return in.Status == http.StatusOK && (!asked || in.Header.Get("Durability") == "replicated")
 	})
 	for range 3 {
 		s.rotate(c)
@@ -212,8 +213,8 @@ func (v *verdicts) loseOnce(t *testing.T, p primary, c *rig.Client, asked bool) 
 		subjects[i], spares[i] = &subject{kind: kinds[i%len(kinds)], user: i}, &subject{user: i}
 	}
 	each(func(s, spare *subject) {
-		s.begin(t, c)
-		spare.begin(t, c)
+		s.begin(t, c, asked)
+		spare.begin(t, c, asked)
 	}).Wait()
 	acting := each(func(s, spare *subject) { s.act(c, spare) })
 	time.Sleep(rand.N(2 * moment))

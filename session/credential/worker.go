@@ -72,12 +72,12 @@ func (w *Worker) matches(h stored, password string, allowed bool) bool {
 // running gives the line to the worker, which it starts if need be; nil where
 // it can't be.
 func (w *Worker) running() *line {
-	if w == nil || w.Path == "" {
+	if w == nil {
 		return nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.line != nil || time.Now().Before(w.after) {
+	if w.Path == "" || w.line != nil || time.Now().Before(w.after) {
 		return w.line
 	}
 	l, err := w.start()
@@ -129,6 +129,7 @@ func (w *Worker) Close() {
 	w.Path = ""
 	if w.line != nil {
 		w.line.end()
+		w.line = nil
 	}
 }
 
@@ -164,21 +165,19 @@ func (l *line) ask(q comparison) (matched bool, err error) {
 	l.last++
 	q.ID = l.last
 	l.waiting[q.ID] = answered
+	late := time.AfterFunc(workerPatience, l.end) // which also ends a write that nobody reads
 	err = l.out.Encode(q)
 	l.mu.Unlock()
+	defer late.Stop()
 	defer l.forget(q.ID)
 	if err != nil {
 		return false, err
 	}
-	late := time.NewTimer(workerPatience)
-	defer late.Stop()
 	select {
 	case matched = <-answered:
 		return matched, nil
 	case <-l.cut:
-		return false, errors.New("it has ended")
-	case <-late.C:
-		return false, errors.New("no answer in time")
+		return false, errors.New("it has ended, or did not answer in time")
 	}
 }
 
