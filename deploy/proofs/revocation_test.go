@@ -109,6 +109,20 @@ func (w *watchers) watch(c *rig.Client, access string, acknowledged time.Time) {
 	}
 }
 
+// hopeless tells that so many refusals took so long that there is no sense in
+// waiting for more of them.
+func (w *watchers) hopeless() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	slow := 0
+	for _, after := range w.after {
+		if after > time.Second {
+			slow++
+		}
+	}
+	return slow >= 10
+}
+
 func (w *watchers) report(what string) (p99 time.Duration) {
 	w.Helper()
 	p99 = quantile(w.after, .99)
@@ -133,7 +147,11 @@ func TestRevocationIsInstant(t *testing.T) {
 	all := clients(gateways(t, 4, server.URL, unlimited))
 	for range 3 {
 		w := &watchers{T: t, clients: all, bound: 10 * time.Second}
-		each(2, endings, func(i int) { w.endOne(i%rig.Users, i) })
+		each(2, endings, func(i int) {
+			if !w.hopeless() {
+				w.endOne(i%rig.Users, i)
+			}
+		})
 		if w.report(fmt.Sprintf("%d sessions", sessions)) < 50*time.Millisecond {
 			return
 		}
