@@ -208,6 +208,57 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
+// TestEndedLeavesItsPlace: whichever step ends a session takes it out of the
+// sorted set, where a place counts, and out of the records.
+func TestEndedLeavesItsPlace(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL)
+	p := long
+	p.Limit, p.Max, p.DestroyOldest, p.RetryWindow = true, 2, true, 0
+	logout := func(now session.Session) {
+		step := session.LogoutStep{Owner: alice, ID: now.ID, Type: now.Type, Policy: p}
+		step.Presented = session.Presented{Generation: now.Generation, Expires: now.Expires}
+		if _, err := s.Logout(ctx, step); err != nil {
+			t.Error(err)
+		}
+	}
+	for what, end := range map[string]func(now session.Session){
+		"end":    func(now session.Session) { end(t, s, now.ID) },
+		"logout": logout,
+		"others": func(now session.Session) {
+			if _, err := s.EndOthers(ctx, session.EndOthersStep{Owner: alice, Types: session.Types, Cause: session.CauseOthers}); err != nil {
+				t.Error(err)
+			}
+		},
+		"replay": func(now session.Session) {
+			refresh(t, s, now, p)
+			_, _ = s.Refresh(ctx, refreshStep(alice, now, p))
+		},
+		"eviction": func(now session.Session) {
+			loginAs(t, s, alice, session.Long, p)
+			logout(loginAs(t, s, alice, session.Long, p))
+			end(t, s, list(t, s)[0].ID)
+		},
+	} {
+		end(loginAs(t, s, alice, session.Long, p))
+		for _, key := range keys(srv) {
+			if strings.HasSuffix(key, ":LONG:"+alice.User) {
+				t.Errorf("%s leaves %s", what, key)
+				srv.Do("DEL", key)
+			}
+		}
+	}
+}
+
+func list(tb testing.TB, s *redisstore.Store) []session.Session {
+	tb.Helper()
+	listed, err := s.List(ctx, session.ListStep{Owner: alice, Types: session.Types})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return listed.Sessions
+}
+
 // TestRecordsStaySmall: with the default redis.conf a user's data is a
 // listpack, on which the measured bytes per session rest.
 func TestRecordsStaySmall(t *testing.T) {
