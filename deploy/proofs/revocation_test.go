@@ -207,6 +207,9 @@ func TestSubscriptionDies(t *testing.T) {
 			healthy := gateways(t, 1, server.URL, boundedBy(shortBound))[0]
 			other := gateways(t, 1, "redis://"+line.Addr+"?read_timeout=200ms&dial_timeout=200ms", boundedBy(shortBound))[0]
 			w := &watchers{T: t, clients: clients([]*rig.Gateway{healthy, other}), bound: shortBound}
+			eventually(t, recoveryLimit, "its list is complete, so that it might be believed", func() bool {
+				return metrics(t, other)["tokengate_revocations_age_seconds"] < shortBound.Seconds()
+			})
 			line.Set(faults)
 			each(8, 8, func(i int) { w.endOne(i, 0) })
 			w.report("without a word from Redis")
