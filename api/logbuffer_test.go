@@ -42,7 +42,7 @@ func TestLogBuffer(t *testing.T) {
 		if all, _ := out.soFar(); all != "" {
 			t.Errorf("written at once: %q", all)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if all, each := out.soFar(); all != "one\ntwo\n" || len(each) != 1 {
 			t.Errorf("after the delay: %q in %v", all, each)
