@@ -144,12 +144,13 @@ var validBoundary = regexp.MustCompile(`^[ -~]{0,200}[!-~]$`)
 // the seed does. A part with a file name is an upload, which is no text.
 func (f *form) parseMultipart(contentType string, body []byte) error {
 	_, parameters, err := mime.ParseMediaType(contentType)
+	const invalid = "Multipart form parse error - Invalid boundary in multipart: "
 	boundary, given := parameters["boundary"]
-	if err != nil || !given {
-		boundary = "None"
-	}
-	if err != nil || !given || !validBoundary.MatchString(boundary) {
-		return malformed("Multipart form parse error - Invalid boundary in multipart: " + boundary)
+	switch {
+	case err != nil || !given:
+		return malformed(invalid + "None")
+	case !validBoundary.MatchString(boundary):
+		return malformed(invalid + boundary)
 	}
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	for {

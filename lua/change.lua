@@ -1,4 +1,5 @@
--- How sessions end. Whoever includes this has settled nothing yet: see settle.lua.
+-- How sessions end: what is taken away, and who is told. Settling the keys' lives
+-- is apart, in settle.lua.
 
 -- unpack() puts all it is given on Lua's stack, which ends near 8000.
 local CHUNK = 1000

@@ -57,6 +57,15 @@ func (o owner) name(c *call)    { o.key(c, "name") }
 func (o owner) sessions(c *call, t session.Type) { o.key(c, string(t)) }
 func (o owner) data(c *call, t session.Type)     { c.text(o.head, "data:", string(t), ":", o.user) }
 
+// ofTypes adds both keys of each of types, in the order in which scripts loop
+// over them.
+func (o owner) ofTypes(c *call, types []session.Type) {
+	for _, t := range types {
+		o.sessions(c, t)
+		o.data(c, t)
+	}
+}
+
 // bucketOf is FNV-1a modulo the number of buckets. Other programs that look
 // for a user's keys depend on it, so it is as fixed as the keys themselves.
 func bucketOf(user string) uint32 {

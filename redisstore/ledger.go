@@ -31,10 +31,7 @@ func (s *Store) Traces(ctx context.Context, owner session.Owner) ([]session.Trac
 	c, k := newCall(), s.schema.owner(owner)
 	k.epoch(c)
 	k.gone(c)
-	for _, t := range session.Types {
-		k.sessions(c, t)
-		k.data(c, t)
-	}
+	k.ofTypes(c, session.Types)
 	s.arguments(c, owner)
 	r, err := s.run(ctx, s.traces, c, false)
 	if err != nil {

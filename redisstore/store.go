@@ -109,10 +109,7 @@ func (s *Store) begin(o session.Owner, types ...session.Type) *call {
 	k.gone(c)
 	k.endings(c)
 	k.account(c)
-	for _, t := range types {
-		k.sessions(c, t)
-		k.data(c, t)
-	}
+	k.ofTypes(c, types)
 	s.arguments(c, o)
 	return c
 }
@@ -218,10 +215,7 @@ func (s *Store) List(ctx context.Context, step session.ListStep) (session.Listed
 	k.epoch(c)
 	k.gone(c)
 	k.account(c)
-	for _, t := range askedFirst(step.Types) {
-		k.sessions(c, t)
-		k.data(c, t)
-	}
+	k.ofTypes(c, askedFirst(step.Types))
 	s.arguments(c, step.Owner)
 	c.flag(step.CheckUser)
 	c.id(step.Caller)

@@ -63,7 +63,6 @@ func TestHistories(t *testing.T) {
 type shakyGateway struct {
 	*rig.Gateway
 	front *rig.Client
-	proxy *rig.Proxy
 	down  atomic.Bool
 }
 
@@ -79,7 +78,7 @@ func shakyGateways(t *testing.T, url string, proxied bool, settings rig.Settings
 		g := rig.Start(t, redisURL, settings)
 		front := rig.NewProxy(t, strings.TrimPrefix(g.URL, "http://"))
 		front.Set(rig.Faults{Jitter: 2 * time.Millisecond, Lose: .015})
-		all[i] = &shakyGateway{Gateway: g, front: rig.NewClient("http://" + front.Addr), proxy: front}
+		all[i] = &shakyGateway{Gateway: g, front: rig.NewClient("http://" + front.Addr)}
 	}
 	return all
 }
