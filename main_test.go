@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"tokengate/deploy/ports"
 	"tokengate/redisstore/redistest"
 )
 
@@ -420,10 +420,7 @@ func TestDebugTellsOfTheClient(t *testing.T) {
 // TestServeInMemory starts and stops the program as main does, without a server
 // beside it.
 func TestServeInMemory(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := listener.Addr().String()
-	listener.Close()
+	address := ports.Address(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var log bytes.Buffer
 	done := make(chan error, 1)
@@ -431,6 +428,7 @@ func TestServeInMemory(t *testing.T) {
 	go func() { done <- run(ctx, nil, env, stdio{strings.NewReader(""), &log, &log, ""}) }()
 	body := fmt.Sprintf(`{"username":"alice","password":"alice-pw","secret_key":%q,"session":"LONG","info":"x"}`, labSecret)
 	var resp *http.Response
+	var err error
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if resp, err = http.Post("http://"+address+"/api/session/login/", "application/json", strings.NewReader(body)); err == nil {
 			break

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"tokengate/deploy/ports"
 	"tokengate/redisstore"
 	"tokengate/redisstore/redistest"
 )
@@ -144,12 +145,7 @@ func TestWarnings(t *testing.T) {
 // TestTLS trusts a certificate of the test's own by ca_cert, and nothing else.
 func TestTLS(t *testing.T) {
 	cert, key := certificate(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	_ = l.Close()
+	_, port, _ := net.SplitHostPort(ports.Address(t))
 	redistest.Standalone(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
 		"--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
 	for url, good := range map[string]bool{

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"tokengate/deploy/ports"
 	"tokengate/deploy/rig"
 	"tokengate/redisstore/redistest"
 )
@@ -29,7 +30,7 @@ type site struct {
 func open(t *testing.T) *site {
 	t.Helper()
 	redis := redistest.Standalone(t)
-	address := freeAddress(t)
+	address := ports.Address(t)
 	env := append(os.Environ(), "LISTEN="+address)
 	s := &site{client: rig.NewClient("http://" + address)}
 	for i := range s.gateways {
@@ -75,16 +76,6 @@ func balance(t *testing.T, address string, env []string) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // crowd is clients that go on until they are told to stop.

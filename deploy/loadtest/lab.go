@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"tokengate/deploy/ports"
 	"tokengate/session/credential"
 )
 
@@ -28,14 +29,15 @@ const (
 	labInfo     = "Firefox 140 on Linux, kitchen laptop, #1" // 40 bytes
 )
 
-// lab is where the servers of a measurement live. All of them are on loopback
-// addresses that were free, and gone when the lab is closed.
+// lab is where the servers of a measurement live. All of them are on loopback,
+// and gone when the lab is closed.
 type lab struct {
 	dir       string
 	gatewayAt string // path of the binary
 	floorAt   string
 	users     string // path of the user file
 	processes []*process
+	claims    []func() // give the ports back
 	say       func(format string, args ...any)
 }
 
@@ -69,9 +71,7 @@ func (l *lab) build(ctx context.Context) (err error) {
 
 // close stops all servers and forgets what they kept.
 func (l *lab) close() {
-	for _, p := range l.processes {
-		p.stop()
-	}
+	l.reset()
 	_ = os.RemoveAll(l.dir)
 }
 
@@ -80,7 +80,20 @@ func (l *lab) reset() {
 	for _, p := range l.processes {
 		p.stop()
 	}
-	l.processes = nil
+	for _, release := range l.claims {
+		release()
+	}
+	l.processes, l.claims = nil, nil
+}
+
+// address is one for a server, until the next reset.
+func (l *lab) address() (string, error) {
+	port, release, err := ports.Claim()
+	if err != nil {
+		return "", err
+	}
+	l.claims = append(l.claims, release)
+	return ports.On(port), nil
 }
 
 func writeUsers(path string) error {
@@ -120,7 +133,7 @@ type server struct {
 // redis starts a server on Redis's defaults without persistence, or, with
 // tuned, on deploy/redis.conf.
 func (l *lab) redis(ctx context.Context, tuned bool) (*server, error) {
-	address, err := freeAddress()
+	address, err := l.address()
 	if err != nil {
 		return nil, err
 	}
@@ -166,11 +179,11 @@ func (l *lab) gateway(ctx context.Context, url string, more ...string) (*process
 
 // launch is gateway without the wait; ready tells whether it is over.
 func (l *lab) launch(url string, more ...string) (p *process, ready func() error, err error) {
-	address, err := freeAddress()
+	address, err := l.address()
 	if err != nil {
 		return nil, nil, err
 	}
-	admin, err := freeAddress()
+	admin, err := l.address()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -201,7 +214,7 @@ func goEnvironment() (env []string) {
 
 // floor starts the floor over a server.
 func (l *lab) floor(ctx context.Context, url string, pipelined bool) (*process, error) {
-	address, err := freeAddress()
+	address, err := l.address()
 	if err != nil {
 		return nil, err
 	}

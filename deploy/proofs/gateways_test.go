@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tokengate/deploy/ports"
 	"tokengate/deploy/rig"
 	"tokengate/redisstore/redistest"
 )
@@ -111,12 +112,7 @@ backend gateways
 // haproxy puts a balancer in front of gateways and gives its address.
 func haproxy(t *testing.T, all []*rig.Gateway) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := ports.Address(t)
 	text := fmt.Sprintf(balancer, addr)
 	for i, g := range all {
 		_, port, _ := net.SplitHostPort(strings.TrimPrefix(g.AdminURL, "http://"))

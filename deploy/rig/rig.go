@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tokengate/deploy/ports"
 )
 
 // The one app of a Gateway that Start was given no other settings for. Its user
@@ -86,7 +87,7 @@ type Settings map[string]string
 func Start(tb testing.TB, redisURL string, settings Settings) *Gateway {
 	tb.Helper()
 	g := &Gateway{tb: tb}
-	listen, admin := freePort(tb), freePort(tb)
+	listen, admin := ports.Address(tb), ports.Address(tb)
 	g.URL, g.AdminURL = "http://"+listen, "http://"+admin
 	all := Settings{
 		"LISTEN": listen, "ADMIN_LISTEN": admin, "ADMIN_TOKEN": Secret, "REDIS_URL": redisURL, "APPS": App,
@@ -186,16 +187,6 @@ func (g *Gateway) PID() int { return g.cmd.Process.Pid }
 
 // Log is what the process has printed so far.
 func (g *Gateway) Log() string { return g.log.String() }
-
-func freePort(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 func userFile(tb testing.TB) string {
 	tb.Helper()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"tokengate/deploy/ports"
 	"tokengate/deploy/rig"
 	"tokengate/redisstore/redistest"
 )
@@ -198,8 +199,8 @@ func TestCheck(t *testing.T) {
 		"bad settings":   {append(base[:len(base):len(base)], "TOKENGATE_APP_LAB_LEEWAY=1d"), []string{"TOKENGATE_APP_LAB_LEEWAY"}},
 		"no such option": {commandsOver(server.URL + "?timeout=1s"), []string{"TOKENGATE_REDIS_URL", "unknown parameter"}},
 		"wrong password": {commandsOver("redis://:hunter2@" + locked.Addr), []string{"Redis can't be reached"}},
-		"no user source": {append(base[:len(base):len(base)], "TOKENGATE_APP_LAB_USERS=http://"+freeAddress(t)), []string{"TOKENGATE_APP_LAB_USERS", "connection refused"}},
-		"Redis away":     {commandsOver("redis://" + freeAddress(t)), []string{"Redis can't be reached", "connection refused"}},
+		"no user source": {append(base[:len(base):len(base)], "TOKENGATE_APP_LAB_USERS=http://"+ports.Address(t)), []string{"TOKENGATE_APP_LAB_USERS", "connection refused"}},
+		"Redis away":     {commandsOver("redis://" + ports.Address(t)), []string{"Redis can't be reached", "connection refused"}},
 	} {
 		code, out := c.run(t, "", "check")
 		if code == 0 || strings.Contains(out, "hunter2") {

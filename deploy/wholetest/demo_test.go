@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tokengate/deploy/ports"
 	"tokengate/deploy/rig"
 )
 
@@ -62,7 +62,7 @@ func startDemo(t *testing.T, binary string) (lines []string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, binary)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Env = []string{"TOKENGATE_LISTEN=" + freeAddress(t), "TOKENGATE_ADMIN_LISTEN=" + freeAddress(t), "TOKENGATE_SHUTDOWN_DELAY=0s"}
+	cmd.Env = []string{"TOKENGATE_LISTEN=" + ports.Address(t), "TOKENGATE_ADMIN_LISTEN=" + ports.Address(t), "TOKENGATE_SHUTDOWN_DELAY=0s"}
 	stdout, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
@@ -110,12 +110,4 @@ func shell(t *testing.T, dir, command string, answer any) {
 	if err := json.Unmarshal(out, answer); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, command, out)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"tokengate/deploy/ports"
 	"tokengate/deploy/rig"
 	"tokengate/redisstore/redistest"
 )
@@ -134,7 +135,7 @@ func writePEM(t *testing.T, kind string, der []byte) string {
 func tlsServer(t *testing.T, a authority) string {
 	t.Helper()
 	cert, key := a.server(t)
-	_, port, _ := net.SplitHostPort(freeAddress(t))
+	_, port, _ := net.SplitHostPort(ports.Address(t))
 	redistest.Standalone(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
 		"--tls-ca-cert-file", a.path, "--tls-auth-clients", "no")
 	return "rediss://127.0.0.1:" + port + "?ca_cert=" + url.QueryEscape(a.path)

@@ -13,10 +13,7 @@ type Clustered struct {
 	Nodes []*Server
 }
 
-const (
-	slots     = 16384
-	busOffset = 10000 // between the port for clients and the one among nodes
-)
+const slots = 16384
 
 // Cluster starts n masters that share the slots evenly.
 func Cluster(tb testing.TB, n int) *Clustered {
@@ -24,7 +21,7 @@ func Cluster(tb testing.TB, n int) *Clustered {
 	c := &Clustered{}
 	var addrs []string
 	for i := range n {
-		node := prepare(tb, freePort(tb, busOffset))
+		node := prepare(tb)
 		node.flags = append(node.flags, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
 			"--cluster-announce-ip", host)
 		node.launch()

@@ -63,7 +63,7 @@ func (c *Clustered) Replicate(tb testing.TB) {
 	tb.Helper()
 	masters := c.Nodes
 	for _, m := range masters {
-		node := prepare(tb, freePort(tb, busOffset))
+		node := prepare(tb)
 		node.flags = append(node.flags, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
 			"--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")
 		node.launch()

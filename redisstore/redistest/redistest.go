@@ -9,9 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
+
+	"tokengate/deploy/ports"
 )
 
 // Server is one redis-server process.
@@ -34,23 +35,24 @@ const (
 // on redis-server's command line: "--maxmemory", "2mb".
 func Standalone(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	s := prepare(tb, freePort(tb, 0))
+	s := prepare(tb)
 	s.flags = append(s.flags, args...)
 	s.launch()
 	return s
 }
 
 // prepare makes a server that is not started yet.
-func prepare(tb testing.TB, port int) *Server {
+func prepare(tb testing.TB) *Server {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "redistest")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	addr := net.JoinHostPort(host, strconv.Itoa(port))
+	addr := ports.Address(tb)
+	_, port, _ := net.SplitHostPort(addr)
 	s := &Server{Addr: addr, URL: "redis://" + addr, tb: tb, dir: dir}
 	s.flags = []string{
-		"--port", strconv.Itoa(port), "--bind", host, "--dir", dir,
+		"--port", port, "--bind", host, "--dir", dir,
 		"--save", "", "--appendonly", "no", "--logfile", filepath.Join(dir, "log"),
 	}
 	tb.Cleanup(func() {

@@ -24,7 +24,7 @@ func Sentinel(tb testing.TB) *Replicated {
 	r := &Replicated{Primary: Standalone(tb, "--repl-diskless-sync-delay", "0")}
 	h, port, _ := net.SplitHostPort(r.Primary.Addr)
 	r.Replica = Standalone(tb, "--replicaof", h, port)
-	r.Sentinel = prepare(tb, freePort(tb, 0))
+	r.Sentinel = prepare(tb)
 	conf := filepath.Join(r.Sentinel.dir, "sentinel.conf")
 	text := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]s 1\n"+
 		"sentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 2000\n", master, h, port)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -58,27 +57,4 @@ func readReply(r *bufio.Reader) (string, error) {
 		return string(text[:n]), err
 	}
 	return rest, nil
-}
-
-// freePort finds a port that was free a moment ago, and so was the one that is
-// offset above it.
-func freePort(tb testing.TB, offset int) int {
-	tb.Helper()
-	for {
-		first, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		port := first.Addr().(*net.TCPAddr).Port
-		if offset == 0 {
-			first.Close()
-			return port
-		}
-		second, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port+offset)))
-		first.Close()
-		if err == nil {
-			second.Close()
-			return port
-		}
-	}
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"tokengate/deploy/ports"
 	"tokengate/session"
 )
 
@@ -30,7 +31,7 @@ type server struct {
 	t       *testing.T
 	bin     string // where its programs are
 	dir     string
-	port    int
+	listen  string
 	owner   *syscall.Credential // whom it runs as, where that must not be root
 	process *exec.Cmd
 	output  bytes.Buffer
@@ -46,7 +47,7 @@ func startServer(t *testing.T) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, bin: programs(t), dir: dir, port: freePort(t)}
+	s := &server{t: t, bin: programs(t), dir: dir, listen: ports.Address(t)}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	if os.Getuid() == 0 {
 		s.owner = account(t, "postgres")
@@ -92,16 +93,6 @@ func account(t *testing.T, name string) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-func freePort(t *testing.T) int {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	addr, _ := listener.Addr().(*net.TCPAddr)
-	return addr.Port
-}
-
 func (s *server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(s.bin, name), args...)
 	cmd.Dir = s.dir
@@ -111,8 +102,9 @@ func (s *server) command(name string, args ...string) *exec.Cmd {
 
 func (s *server) start() {
 	s.t.Helper()
-	s.process = s.command("postgres", "-D", filepath.Join(s.dir, "data"), "-p", strconv.Itoa(s.port),
-		"-h", "127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=30")
+	host, port, _ := net.SplitHostPort(s.listen)
+	s.process = s.command("postgres", "-D", filepath.Join(s.dir, "data"), "-p", port,
+		"-h", host, "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=30")
 	s.output.Reset()
 	s.process.Stdout, s.process.Stderr = &s.output, &s.output
 	if err := s.process.Start(); err != nil {
@@ -141,7 +133,7 @@ func (s *server) stop() {
 }
 
 func (s *server) address() string {
-	return fmt.Sprintf("postgres://gate:%s@127.0.0.1:%d/postgres?sslmode=disable", serverPassword, s.port)
+	return fmt.Sprintf("postgres://gate:%s@%s/postgres?sslmode=disable", serverPassword, s.listen)
 }
 
 func (s *server) exec(statements ...string) {
