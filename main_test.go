@@ -131,11 +131,13 @@ var own = map[string][]string{
 		"tokengate/api", "tokengate/redisstore", "tokengate/session/credential", "tokengate/session/memstore",
 		"tokengate/session/settings", "tokengate/session/token",
 	},
-	"tokengate/redisstore":        {"tokengate/lua"},
-	"tokengate/session/storetest": {"tokengate/session/memstore"}, // the model that other stores are held against
+	"tokengate/redisstore":           {"tokengate/lua"},
+	"tokengate/session/storetest":    {"tokengate/session/memstore"}, // the model that other stores are held against
+	"tokengate/redisstore/redistest": {"tokengate/deploy/ports"},
+	"tokengate/deploy/rig":           {"tokengate/deploy/ports"},
 }
 
-var loners = []string{"tokengate/session", "tokengate/lua", "tokengate/deploy/rig", "tokengate/redisstore/redistest", "tokengate/api/wiretest"}
+var loners = []string{"tokengate/session", "tokengate/lua", "tokengate/deploy/ports", "tokengate/deploy/rig", "tokengate/redisstore/redistest", "tokengate/api/wiretest"}
 
 // TestImportStar: adapters import the engine and never each other. What stands
 // under deploy is for tests and measurements and may import more, but nothing
