@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -27,6 +28,8 @@ type Worker struct {
 	Path string   // of the program; empty: none is started
 	Args []string // that make it call ServeWorker
 	Log  *slog.Logger
+
+	patience time.Duration // how long an answer may take; 0: workerPatience
 
 	mu    sync.Mutex
 	line  *line     // nil: not running
@@ -105,7 +108,7 @@ func (w *Worker) start() (*line, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	l := &line{process: cmd, in: in, out: json.NewEncoder(in), waiting: map[uint64]chan bool{}, cut: make(chan struct{})}
+	l := &line{process: cmd, patience: cmp.Or(w.patience, workerPatience), in: in, out: json.NewEncoder(in), waiting: map[uint64]chan bool{}, cut: make(chan struct{})}
 	go l.listen(json.NewDecoder(out))
 	return l, nil
 }
@@ -149,9 +152,10 @@ type outcome struct {
 // line carries questions to a worker and its answers back, in whatever order
 // they come.
 type line struct {
-	process *exec.Cmd
-	in      io.Closer
-	cut     chan struct{} // closed when no more answers come
+	process  *exec.Cmd
+	patience time.Duration
+	in       io.Closer
+	cut      chan struct{} // closed when no more answers come
 
 	mu      sync.Mutex
 	out     *json.Encoder
@@ -165,7 +169,7 @@ func (l *line) ask(q comparison) (matched bool, err error) {
 	l.last++
 	q.ID = l.last
 	l.waiting[q.ID] = answered
-	late := time.AfterFunc(workerPatience, l.end) // which also ends a write that nobody reads
+	late := time.AfterFunc(l.patience, l.end) // which also ends a write that nobody reads
 	err = l.out.Encode(q)
 	l.mu.Unlock()
 	defer late.Stop()

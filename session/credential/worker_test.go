@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -48,7 +49,10 @@ func (b *syncBuffer) String() string {
 func newWorker(t *testing.T) (*Worker, *syncBuffer) {
 	t.Helper()
 	var log syncBuffer
-	w := &Worker{Path: ThisProgram(), Args: []string{"hash-passwords"}, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	w := &Worker{
+		Path: ThisProgram(), Args: []string{"hash-passwords"}, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		patience: time.Minute, // the race detector's hashes take ten times as long, and others want the processor
+	}
 	t.Cleanup(w.Close)
 	return w, &log
 }
@@ -146,6 +150,29 @@ func TestWorkerDies(t *testing.T) {
 	}
 	if w.line == nil || w.line == first || !w.matches(h, "secret", true) {
 		t.Error("no other one was started")
+	}
+}
+
+// TestWorkerHangs: one that answers nothing is given up after a while.
+func TestWorkerHangs(t *testing.T) {
+	w, log := newWorker(t)
+	h := onePass(t, "secret")
+	if !w.matches(h, "secret", true) {
+		t.Fatal("no match")
+	}
+	first := w.line
+	first.patience = 100 * time.Millisecond
+	_ = first.process.Process.Signal(syscall.SIGSTOP)
+	if !w.matches(h, "secret", true) || w.matches(h, "wrong", true) {
+		t.Error("the passwords were not compared here")
+	}
+	if n := strings.Count(log.String(), "started again"); n != 1 {
+		t.Errorf("told %d times: %s", n, log)
+	}
+	select {
+	case <-first.cut:
+	case <-time.After(10 * time.Second):
+		t.Error("it is still there")
 	}
 }
 
