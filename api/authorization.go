@@ -65,21 +65,17 @@ type credentials struct {
 	name, scheme, token string
 }
 
-// readCredentials finds the first of headers that has a scheme of its own.
-// Fails with codeNotAuthenticated when there is none, codeBadAuthorization when
-// it is not "scheme token".
-func readCredentials(in http.Header, headers ...header) (credentials, error) {
-	for _, h := range headers {
-		scheme, token, parts := splitAuthorization(in[h.name])
-		switch {
-		case !slices.Contains(h.types, scheme):
-			continue
-		case parts != 2:
-			return credentials{}, session.Fail(codeBadAuthorization, nil)
-		}
-		return credentials{h.name, scheme, token}, nil
+// readCredentials reads the header h. Fails with codeNotAuthenticated when it
+// has no scheme of h's, codeBadAuthorization when it is not "scheme token".
+func readCredentials(in http.Header, h header) (credentials, error) {
+	scheme, token, parts := splitAuthorization(in[h.name])
+	switch {
+	case !slices.Contains(h.types, scheme):
+		return credentials{}, session.Fail(codeNotAuthenticated, nil)
+	case parts != 2:
+		return credentials{}, session.Fail(codeBadAuthorization, nil)
 	}
-	return credentials{}, session.Fail(codeNotAuthenticated, nil)
+	return credentials{h.name, scheme, token}, nil
 }
 
 // splitAuthorization splits a header at white space, and counts the parts; a
@@ -114,21 +110,40 @@ func nextWord(s string) (word, rest string) {
 const asciiSpace = " \t\n\v\f\r"
 
 // bearer is the guard of the endpoints that ask for an access token of any
-// app's. The header must be as the token's own app wants it.
+// app's. The header must be as the token's own app wants it. Another header may
+// hold what is no token of ours, as that of a proxy that has its own users: of
+// several refusals the first is told that is about a token.
 func (s *Server) bearer(x *exchange) error {
-	found, err := readCredentials(x.Request.Header, s.headers...)
-	if err != nil {
-		return err
-	}
-	caller, err := s.engine.Authenticate(x.ctx(), found.token)
-	if caller.App != nil {
-		x.note(caller)
-		own := s.apps[caller.App.Name]
-		x.challenge = own.challenge
-		if own.name != found.name || !slices.Contains(own.types, found.scheme) {
-			return session.Fail(codeNotAuthenticated, nil)
+	refusal := error(session.Fail(codeNotAuthenticated, nil))
+	for _, h := range s.headers {
+		known, err := s.callerBy(x, h)
+		if known || err == nil {
+			return err
+		}
+		if session.CodeOf(refusal) == codeNotAuthenticated {
+			refusal = err
 		}
 	}
+	return refusal
+}
+
+// callerBy takes the caller from one header. known tells that the token is one
+// of ours, in the header that it belongs in.
+func (s *Server) callerBy(x *exchange, h header) (known bool, err error) {
+	found, err := readCredentials(x.Request.Header, h)
+	if err != nil {
+		return false, err
+	}
+	caller, err := s.engine.Authenticate(x.ctx(), found.token)
+	if caller.App == nil {
+		return false, err
+	}
+	own := s.apps[caller.App.Name]
+	x.challenge = own.challenge
+	if own.name != found.name || !slices.Contains(own.types, found.scheme) {
+		return false, session.Fail(codeNotAuthenticated, nil)
+	}
+	x.note(caller)
 	x.caller = caller
-	return err
+	return true, err
 }

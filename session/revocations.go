@@ -14,16 +14,24 @@ type Revocations struct {
 	bound time.Duration // how long the list may be relied on without news
 
 	mu       sync.RWMutex
-	until    map[ID]time.Time
+	ended    map[ID]ended
 	epochs   map[string]time.Time // app → moment before which its sessions are over
 	caughtUp time.Time
 	sweep    time.Time // when forgotten entries are next cleared out
 }
 
+// ended is what the list has of one session. The time is in Unix milliseconds,
+// and the cause one of few constants, so that an entry takes no more than it has
+// to: there is one for every session ended in the last minutes.
+type ended struct {
+	until int64
+	cause Cause
+}
+
 // NewRevocations keeps each ending for keep, the longest access-token lifetime
 // plus leeway, and calls itself stale when bound has passed without news.
 func NewRevocations(keep, bound time.Duration) *Revocations {
-	return &Revocations{keep: keep, bound: bound, until: map[ID]time.Time{}, epochs: map[string]time.Time{}}
+	return &Revocations{keep: keep, bound: bound, ended: map[ID]ended{}, epochs: map[string]time.Time{}}
 }
 
 // clockSlack is how much longer an ending is kept, for where the store's clock,
@@ -40,8 +48,8 @@ func (r *Revocations) Ended(e Ending) {
 		}
 		return
 	}
-	if until := e.At.Add(r.keep + clockSlack); until.After(r.until[e.ID]) {
-		r.until[e.ID] = until
+	if until := e.At.Add(r.keep + clockSlack).UnixMilli(); until > r.ended[e.ID].until {
+		r.ended[e.ID] = ended{until, e.Cause}
 	}
 }
 
@@ -56,9 +64,10 @@ func (r *Revocations) CaughtUp(asOf time.Time) {
 		return
 	}
 	r.sweep = asOf.Add(r.keep / 4)
-	for id, until := range r.until {
-		if asOf.After(until) {
-			delete(r.until, id)
+	now := asOf.UnixMilli()
+	for id, entry := range r.ended {
+		if now > entry.until {
+			delete(r.ended, id)
 		}
 	}
 }
@@ -70,19 +79,19 @@ type Token struct {
 	Issued, Expires time.Time
 }
 
-// Check tells whether the session of an access token has ended. fresh is false
+// Check tells whether the session of an access token has ended, and by what. fresh is false
 // when the list can't say, and the caller must ask the store: when the list is
 // stale; when the token lives longer than endings are kept here, as one does
 // that was issued before ACCESS_TOKEN_LIFETIME was shortened; and when it is
 // older than its app's epoch, which each bucket dates by itself.
-func (r *Revocations) Check(t Token, now time.Time) (ended, fresh bool) {
+func (r *Revocations) Check(t Token, now time.Time) (cause Cause, ended, fresh bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if _, ended := r.until[t.Session]; ended {
-		return true, true
+	if entry, ended := r.ended[t.Session]; ended {
+		return entry.cause, true, true
 	}
 	known := !t.Expires.After(t.Issued.Add(r.keep)) && !t.Issued.Before(r.epochs[t.App])
-	return false, known && !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
+	return "", false, known && !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
 }
 
 // Age is how long ago, at now, the list was known to be complete. Before it
@@ -97,5 +106,5 @@ func (r *Revocations) Age(now time.Time) time.Duration {
 func (r *Revocations) Size() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return len(r.until)
+	return len(r.ended)
 }

@@ -29,9 +29,12 @@ func appEnded(app string, at time.Time) session.Ending {
 func check(t *testing.T, r *session.Revocations, id session.ID, age time.Duration, now time.Time, ended, fresh bool) {
 	t.Helper()
 	iat := now.Add(-age)
-	gotEnded, gotFresh := r.Check(session.Token{App: "shop", Session: id, Issued: iat, Expires: iat.Add(keep)}, now)
+	cause, gotEnded, gotFresh := r.Check(session.Token{App: "shop", Session: id, Issued: iat, Expires: iat.Add(keep)}, now)
 	if gotEnded != ended || gotFresh != fresh {
 		t.Errorf("Check(%s): ended %v, fresh %v, want %v, %v", id, gotEnded, gotFresh, ended, fresh)
+	}
+	if ended != (cause == session.CauseUser) {
+		t.Errorf("Check(%s): cause %q", id, cause)
 	}
 }
 
@@ -93,12 +96,12 @@ func TestRevocationsLongLivedToken(t *testing.T) {
 	r, now := session.NewRevocations(keep, bound), time.Now()
 	r.CaughtUp(now)
 	for life, want := range map[time.Duration]bool{keep: true, keep + 1: false} {
-		_, fresh := r.Check(session.Token{App: "shop", Session: "a", Issued: now, Expires: now.Add(life)}, now)
+		_, _, fresh := r.Check(session.Token{App: "shop", Session: "a", Issued: now, Expires: now.Add(life)}, now)
 		if fresh != want {
 			t.Errorf("a token for %s: fresh %v", life, fresh)
 		}
 	}
-	if _, fresh := r.Check(session.Token{App: "shop", Session: "a", Expires: now.Add(keep)}, now); fresh {
+	if _, _, fresh := r.Check(session.Token{App: "shop", Session: "a", Expires: now.Add(keep)}, now); fresh {
 		t.Error("a token without iat counts as young")
 	}
 }

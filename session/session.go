@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Type names a kind of session that has a policy of its own. The engine gives
@@ -111,7 +112,9 @@ func NumberID(n int64) UserID { return UserID{strconv.FormatInt(n, 10), true} }
 func TextID(s string) UserID { return UserID{text: s} }
 
 // ParseUserID reads a JSON number or string of 1 to 512 bytes. A float without
-// a fraction is the whole number it equals, as in Python.
+// a fraction is the whole number it equals, as in Python. Text that is not UTF-8
+// is refused, and so is U+FFFD, which decoders put in its place: it would make
+// one user of two.
 func ParseUserID(raw []byte) (UserID, error) {
 	raw = bytes.TrimSpace(raw)
 	if len(raw) == 0 {
@@ -119,7 +122,7 @@ func ParseUserID(raw []byte) (UserID, error) {
 	}
 	if raw[0] == '"' {
 		var s string
-		if err := json.Unmarshal(raw, &s); err != nil || s == "" || len(s) > maxUserID {
+		if err := json.Unmarshal(raw, &s); err != nil || s == "" || len(s) > maxUserID || strings.ContainsRune(s, utf8.RuneError) {
 			return UserID{}, errUserID
 		}
 		return TextID(s), nil

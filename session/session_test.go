@@ -87,6 +87,12 @@ func TestParseUserID(t *testing.T) {
 		`-Inf`:                 {},
 		`0x10`:                 {},
 		`"a`:                   {},
+		"\"caf\xe9\"":          {},
+		`"caf\ud800"`:          {},
+		`"caf\udfff"`:          {},
+		`"caf\ufffd"`:          {},
+		`"😀"`:                  session.TextID("😀"),
+		`"\ud83d\ude00"`:       session.TextID("😀"),
 		`"a" "b"`:              {},
 	} {
 		got, err := session.ParseUserID([]byte(in))

@@ -139,9 +139,9 @@ func (e *Engine) notRevoked(ctx context.Context, c Caller) error {
 	if id == "" {
 		return nil
 	}
-	ended, fresh := e.Revocations.Check(Token{c.App.Name, id, c.Claims.Issued, c.Claims.Expires}, e.Now())
+	cause, ended, fresh := e.Revocations.Check(Token{c.App.Name, id, c.Claims.Issued, c.Claims.Expires}, e.Now())
 	if ended {
-		return Fail(TokenRevoked, nil)
+		return &Error{Code: TokenRevoked, Cause: cause}
 	}
 	if fresh && c.Claims.Kind == Access {
 		return nil

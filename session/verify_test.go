@@ -49,9 +49,9 @@ func TestVerifyEnded(t *testing.T) {
 	r.list.CaughtUp(r.now.Add(-time.Second)) // has not heard of it, and may be relied on
 	r.verify("", tokens.Access, session.OK, "", false)
 	r.list.Ended(session.Ending{Owner: session.Owner{App: "shop", User: "1"}, Trace: receipt.Ended[0]})
-	r.verify("", tokens.Access, session.TokenRevoked, "", false)
+	r.verify("", tokens.Access, session.TokenRevoked, session.CauseLogout, false)
 	r.now = r.now.Add(2 * bound) // stale, and knows it all the same
-	r.verify("", tokens.Access, session.TokenRevoked, "", false)
+	r.verify("", tokens.Access, session.TokenRevoked, session.CauseLogout, false)
 }
 
 // TestOwnEndingsCountAtOnce: what an instance has ended itself it refuses before
@@ -62,7 +62,7 @@ func TestOwnEndingsCountAtOnce(t *testing.T) {
 	r.list.CaughtUp(r.now)
 	_, err := r.Logout(t.Context(), "s-new", tokens.Refresh)
 	r.fails(err, session.OK, "")
-	r.verify("", tokens.Access, session.TokenRevoked, "", false)
+	r.verify("", tokens.Access, session.TokenRevoked, session.CauseLogout, false)
 }
 
 // endElsewhere logs out as another instance would.
