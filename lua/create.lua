@@ -1,7 +1,7 @@
 -- Begins a session. At the cap it ends the least recently updated ones, as many
 -- as are over, or refuses.
 -- KEYS: 1 epoch, 2 gone, 3 endings, 4 user, 5 sessions, 6 data
--- ARGV: 1 clock, 2 trail, 3 check user, 4 id, 5 lifetime, 6 absolute lifetime,
+-- ARGV: 1 clock, 2 trail, 3 hash that matched (empty: of no user here), 4 id, 5 lifetime, 6 absolute lifetime,
 --       7 cap (empty: none), 8 evict, 9 info, 10 claims
 -- Returns: ok, now, record, evicted | limit_reached
 --        | user_not_found | user_inactive | unavailable
@@ -12,10 +12,13 @@
 -- include change
 -- include recency
 local endings, user, sessions, data = unpack(KEYS, 3)
-local check, id, lifetime, absolute, cap, evict, info, claims = unpack(ARGV, 3)
+local hash, id, lifetime, absolute, cap, evict, info, claims = unpack(ARGV, 3)
 
-local denied = refused(check, user)
-if denied then return denied end
+if hash ~= '' then
+  local active, password = unpack(redis.call('HMGET', user, 'active', 'password'))
+  if password ~= hash then return {'user_not_found'} end
+  if active ~= '1' then return {'user_inactive'} end
+end
 local expired, evicted = redis.call('ZRANGEBYSCORE', sessions, '-inf', ms), {}
 if cap ~= '' and redis.call('ZCARD', sessions) - #expired >= tonumber(cap) then
   local ids, created, updated = live(sessions, data)

@@ -8,13 +8,13 @@ local function refused(check, user)
   if active ~= '1' then return {'user_inactive'} end
 end
 
--- The reply for a session that is past its time, or before its app's epoch.
--- The latter's record is left for its expiry to free, as it tells the cause.
+-- The reply for a session that is before its app's epoch, or past its time. The
+-- former's record is left for its expiry to free, as it tells the cause.
 local function over(record)
+  if epoch > 0 and (#record < ERA_AT or struct.unpack('>I7', record, ERA_AT) < epoch) then return {'ended', 'app'} end
   local expires, absolute = struct.unpack('>I4I4', record, 24)
   if now >= absolute * 1000 then return {'expired', 'absolute'} end
   if now >= expires * 1000 then return {'expired', 'expired'} end
-  if epoch > 0 and (#record < ERA_AT or struct.unpack('>I7', record, ERA_AT) < epoch) then return {'ended', 'app'} end
 end
 
 -- The reply for a session that isn't there.

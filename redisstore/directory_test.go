@@ -123,7 +123,7 @@ func TestUserKeyIsInTheOwnersSlot(t *testing.T) {
 	s := open(t, srv.URL)
 	put(t, s, account(42, "ann"))
 	step := createStep(alice, long)
-	step.CheckUser = true
+	step.Hash = account(42, "ann").Password
 	created, err := s.Create(ctx, step)
 	if err != nil {
 		t.Fatal(err)

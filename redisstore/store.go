@@ -132,7 +132,7 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 		return session.Created{}, session.Fail(session.Internal, errors.New("a session's ID is of no form that NewID gives"))
 	}
 	c := s.begin(step.Owner, fresh.Type)
-	c.flag(step.CheckUser)
+	c.text(step.Hash)
 	c.text(string(fresh.ID))
 	c.millis(p.Lifetime)
 	c.millis(p.AbsoluteLifetime)

@@ -157,10 +157,10 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		return Tokens{}, Created{}, Fail(Internal, fmt.Errorf("the user's claims have %d bytes, more than %d", len(user.Claims), MaxClaims))
 	}
 	created, err := e.Store.Create(ctx, CreateStep{
-		Owner:     Owner{app.Name, user.ID.String()},
-		Session:   Session{ID: NewID().As(t), Type: t, Info: req.Info, Claims: user.Claims},
-		Policy:    app.Policies[t],
-		CheckUser: app.UsersInStore,
+		Owner:   Owner{app.Name, user.ID.String()},
+		Session: Session{ID: NewID().As(t), Type: t, Info: req.Info, Claims: user.Claims},
+		Policy:  app.Policies[t],
+		Hash:    user.Hash,
 	})
 	if err != nil {
 		return Tokens{}, Created{}, err

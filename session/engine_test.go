@@ -57,6 +57,17 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// TestLoginOfAChangedAccount: the store compares what the password has matched.
+func TestLoginOfAChangedAccount(t *testing.T) {
+	r := newRig(t)
+	users := r.App("shop").Checker.(*checker).users
+	alice := users["alice"]
+	alice.Hash = "of before"
+	users["alice"] = alice
+	_, err := r.Login(t.Context(), session.LoginRequest{Secret: "s-new", Username: "alice", Password: "alice", Type: "LONG"})
+	r.fails(err, session.UserUnknown, "")
+}
+
 func TestLogin(t *testing.T) {
 	r := newRig(t)
 	for _, secret := range []string{"s-new", "s-old"} {

@@ -17,7 +17,7 @@ type Store interface {
 	// Create begins a session. At the policy's maximum it ends the least
 	// recently updated ones (LessRecent), as many as are over, or refuses with
 	// LimitReached and changes nothing. UserUnknown and UserInactive where
-	// CheckUser asks. A retry begins a second session, which the cap counts.
+	// Hash asks. A retry begins a second session, which the cap counts.
 	Create(ctx context.Context, step CreateStep) (Created, error)
 
 	// Refresh runs Policy.Refresh on one session. Fails with Unknown; Ended
@@ -90,9 +90,11 @@ type Ending struct {
 // CreateStep is what Create needs. Session gives ID, Type, Info and Claims.
 type CreateStep struct {
 	Owner
-	Session   Session
-	Policy    Policy
-	CheckUser bool // refuse unless the store's own user directory says active
+	Session Session
+	Policy  Policy
+	// Hash is User.Hash. Where it is set the user must still have it, and be
+	// active: to check a password takes long enough for either to change.
+	Hash string
 }
 
 // Created is a login's outcome.
@@ -234,6 +236,7 @@ type Signer interface {
 type User struct {
 	ID     UserID
 	Claims json.RawMessage // a JSON object for access tokens; empty: none
+	Hash   string          // what the password matched, of a user in the store's Directory; else empty
 }
 
 // Checker checks passwords against one app's user source.

@@ -26,6 +26,7 @@ type passwords struct {
 	lane     *Lane
 	decoys   *decoys
 	log      *slog.Logger
+	inStore  bool // the accounts are in the store's Directory
 }
 
 // errRefused is the one reason for every refusal: the log shall not tell more
@@ -46,7 +47,11 @@ func (p *passwords) Check(ctx context.Context, username, password string) (sessi
 	if !matched {
 		return session.User{}, errRefused
 	}
-	return session.User{ID: account.ID, Claims: account.Claims}, nil
+	user := session.User{ID: account.ID, Claims: account.Claims}
+	if p.inStore {
+		user.Hash = account.Password
+	}
+	return user, nil
 }
 
 // Recheck is session.Checker's.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"tokengate/session"
 	"tokengate/session/credential"
@@ -158,6 +159,39 @@ func TestManagerEndsSessions(t *testing.T) {
 		}
 		if traces, _ := store.Traces(t.Context(), session.Owner{App: "bank", User: "7"}); len(traces) > 0 {
 			t.Errorf("%+v: the other app's session has ended", c)
+		}
+	}
+}
+
+// TestLoginUnderWay: who logs in with a password that is changed meanwhile, or
+// whose account is disabled, has no session afterwards.
+func TestLoginUnderWay(t *testing.T) {
+	for line, want := range map[string]session.Code{
+		"passwd alice": session.UserUnknown, "disable alice": session.UserInactive, "list": session.OK,
+	} {
+		for _, recheck := range []credential.Recheck{{}, credential.RecheckOff()} {
+			store := memstore.New(memstore.Options{})
+			shop := newClerk("shop", store)
+			shop.must(t, "pw", "add alice -id 7")
+			in := &intruder{Store: store, afterFind: true, come: func() { shop.must(t, "new-pw", line) }}
+			source, err := credential.Open(t.Context(), "redis:", credential.Options{
+				App: "shop", Directory: in, Recheck: recheck, Lane: credential.NewLane(1, time.Minute, nil),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			user, err := source.Check(t.Context(), "alice", "pw")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = store.Create(t.Context(), session.CreateStep{
+				Owner: session.Owner{App: "shop", User: user.ID.String()}, Hash: user.Hash,
+				Session: session.Session{ID: session.NewID(), Type: session.Long},
+				Policy:  session.Policy{Lifetime: session.MaxAbsoluteLifetime, AbsoluteLifetime: session.MaxAbsoluteLifetime},
+			})
+			if session.CodeOf(err) != want {
+				t.Errorf("%s: %v, want %s", line, err, want)
+			}
 		}
 	}
 }

@@ -203,7 +203,7 @@ func openDirectory(rest string, o Options) (*Source, error) {
 		return nil, errors.New("credential: redis: requires Options.Directory and App")
 	}
 	p := o.passwords(usualHere())
-	p.accounts = directory{o.Directory, o.App}
+	p.accounts, p.inStore = directory{o.Directory, o.App}, true
 	s := o.source(p)
 	s.managed, s.inStore = true, !o.Recheck.off
 	return s, nil

@@ -27,6 +27,9 @@ func (s *Store) Traces(_ context.Context, owner session.Owner) ([]session.Trace,
 	}
 	out := slices.Clone(h.traces)
 	for _, r := range h.sessions {
+		if _, past := session.Over(r.Session, now); past {
+			continue
+		}
 		if cause, _ := s.over(r, now); cause == session.CauseApp {
 			out = append(out, session.Trace{ID: r.ID, Cause: cause, At: s.epochs[owner.App].at})
 		}

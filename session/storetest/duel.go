@@ -10,7 +10,7 @@ import (
 
 func (d *duel) create(p session.Policy) {
 	step := session.CreateStep{
-		Owner: d.owner, Policy: p, CheckUser: d.random.IntN(10) == 0,
+		Owner: d.owner, Policy: p, Hash: []string{"", "x", "y"}[max(d.random.IntN(12)-9, 0)],
 		Session: session.Session{ID: d.newID(), Type: session.Types[d.random.IntN(2)], Info: fmt.Sprint("device ", d.random.IntN(9))},
 	}
 	got, err := d.Store.Create(d.ctx, step)

@@ -14,6 +14,7 @@ var epochTests = map[string]func(*fixture){
 	"LoginsCountAnew":  epochCaps,
 	"AtOnce":           epochAtOnce,
 	"Again":            epochAgain,
+	"PastItsTime":      epochPast,
 }
 
 // endApp ends everything of the fixture's app, and lets a moment pass.
@@ -114,6 +115,24 @@ func epochAtOnce(f *fixture) {
 	f.failsApp(f.Ledger.Live(f.ctx, f.owner, old.ID))
 	_, err = f.present(fresh, token(fresh), f.policy)
 	f.ok(err, "Refresh after EndApp")
+}
+
+// epochPast: that a session's own time passes later changes nothing in how it
+// ended, but that there is no more to tell of it.
+func epochPast(f *fixture) {
+	s, other := f.login(), f.loginAs(f.owner, session.Short)
+	f.later()
+	f.endApp()
+	f.until(s.Updated, s.Expires, f.margin)
+	_, err := f.present(s, token(s), f.policy)
+	f.failsApp(err)
+	f.failsApp(f.Ledger.Live(f.ctx, f.owner, other.ID))
+	_, err = f.Store.List(f.ctx, session.ListStep{Owner: f.owner, Caller: s.ID, Types: session.Types})
+	if session.CauseOf(err) != "" {
+		f.fails(err, session.TokenRevoked, session.CauseApp)
+	}
+	f.fails(err, session.TokenRevoked, "")
+	f.wantTraces(f.owner)
 }
 
 func epochAgain(f *fixture) {

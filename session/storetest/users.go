@@ -10,6 +10,7 @@ import (
 
 var userTests = map[string]func(*fixture){
 	"MustBeActive":    userChecked,
+	"SamePassword":    userSamePassword,
 	"OnlyWhereAsked":  userUnchecked,
 	"NumbersAreTexts": userNumber,
 	"OddIDs":          userOddIDs,
@@ -52,7 +53,7 @@ func (f *fixture) checkedSteps(s *session.Session, target session.ID) map[string
 	return map[string]func(context.Context) error{
 		"Create": func(ctx context.Context) error {
 			_, err := f.Store.Create(ctx, session.CreateStep{
-				Owner: f.owner, CheckUser: true, Policy: f.policy,
+				Owner: f.owner, Hash: "x", Policy: f.policy,
 				Session: session.Session{ID: session.NewID(), Type: session.Short},
 			})
 			return err
@@ -83,6 +84,31 @@ func (f *fixture) checkedSteps(s *session.Session, target session.ID) map[string
 			return err
 		},
 	}
+}
+
+// userSamePassword: a login whose password was checked before it was changed
+// begins no session, and ends none.
+func userSamePassword(f *fixture) {
+	f.policy.Max = 1
+	kept := f.login()
+	step := session.CreateStep{
+		Owner: f.owner, Policy: f.policy, Session: session.Session{ID: session.NewID(), Type: kept.Type},
+	}
+	a := session.Account{ID: session.TextID(f.owner.User), Username: "zoë", Active: true}
+	for _, stored := range []string{"x", "x ", "", "xx"} {
+		a.Password = stored
+		f.ok(f.replace(f.owner.App, a), "Put")
+		for _, matched := range []string{"X", "x\x00", "xy"} {
+			step.Hash = matched
+			if _, err := f.Store.Create(f.ctx, step); session.CodeOf(err) != session.UserUnknown {
+				f.Errorf("Create with %q in the place of %q: %v", stored, matched, err)
+			}
+		}
+	}
+	f.same("List", f.listed(f.owner)[0], kept)
+	step.Hash = a.Password
+	_, err := f.Store.Create(f.ctx, step)
+	f.ok(err, "Create")
 }
 
 // put writes a user whose id is an owner's.

@@ -102,7 +102,7 @@ func (f *floor) login(w http.ResponseWriter, r *http.Request) {
 	}
 	n, _ := strconv.Atoi(strings.TrimPrefix(in.Username, "user"))
 	user, id := strconv.Itoa(n+1), string(session.NewID())
-	reply, err := f.run(r.Context(), lua.Create.Name, user, "0", id, 30*day, 90*day, 5, "1", in.Info, "")
+	reply, err := f.run(r.Context(), lua.Create.Name, user, "", id, 30*day, 90*day, 5, "1", in.Info, "")
 	f.answer(w, reply, err, user, id, `","session_id":"`+id)
 }
 
