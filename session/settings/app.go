@@ -1,6 +1,8 @@
 package settings
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"regexp"
@@ -162,6 +164,16 @@ func LongestAccess(apps map[string]App) time.Duration {
 		longest = max(longest, a.AccessLifetime+a.Leeway)
 	}
 	return longest
+}
+
+// DecoyKey gives what all instances of the app called name know and nobody else
+// does (credential.Options). It tells nothing of the signing key that it is made
+// of. The secret key would not do: every client of the app may hold it. The
+// price: with a new signing key the decoys are dealt anew, once.
+func (a App) DecoyKey(name string) []byte {
+	mac := hmac.New(sha256.New, []byte(a.SigningKey))
+	mac.Write([]byte("tokengate decoys " + name)) // no token and no kid is ever made of this text
+	return mac.Sum(nil)
 }
 
 func isDuration(text string) bool {

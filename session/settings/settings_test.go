@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"crypto/rand"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -43,6 +44,22 @@ func TestLoad(t *testing.T) {
 	if got.Text != want.Text || got.Key != want.Key || got.On != want.On || got.N != want.N ||
 		strings.Join(got.List, "|") != "a|b" || got.Addr != want.Addr || got.Grace != want.Grace || got.Inner != want.Inner {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// The key is the same wherever the app is, another for any other app and signing
+// key, and whoever sees it has not seen the signing key.
+func TestDecoyKey(t *testing.T) {
+	key := func(signing, name string) string {
+		return string(App{SigningKey: signing, SecretKey: []string{rand.Text()}}.DecoyKey(name))
+	}
+	const signing = "0123456789abcdef0123456789abcdef"
+	shop := key(signing, "shop")
+	if shop != key(signing, "shop") || len(shop) != 32 {
+		t.Errorf("twice made, the key is %x and %x", shop, key(signing, "shop"))
+	}
+	if shop == key(signing, "blog") || shop == key(signing[1:], "shop") || strings.Contains(shop, signing[:8]) {
+		t.Errorf("%x is another app's or the signing key's own", shop)
 	}
 }
 
