@@ -300,7 +300,7 @@ func (g *gateway) openUsers(ctx context.Context, name string, a settings.App, la
 	}
 	options := credential.Options{
 		Query: a.UsersQuery, RecheckQuery: a.RecheckQuery, Recheck: recheck,
-		Lane: lane, Log: g.log, Directory: g.backend, App: name,
+		Lane: lane, Log: g.log, Directory: g.backend, App: name, DecoyKey: a.DecoyKey(name),
 	}
 	switch {
 	case g.demo.Users(a):

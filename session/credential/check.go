@@ -3,10 +3,8 @@ package credential
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"log/slog"
 	"strings"
-	"sync"
 	"unicode"
 
 	"tokengate/session"
@@ -59,20 +57,22 @@ func (p *passwords) Recheck(ctx context.Context, id session.UserID) error {
 	return p.accounts.recheck(ctx, id)
 }
 
-// hash is the account's, or a decoy where it has none that could match.
+// hash is the account's, or a decoy where it has none that could match. The
+// decoy is picked for everyone, so that picking takes nobody longer.
 func (p *passwords) hash(username string, account session.Account, found bool) (h stored, usable bool) {
+	decoy := p.decoys.pick(username)
 	if !found {
-		return p.decoys.pick(username), false
+		return decoy, false
 	}
 	h, err := readHash(account.Password)
 	if err == nil {
-		p.decoys.learn(username, h)
+		p.decoys.learn(h)
 		return h, true
 	}
 	if !errors.Is(err, errUnusable) {
 		p.log.Warn("a user cannot log in", "user", account.ID.String(), "error", err)
 	}
-	return p.decoys.pick(username), false
+	return decoy, false
 }
 
 // matches tries each form of password. Where the outcome can only be a refusal
@@ -100,37 +100,3 @@ func forms(password string) []string {
 // space is Python's str.isspace: Unicode's white space and the four separators
 // of ASCII.
 func space(r rune) bool { return unicode.IsSpace(r) || (0x1c <= r && r <= 0x1f) }
-
-// decoys are hashes to work on in the stead of one that isn't there. Each name
-// has one slot, which holds the hash last seen of any name in it.
-type decoys struct {
-	seed maphash.Seed
-
-	mu    sync.Mutex
-	slots [256]stored
-	last  stored
-}
-
-// newDecoys makes decoys that are all like usual until others have been seen.
-func newDecoys(usual stored) *decoys {
-	return &decoys{seed: maphash.MakeSeed(), last: usual}
-}
-
-func (d *decoys) slot(username string) *stored {
-	return &d.slots[maphash.String(d.seed, username)%uint64(len(d.slots))]
-}
-
-func (d *decoys) learn(username string, h stored) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	*d.slot(username), d.last = h, h
-}
-
-func (d *decoys) pick(username string) stored {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if h := *d.slot(username); h.hash != nil {
-		return h
-	}
-	return d.last
-}

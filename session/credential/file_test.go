@@ -27,7 +27,7 @@ func watch(t *testing.T, content string) *watched {
 	w := &watched{t: t, path: filepath.Join(t.TempDir(), "users.json")}
 	w.write(content)
 	var err error
-	w.Source, err = Open(t.Context(), "file:"+w.path, Options{Lane: NewLane(0, time.Minute, nil), Log: slog.New(slog.NewTextHandler(&w.log, nil))})
+	w.Source, err = Open(t.Context(), "file:"+w.path, Options{Lane: NewLane(0, time.Minute, nil), DecoyKey: testKey, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestFileRecheckOff(t *testing.T) {
 	if err := os.WriteFile(path, []byte(inactiveOne), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	source, err := Open(t.Context(), "file:"+path, Options{Lane: NewLane(1, 0, nil), Recheck: RecheckOff()})
+	source, err := Open(t.Context(), "file:"+path, Options{Lane: NewLane(1, 0, nil), DecoyKey: testKey, Recheck: RecheckOff()})
 	if err != nil {
 		t.Fatal(err)
 	}

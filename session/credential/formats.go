@@ -51,6 +51,8 @@ func (h pbkdf2Hash) match(password string) bool {
 
 func (h pbkdf2Hash) threads() int { return 1 }
 
+func (h pbkdf2Hash) kind() string { return fmt.Sprintf("pbkdf2 %d %d", len(h.sum), h.iterations) }
+
 // scryptHash is Django's "N$salt$r$p$digest" behind its name. It holds N×r
 // blocks for as long as it works, one pass after the other p times.
 type scryptHash struct {
@@ -90,9 +92,12 @@ func (h scryptHash) match(password string) bool {
 
 func (h scryptHash) threads() int { return 1 }
 
+func (h scryptHash) kind() string { return fmt.Sprintf("scrypt %d %d %d", h.n, h.r, h.p) }
+
 // argon2Hash is a PHC string of argon2id or argon2i, version 19. Earlier
 // versions and argon2d have no implementation here.
 type argon2Hash struct {
+	variant        string
 	derive         func(password, salt []byte, passes, memory uint32, lanes uint8, size uint32) []byte
 	memory, passes uint32 // KiB; count
 	lanes          uint8
@@ -104,7 +109,7 @@ func parseArgon2(s string) (hash, error) {
 	if len(part) != 5 {
 		return nil, errMangled
 	}
-	var h argon2Hash
+	h := argon2Hash{variant: part[0]}
 	switch part[0] {
 	case "argon2id":
 		h.derive = argon2.IDKey
@@ -162,6 +167,10 @@ func (h argon2Hash) match(password string) bool {
 
 func (h argon2Hash) threads() int { return int(h.lanes) }
 
+func (h argon2Hash) kind() string {
+	return fmt.Sprintf("%s %d %d %d", h.variant, h.memory, h.passes, h.lanes)
+}
+
 // bcryptHash is a crypt(3) string. Like every other implementation this one
 // looks at the first 72 bytes of a password; Django's bcrypt_sha256 hashes the
 // digest of the password, in hexadecimal, so that all of it counts.
@@ -196,6 +205,8 @@ func (h bcryptHash) match(password string) bool {
 }
 
 func (h bcryptHash) threads() int { return 1 }
+
+func (h bcryptHash) kind() string { return "bcrypt " + string(h.text[4:6]) } // the cost; what a digest adds is nothing to it
 
 // number reads a whole number and holds it to its bounds. The error repeats it
 // only where it is one.

@@ -30,6 +30,7 @@ const (
 type hash interface {
 	match(password string) bool
 	threads() int // how many match keeps busy
+	kind() string // what decides how long match takes; no salt, no digest
 }
 
 // stored is a hash with the text that it was read from.
@@ -63,7 +64,7 @@ func Hash(password string) string {
 // newArgon2 has the parameters of new hashes, and no content yet.
 func newArgon2() argon2Hash {
 	return argon2Hash{
-		derive: argon2.IDKey, memory: 19456, passes: 2, lanes: 1,
+		variant: "argon2id", derive: argon2.IDKey, memory: 19456, passes: 2, lanes: 1,
 		salt: make([]byte, 16), sum: make([]byte, 32),
 	}
 }

@@ -176,6 +176,7 @@ func TestLoginUnderWay(t *testing.T) {
 			in := &intruder{Store: store, afterFind: true, come: func() { shop.must(t, "new-pw", line) }}
 			source, err := credential.Open(t.Context(), "redis:", credential.Options{
 				App: "shop", Directory: in, Recheck: recheck, Lane: credential.NewLane(1, time.Minute, nil),
+				DecoyKey: []byte("0123456789abcdef"),
 			})
 			if err != nil {
 				t.Fatal(err)

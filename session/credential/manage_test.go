@@ -80,7 +80,7 @@ func (d *desk) must(t *testing.T, input, line string) {
 // lets tells whether the source of these users lets one in.
 func (d *desk) lets(t *testing.T, username, password string) bool {
 	t.Helper()
-	source, err := Open(t.Context(), "redis:", Options{Lane: NewLane(0, 0, nil), Directory: &d.shelf, App: "shop"})
+	source, err := Open(t.Context(), "redis:", Options{Lane: NewLane(0, 0, nil), DecoyKey: testKey, Directory: &d.shelf, App: "shop"})
 	if err != nil {
 		t.Fatal(err)
 	}

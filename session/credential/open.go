@@ -33,6 +33,13 @@ type Options struct {
 	// Recheck (RECHECK_USER) says how long such an answer is relied on.
 	Recheck Recheck
 
+	// DecoyKey decides which names that nobody has seem to have which of the
+	// source's kinds of hashes. All instances must have the same, before a restart
+	// and after, and nobody else may: who could compute what a name that nobody
+	// has would seem to be could tell it from the others. At least 16 bytes,
+	// required by every source but http(s).
+	DecoyKey []byte
+
 	Lane      *Lane             // required by every source but http(s)
 	Log       *slog.Logger      // nil: nothing is logged
 	Directory session.Directory // required by redis:
@@ -40,6 +47,8 @@ type Options struct {
 	HTTP      *http.Client      // for http(s); nil: one of its own. Its CheckRedirect is not used
 	Timeout   time.Duration     // of one question to http(s) or postgres; 0: DefaultTimeout
 }
+
+const minDecoyKey = 16 // bytes
 
 // DefaultTimeout bounds one question to a source that is another program.
 const DefaultTimeout = 5 * time.Second
@@ -150,6 +159,8 @@ func (o Options) check(kind string) error {
 	switch {
 	case o.Lane == nil && kind != "http" && kind != "https":
 		return errors.New("credential: Options.Lane is required")
+	case len(o.DecoyKey) < minDecoyKey && kind != "http" && kind != "https":
+		return errors.New("credential: Options.DecoyKey is required, of at least 16 bytes")
 	case kind != "postgres" && (o.Query != "" || o.RecheckQuery != ""):
 		return errors.New("USERS_QUERY and USERS_RECHECK_QUERY are for postgres:// only: leave them out")
 	case o.Query != "" && !strings.Contains(o.Query, "$1"):
@@ -172,7 +183,7 @@ func (o Options) withDefaults() Options {
 
 // passwords is a checker that lacks its accounts yet.
 func (o Options) passwords(usual stored) *passwords {
-	return &passwords{lane: o.Lane, log: o.Log, decoys: newDecoys(usual)}
+	return &passwords{lane: o.Lane, log: o.Log, decoys: &decoys{key: o.DecoyKey, usual: usual}}
 }
 
 // source is c as the options want it asked.

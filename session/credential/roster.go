@@ -47,17 +47,8 @@ func (r *roster) recheck(_ context.Context, id session.UserID) error {
 	return nil
 }
 
-// learnAll shows decoys what a list's hashes are like.
-func (d *decoys) learnAll(list []session.Account) {
-	for _, a := range list {
-		if h, err := readHash(a.Password); err == nil {
-			d.learn(a.Username, h)
-		}
-	}
-}
-
 // Static is a source of users that are part of the program, as the demo app's
-// are. Of o it needs Lane. It refuses what a user file may not hold.
+// are. Of o it needs Lane and DecoyKey. It refuses what a user file may not hold.
 func Static(list []session.Account, o Options) (*Source, error) {
 	if err := o.check("static"); err != nil {
 		return nil, err

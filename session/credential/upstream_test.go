@@ -48,6 +48,7 @@ func startApp(t *testing.T) *app {
 
 func openAt(t *testing.T, address string, o Options) *Source {
 	t.Helper()
+	o.DecoyKey = testKey
 	source, err := Open(t.Context(), address, o)
 	if err != nil {
 		t.Fatal(err)
