@@ -25,10 +25,31 @@
 //
 // Unknown user, wrong password, inactive user and unusable password are the
 // same InvalidCredentials, after the same work: where there is no hash to work
-// on, one with the parameters of some other user of the source is worked on and
-// the outcome thrown away. Which user's is a matter of the name asked for, so a
-// source with several kinds of hashes shows the same mixture, each name always
-// the same kind, for names that exist and for names that don't.
+// on, one like some user's of the source is worked on and the outcome thrown
+// away. Where a source has hashes of several kinds, which take different times,
+// the name decides on the kind, by a key that all instances have and nobody
+// else. So a name that nobody has shows one kind, as a user's does, on every
+// instance, and once the kinds are known no login changes it, right or wrong.
+// Those in a user file are known when it is read, and are shown as often as its
+// users have them. Of redis: and postgres: the kinds of those users are known who
+// have been asked for, and each is shown as often as any other.
+//
+// This much the time still tells:
+//
+//   - An instance of redis: or postgres: that has just started knows no kind,
+//     and then all such names show what is usual there. A kind becomes known with
+//     the first login, right or wrong, of any user who has it. Until then such a
+//     user can be told by it, and when it comes, the names that change are names
+//     that nobody has; so are those on which two instances differ. The same goes
+//     for a kind that nobody has any more: it is forgotten with the next start.
+//   - Shown equally often, a kind that most users have is the more likely to be a
+//     user's, and a rare one a name's that nobody has. No time makes a name more
+//     likely to be a user's by a factor above the number of kinds; asking more
+//     often adds nothing. Exact shares would have to follow what users do, and
+//     each correction would tell of more names.
+//   - A user file that changes, and another signing key, of which the key is
+//     made, change the kind of some names that nobody has, once.
+//   - Beyond 64 kinds of a source no more are shown.
 //
 // # The lane
 //
