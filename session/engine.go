@@ -153,8 +153,8 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		return Tokens{}, Created{}, Fail(InvalidType, nil)
 	}
 	ev.Type = t
-	if len(user.Claims) > MaxClaims { // before a session is made, or an old one ended, for tokens that can't be signed
-		return Tokens{}, Created{}, Fail(Internal, fmt.Errorf("the user's claims have %d bytes, more than %d", len(user.Claims), MaxClaims))
+	if err := app.signable(user, e.Now()); err != nil {
+		return Tokens{}, Created{}, err
 	}
 	created, err := e.Store.Create(ctx, CreateStep{
 		Owner:   Owner{app.Name, user.ID.String()},

@@ -149,6 +149,33 @@ func TestLoginFailures(t *testing.T) {
 	r.told("login shop/1 internal")
 }
 
+// TestLoginThatCantBeSigned: what is wrong with a user's claims ends no other
+// session of his.
+func TestLoginThatCantBeSigned(t *testing.T) {
+	for name, spoil := range map[string]func(*rig){
+		"no token with these claims": func(r *rig) { r.signer.broken = errors.New("no UTF-8") },
+		"too many": func(r *rig) {
+			alice := r.checker.users["alice"]
+			alice.Claims = []byte(`{"x":"` + strings.Repeat("x", session.MaxClaims) + `"}`)
+			r.checker.users["alice"] = alice
+		},
+	} {
+		r := newRig(t)
+		first := r.login(session.Long)
+		r.now = r.now.Add(time.Second)
+		r.login(session.Long) // as many as there may be
+		spoil(r)
+		asked := r.store.asked
+		_, err := r.Login(t.Context(), session.LoginRequest{Secret: "s-new", Username: "alice", Password: "alice", Type: "LONG"})
+		r.fails(err, session.Internal, "")
+		r.told("login shop/1 internal")
+		r.signer.broken = nil
+		if _, err := r.refresh(first.Refresh); err != nil || r.store.asked != asked+1 {
+			t.Errorf("%s: the store was asked %d times; the first session's refresh: %v", name, r.store.asked-asked-1, err)
+		}
+	}
+}
+
 func TestRefresh(t *testing.T) {
 	r := newRig(t)
 	first := r.login(session.Long)

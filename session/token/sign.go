@@ -160,7 +160,7 @@ func (s *Signer) extra(w *scratch, object []byte) error {
 		return true
 	})
 	if !ok {
-		return fmt.Errorf("the user's own claims are no JSON object of at most %d bytes", MaxLength)
+		return fmt.Errorf("the user's own claims are no JSON object, in UTF-8, of at most %d bytes", MaxLength)
 	}
 	b := w.claims[:len(w.claims)-1]
 	for _, m := range list {
