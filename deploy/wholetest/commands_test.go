@@ -77,7 +77,7 @@ func TestUserCommands(t *testing.T) {
 	}
 	d.refuse("there is a user of this name", "x\n", "user", "add", "alice")
 	d.refuse("the password is empty", "", "user", "add", "bob")
-	d.refuse("-claims is no JSON object", "x\n", "user", "add", "bob", "--claims", "[1]")
+	d.refuse("-claims is not a JSON object", "x\n", "user", "add", "bob", "--claims", "[1]")
 
 	d.run("second-password", "user", "passwd", "alice")
 	refused(t, d.client.Refresh(t.Context(), "LONG", first.Refresh), "ended", "account", "refresh after passwd")
@@ -129,6 +129,8 @@ func TestUserImport(t *testing.T) {
 	if code == 0 || !strings.Contains(out, "entry 2") || strings.Contains(out, "hunter2") {
 		t.Errorf("a file with a fault: exit code %d, %s", code, out)
 	}
+	latin1 := `[{"id": 90, "username": "zoe", "password": "!", "claims": {"n": "caf` + "\xe9" + `"}}]`
+	d.refuse("entry 1: user 90: claims is not valid UTF-8", latin1, "user", "import", "-")
 	if strings.Contains(d.run("", "user", "list"), "zoe") {
 		t.Error("half of a file is imported")
 	}

@@ -79,12 +79,8 @@ func (m *Manager) add(ctx context.Context, username string, args []string) error
 	if a.ID, err = parseID(*id); err != nil {
 		return fmt.Errorf("-id: %w", err)
 	}
-	if *claims != "" {
-		var object map[string]json.RawMessage
-		if json.Unmarshal([]byte(*claims), &object) != nil || object == nil {
-			return errors.New("-claims is no JSON object")
-		}
-		a.Claims = json.RawMessage(*claims)
+	if a.Claims, err = compactClaims([]byte(*claims)); err != nil {
+		return fmt.Errorf("-%w", err)
 	}
 	was, err := m.place(ctx, a)
 	if err != nil {

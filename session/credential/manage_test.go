@@ -174,21 +174,23 @@ func TestManagerRefuses(t *testing.T) {
 	d.must(t, "open sesame", "add alice")
 	before := d.user("alice").Password
 	for line, want := range map[string]string{
-		"":                         "give one of",
-		"list alice":               "give one of",
-		"add":                      "give one of",
-		"add bob -id":              "give one of",
-		"add bob -password secret": "give one of",
-		"passwd alice secret":      "give one of",
-		"remove alice":             "give one of",
-		"add bob -claims []":       "-claims is no JSON object",
-		"add bob":                  "the password is empty",
-		"add alice":                "there is a user of this name",
-		"passwd alice":             "the password is empty",
-		"passwd nobody":            "the password is empty",
-		"enable nobody":            "no user of this name",
-		"disable nobody":           "no user of this name",
-		"import /no/such/file":     "no such file",
+		"":                                    "give one of",
+		"list alice":                          "give one of",
+		"add":                                 "give one of",
+		"add bob -id":                         "give one of",
+		"add bob -password secret":            "give one of",
+		"passwd alice secret":                 "give one of",
+		"remove alice":                        "give one of",
+		"add bob -claims []":                  "-claims is not a JSON object",
+		"add bob -claims {\"n\":\"caf\xe9\"}": "-claims is not valid UTF-8",
+		"add bob -claims " + claimsOf(session.MaxClaims+1): "-claims has 4097 bytes",
+		"add bob":              "the password is empty",
+		"add alice":            "there is a user of this name",
+		"passwd alice":         "the password is empty",
+		"passwd nobody":        "the password is empty",
+		"enable nobody":        "no user of this name",
+		"disable nobody":       "no user of this name",
+		"import /no/such/file": "no such file",
 	} {
 		if err := d.run(t, "\n", line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want …%s…", line, err, want)

@@ -336,14 +336,15 @@ func (s *server) ownQueryAlone(t *testing.T) {
 // A query that is wrong says so for every name, in the log, and lets nobody in.
 func (s *server) wrongQueries(t *testing.T) {
 	for query, want := range map[string]string{
-		`select id, password from auth_user where username = $1`:                                    "USERS_QUERY: it gives 2 columns",
-		`select id, password, is_active, null, 1 from auth_user where username = $1`:                "USERS_QUERY: it gives 5 columns",
-		`select id, password, is_active::text from auth_user where username = $1`:                   "is_active is not a boolean",
-		`select id, password, is_active from auth_user where username <> $1`:                        "more than one user",
-		`select id, password, true, '[]'::json from auth_user where username = $1`:                  "claims is not a JSON object",
-		`select null::int, password, true from auth_user where username = $1`:                       "a user id is",
-		`select id, password, is_active from no_such_table where username = $1`:                     "no_such_table",
-		`select id, password, is_active from auth_user where username = $1 and pg_sleep(9) is null`: "timeout",
+		`select id, password from auth_user where username = $1`:                                                  "USERS_QUERY: it gives 2 columns",
+		`select id, password, is_active, null, 1 from auth_user where username = $1`:                              "USERS_QUERY: it gives 5 columns",
+		`select id, password, is_active::text from auth_user where username = $1`:                                 "is_active is not a boolean",
+		`select id, password, is_active from auth_user where username <> $1`:                                      "more than one user",
+		`select id, password, true, '[]'::json from auth_user where username = $1`:                                "claims is not a JSON object",
+		`select id, password, true, json_build_object('x', repeat('x', 4096)) from auth_user where username = $1`: "user 1: claims has 4104 bytes",
+		`select null::int, password, true from auth_user where username = $1`:                                     "a user id is",
+		`select id, password, is_active from no_such_table where username = $1`:                                   "no_such_table",
+		`select id, password, is_active from auth_user where username = $1 and pg_sleep(9) is null`:               "timeout",
 	} {
 		source := s.open(t, Options{Query: query, RecheckQuery: djangoRecheck, Timeout: 300 * time.Millisecond})
 		_, err := source.Check(t.Context(), "alice", "correct horse")

@@ -136,7 +136,7 @@ func (r row) account(username string) (a session.Account, err error) {
 		a.Password = string(r.values[1])
 	}
 	if len(r.values) == 4 {
-		a.Claims, err = readClaims(r.values[3])
+		a.Claims, err = readClaims(a.ID, r.values[3])
 	}
 	return a, err
 }

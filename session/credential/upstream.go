@@ -167,7 +167,7 @@ func parseAnswer(body []byte) (user session.User, err error) {
 	if user.ID, err = session.ParseUserID(answer.ID); err != nil {
 		return user, fmt.Errorf("user_id: %w", err)
 	}
-	user.Claims, err = readClaims(answer.Claims)
+	user.Claims, err = readClaims(user.ID, answer.Claims)
 	return user, err
 }
 

@@ -122,6 +122,9 @@ func TestUpstreamAnswers(t *testing.T) {
 		{200, `{"user_id": 1.5}`, session.Unavailable},
 		{200, `{"user_id": 1, "claims": "admin"}`, session.Unavailable},
 		{200, `{"user_id": 1, "claims": [1]}`, session.Unavailable},
+		{200, `{"user_id": 1, "claims": {"n": "caf` + "\xe9" + `"}}`, session.Unavailable},
+		{200, `{"user_id": 1, "claims": ` + claimsOf(session.MaxClaims+1) + `}`, session.Unavailable},
+		{200, `{"user_id": 1, "claims": ` + claimsOf(session.MaxClaims) + `}`, session.OK},
 		{200, `{"user_id": 1, "x": "` + strings.Repeat("x", maxAnswer) + `"}`, session.Unavailable},
 		{200, `{"user_id": 1}` + strings.Repeat(" ", maxAnswer), session.Unavailable},
 		{200, `{"user_id": 1, "x": "` + strings.Repeat("x", maxAnswer-100) + `"}`, session.OK},
@@ -130,6 +133,9 @@ func TestUpstreamAnswers(t *testing.T) {
 		if got := session.CodeOf(err); got != c.want || (got == session.OK) == user.ID.IsZero() {
 			t.Errorf("%d %.60s: %s (%v), want %s", c.status, c.body, got, err, c.want)
 		}
+	}
+	if _, err := answering(t, 200, `{"user_id": 7, "claims": {"n": "`+"\xff"+`"}}`).Check(t.Context(), "alice", "secret"); !strings.Contains(err.Error(), "user 7: claims is not valid UTF-8") {
+		t.Errorf("the log is told %v", err)
 	}
 	if user, _ := answering(t, 200, `{"user_id": "42"}`).Check(t.Context(), "alice", "x"); user.ID != session.TextID("42") {
 		t.Errorf("a string does not stay one: %v", user.ID)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"tokengate/session"
 )
@@ -16,7 +17,8 @@ const maxFile = 64 << 20
 // Import reads users for a session.Directory: a user file, or what Django's
 // "manage.py dumpdata auth.user" writes. Of a dump, entries of other models are
 // passed over; a user model of one's own is read when it has the fields
-// username and password. Errors name line and entry, never what stands there.
+// username and password. Errors name line and entry, and of what stands there
+// nothing but an id.
 func Import(r io.Reader) ([]session.Account, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
@@ -163,20 +165,36 @@ func readMembers(member map[string]json.RawMessage) (session.Account, error) {
 	default:
 		return a, errors.New("is_active is neither true nor false")
 	}
-	a.Claims, err = readClaims(member["claims"])
+	a.Claims, err = readClaims(a.ID, member["claims"])
 	return a, err
 }
 
-// readClaims takes a JSON object, compact; nothing and null are no claims.
-func readClaims(raw json.RawMessage) (json.RawMessage, error) {
+// readClaims takes a user's claims; errors say whose they are, by id, as the
+// log does.
+func readClaims(user session.UserID, raw []byte) (json.RawMessage, error) {
+	claims, err := compactClaims(raw)
+	if err != nil {
+		err = fmt.Errorf("user %s: %w", user.AppendJSON(nil), err)
+	}
+	return claims, err
+}
+
+// compactClaims takes a JSON object that a token can carry, and leaves out its
+// white space; nothing and null are no claims. encoding/json alone would let
+// through what is not UTF-8, and each login of that user would fail.
+func compactClaims(raw []byte) (json.RawMessage, error) {
 	if raw = bytes.TrimSpace(raw); len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
 	}
 	var compact bytes.Buffer
-	if raw[0] != '{' || json.Compact(&compact, raw) != nil {
+	switch {
+	case !utf8.Valid(raw):
+		return nil, errors.New("claims is not valid UTF-8")
+	case raw[0] != '{' || json.Compact(&compact, raw) != nil:
 		return nil, errors.New("claims is not a JSON object")
-	}
-	if compact.Len() == len("{}") {
+	case compact.Len() > session.MaxClaims:
+		return nil, fmt.Errorf("claims has %d bytes, and a token carries %d at most: leave some out", compact.Len(), session.MaxClaims)
+	case compact.Len() == len("{}"):
 		return nil, nil
 	}
 	return compact.Bytes(), nil

@@ -61,21 +61,23 @@ func TestUserFilesThatAreRefused(t *testing.T) {
 		`["` + secret + `"]`:                  "it is not a JSON object",
 		`[null]`:                              "id: a user id is",
 		`[{"username":"bob","password":"!"}]`: "id: a user id is",
-		`[{"id":1.5,"username":"bob","password":"!"}]`:                                    "id: a user id is",
-		`[{"id":true,"username":"bob","password":"!"}]`:                                   "id: a user id is",
-		`[{"id":1,"username":"","password":"!"}]`:                                         "username is not a string",
-		`[{"id":1,"username":7,"password":"!"}]`:                                          "username is not a string",
-		`[{"id":1,"username":"bob"}]`:                                                     "password is not a string",
-		`[{"id":1,"username":"bob","password":""}]`:                                       "password is not a string",
-		`[{"id":1,"username":"bob","password":12345678}]`:                                 "password is not a string",
-		`[{"id":1,"username":"bob","password":"` + secret + `"}]`:                         "none of the known formats",
-		`[{"id":1,"username":"bob","password":"md5$` + secret + `$0"}]`:                   "Django's md5",
-		`[{"id":1,"username":"bob","password":"$2b$31$` + strings.Repeat("a", 53) + `"}]`: "bcrypt cost is 31",
-		`[{"id":1,"username":"bob","password":"!","is_active":"true"}]`:                   "is_active is neither",
-		`[{"id":1,"username":"bob","password":"!","is_active":0}]`:                        "is_active is neither",
-		`[{"id":1,"username":"bob","password":"!","is_active":null}]`:                     "is_active is neither",
-		`[{"id":1,"username":"bob","password":"!","claims":["role"]}]`:                    "claims is not a JSON object",
-		`[{"id":1,"username":"bob","password":"!","claims":"role"}]`:                      "claims is not a JSON object",
+		`[{"id":1.5,"username":"bob","password":"!"}]`:                                                  "id: a user id is",
+		`[{"id":true,"username":"bob","password":"!"}]`:                                                 "id: a user id is",
+		`[{"id":1,"username":"","password":"!"}]`:                                                       "username is not a string",
+		`[{"id":1,"username":7,"password":"!"}]`:                                                        "username is not a string",
+		`[{"id":1,"username":"bob"}]`:                                                                   "password is not a string",
+		`[{"id":1,"username":"bob","password":""}]`:                                                     "password is not a string",
+		`[{"id":1,"username":"bob","password":12345678}]`:                                               "password is not a string",
+		`[{"id":1,"username":"bob","password":"` + secret + `"}]`:                                       "none of the known formats",
+		`[{"id":1,"username":"bob","password":"md5$` + secret + `$0"}]`:                                 "Django's md5",
+		`[{"id":1,"username":"bob","password":"$2b$31$` + strings.Repeat("a", 53) + `"}]`:               "bcrypt cost is 31",
+		`[{"id":1,"username":"bob","password":"!","is_active":"true"}]`:                                 "is_active is neither",
+		`[{"id":1,"username":"bob","password":"!","is_active":0}]`:                                      "is_active is neither",
+		`[{"id":1,"username":"bob","password":"!","is_active":null}]`:                                   "is_active is neither",
+		`[{"id":1,"username":"bob","password":"!","claims":["role"]}]`:                                  "claims is not a JSON object",
+		`[{"id":1,"username":"bob","password":"!","claims":"role"}]`:                                    "claims is not a JSON object",
+		`[` + anEntry + `,{"id":2,"username":"bob","password":"!","claims":{"n":"caf` + "\xe9" + `"}}]`: "entry 2: user 2: claims is not valid UTF-8",
+		`[{"id":"b","username":"bob","password":"!","claims":` + claimsOf(session.MaxClaims+1) + `}]`:   `entry 1: user "b": claims has 4097 bytes`,
 	} {
 		list, err := parseUsers([]byte(file))
 		if err == nil || !strings.Contains(err.Error(), want) || list != nil {
@@ -88,6 +90,18 @@ func TestUserFilesThatAreRefused(t *testing.T) {
 	}
 	if _, err := parseUsers(make([]byte, maxFile+1)); err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("a huge file: %v", err)
+	}
+}
+
+// claimsOf gives claims of so many bytes.
+func claimsOf(size int) string { return `{"x":"` + strings.Repeat("x", size-len(`{"x":""}`)) + `"}` }
+
+// As many claims as a token takes may be written with white space around them.
+func TestLongestClaims(t *testing.T) {
+	longest := claimsOf(session.MaxClaims)
+	list, err := parseUsers([]byte(`[{"id":1,"username":"bob","password":"!","claims":` + strings.Replace(longest, ":", " : ", 1) + `}]`))
+	if err != nil || string(list[0].Claims) != longest {
+		t.Error(err)
 	}
 }
 
@@ -172,16 +186,26 @@ func FuzzUserFile(f *testing.F) {
 				t.Errorf("claims %s", a.Claims)
 			}
 		}
-		again, err := json.Marshal(list)
-		if err != nil {
-			t.Fatal(err)
-		}
+		again := written(t, list)
 		back, err := parseUsers(again)
 		if err != nil && list != nil {
 			t.Fatalf("what was read can't be read again: %v", err)
 		}
-		if twice, _ := json.Marshal(back); list != nil && !bytes.Equal(twice, again) {
+		if twice := written(t, back); list != nil && !bytes.Equal(twice, again) {
 			t.Errorf("read again it is\n%s\nand was\n%s", twice, again)
 		}
 	})
+}
+
+// written is list as a user file. HTML's signs are not escaped: that would make
+// claims longer.
+func written(t *testing.T, list []session.Account) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(list); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
