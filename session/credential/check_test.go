@@ -210,6 +210,8 @@ func TestStatic(t *testing.T) {
 	}
 	for name, spoil := range map[string]func([]session.Account){
 		"no name":        func(l []session.Account) { l[0].Username = "" },
+		"space around":   func(l []session.Account) { l[0].Username = "alice " },
+		"claims no JSON": func(l []session.Account) { l[0].Claims = []byte("[]") },
 		"no id":          func(l []session.Account) { l[0].ID = session.UserID{} },
 		"same name":      func(l []session.Account) { l[1].Username = "alice" },
 		"same id":        func(l []session.Account) { l[1].ID = session.TextID("1") },

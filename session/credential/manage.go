@@ -75,7 +75,10 @@ func (m *Manager) add(ctx context.Context, username string, args []string) error
 		return errors.New(manageUsage)
 	}
 	a := session.Account{Username: username, Active: true}
-	var err error
+	err := checkName(username)
+	if err != nil {
+		return err
+	}
 	if a.ID, err = parseID(*id); err != nil {
 		return fmt.Errorf("-id: %w", err)
 	}

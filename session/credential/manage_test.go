@@ -181,6 +181,7 @@ func TestManagerRefuses(t *testing.T) {
 		"add bob -password secret":            "give one of",
 		"passwd alice secret":                 "give one of",
 		"remove alice":                        "give one of",
+		"add bob -id caf\xe9":                 "-id: a user id is",
 		"add bob -claims []":                  "-claims is not a JSON object",
 		"add bob -claims {\"n\":\"caf\xe9\"}": "-claims is not valid UTF-8",
 		"add bob -claims " + claimsOf(session.MaxClaims+1): "-claims has 4097 bytes",
@@ -194,6 +195,15 @@ func TestManagerRefuses(t *testing.T) {
 	} {
 		if err := d.run(t, "\n", line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want …%s…", line, err, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"": "username is empty", " spaced ": "white space around it", "new\n": "white space around it",
+		"caf\xe9": "username is not valid UTF-8", "a\x00b": "a NUL",
+	} {
+		d.In = strings.NewReader("open sesame")
+		if err := d.Run(t.Context(), []string{"add", name}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("add %q: %v, want …%s…", name, err, want)
 		}
 	}
 	if d.count() != 1 || d.user("alice").Password != before || d.ended != nil {

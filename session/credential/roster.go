@@ -55,10 +55,11 @@ func Static(list []session.Account, o Options) (*Source, error) {
 	}
 	names, ids := map[string]bool{}, map[string]bool{}
 	for i, a := range list {
-		switch err := CheckHash(a.Password); {
-		case err != nil:
-			return nil, fmt.Errorf("user %d: password: %w", i, err)
-		case names[a.Username] || ids[a.ID.String()] || a.Username == "" || a.ID.IsZero():
+		_, claims := compactClaims(a.Claims)
+		if err := errors.Join(CheckHash(a.Password), checkName(a.Username), claims); err != nil {
+			return nil, fmt.Errorf("user %d: %w", i, err)
+		}
+		if names[a.Username] || ids[a.ID.String()] || a.ID.IsZero() {
 			return nil, fmt.Errorf("user %d: name and id must be given, and differ from every other user's", i)
 		}
 		names[a.Username], ids[a.ID.String()] = true, true

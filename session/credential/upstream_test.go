@@ -122,6 +122,7 @@ func TestUpstreamAnswers(t *testing.T) {
 		{200, `{"user_id": 1.5}`, session.Unavailable},
 		{200, `{"user_id": 1, "claims": "admin"}`, session.Unavailable},
 		{200, `{"user_id": 1, "claims": [1]}`, session.Unavailable},
+		{200, `{"user_id": "caf` + "\xe9" + `"}`, session.Unavailable},
 		{200, `{"user_id": 1, "claims": {"n": "caf` + "\xe9" + `"}}`, session.Unavailable},
 		{200, `{"user_id": 1, "claims": ` + claimsOf(session.MaxClaims+1) + `}`, session.Unavailable},
 		{200, `{"user_id": 1, "claims": ` + claimsOf(session.MaxClaims) + `}`, session.OK},

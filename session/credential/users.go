@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"tokengate/session"
@@ -149,8 +150,14 @@ func readMembers(member map[string]json.RawMessage) (session.Account, error) {
 	if a.ID, err = session.ParseUserID(member["id"]); err != nil {
 		return a, fmt.Errorf("id: %w", err)
 	}
+	if !utf8.Valid(member["username"]) { // encoding/json would make another name of it
+		return a, fmt.Errorf("user %s: username is not valid UTF-8", a.ID.AppendJSON(nil))
+	}
 	if json.Unmarshal(member["username"], &a.Username) != nil || a.Username == "" {
 		return a, errors.New("username is not a string of at least one character")
+	}
+	if err := checkName(a.Username); err != nil {
+		return a, fmt.Errorf("user %s: %w", a.ID.AppendJSON(nil), err)
 	}
 	if json.Unmarshal(member["password"], &a.Password) != nil || a.Password == "" {
 		return a, errors.New(`password is not a string: give a hash, or "!" for none`)
@@ -167,6 +174,23 @@ func readMembers(member map[string]json.RawMessage) (session.Account, error) {
 	}
 	a.Claims, err = readClaims(a.ID, member["claims"])
 	return a, err
+}
+
+// checkName refuses a name that no login gives: a login's is UTF-8 without NUL,
+// and its outer white space is left out. To leave that out here as well would
+// make one user of two, or let in who never could log in.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("username is empty")
+	case !utf8.ValidString(name):
+		return errors.New("username is not valid UTF-8")
+	case strings.IndexByte(name, 0) >= 0:
+		return errors.New("username holds a NUL, which no login may: leave it out")
+	case strings.TrimFunc(name, space) != name:
+		return errors.New("username has white space around it, which a login's name never has: leave it out")
+	}
+	return nil
 }
 
 // readClaims takes a user's claims; errors say whose they are, by id, as the

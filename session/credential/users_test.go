@@ -76,6 +76,12 @@ func TestUserFilesThatAreRefused(t *testing.T) {
 		`[{"id":1,"username":"bob","password":"!","is_active":null}]`:                                   "is_active is neither",
 		`[{"id":1,"username":"bob","password":"!","claims":["role"]}]`:                                  "claims is not a JSON object",
 		`[{"id":1,"username":"bob","password":"!","claims":"role"}]`:                                    "claims is not a JSON object",
+		`[{"id":1,"username":" bob","password":"!"}]`:                                                   "entry 1: user 1: username has white space around it",
+		`[{"id":1,"username":"bob\u00a0","password":"!"}]`:                                              "username has white space around it",
+		`[{"id":1,"username":"\u001fbob","password":"!"}]`:                                              "username has white space around it",
+		`[{"id":1,"username":"b\u0000b","password":"!"}]`:                                               "username holds a NUL",
+		`[{"id":1,"username":"b` + "\xe9" + `b","password":"!"}]`:                                       "entry 1: user 1: username is not valid UTF-8",
+		`[{"id":"b` + "\xe9" + `b","username":"bob","password":"!"}]`:                                   "id: a user id is",
 		`[` + anEntry + `,{"id":2,"username":"bob","password":"!","claims":{"n":"caf` + "\xe9" + `"}}]`: "entry 2: user 2: claims is not valid UTF-8",
 		`[{"id":"b","username":"bob","password":"!","claims":` + claimsOf(session.MaxClaims+1) + `}]`:   `entry 1: user "b": claims has 4097 bytes`,
 	} {
