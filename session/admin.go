@@ -17,7 +17,11 @@ type Holdings struct {
 // Unavailable.
 func (e *Engine) UserSessions(ctx context.Context, owner Owner) (Holdings, error) {
 	held, err := e.userSessions(ctx, owner)
-	e.observe(ctx, Event{Step: StepAdmin, App: owner.App, User: owner.User}, err)
+	ev := Event{Step: StepAdmin, App: owner.App, User: owner.User}
+	if CodeOf(err) == AppUnknown {
+		ev.App = "" // as in operate
+	}
+	e.observe(ctx, ev, err)
 	return held, err
 }
 

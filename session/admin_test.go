@@ -91,6 +91,7 @@ func TestOperatorsAppMustBe(t *testing.T) {
 	r.fails(err, session.AppUnknown, "")
 	_, err = r.EndApp(t.Context(), "none", "ops")
 	r.fails(err, session.AppUnknown, "")
+	r.told("admin /1 app_not_found", "admin /1 app_not_found", "admin /1 app_not_found", "admin / app_not_found") // each app is a label of metrics
 	if r.store.asked != 0 {
 		t.Error("the store was asked")
 	}
