@@ -389,9 +389,8 @@ func serve(ctx context.Context, env *settings.Env, std stdio) error {
 			g.log.Error("Redis can't be inspected", "error", err)
 		}
 	}()
-	if g.demo.Walkable() {
-		api.Walkthrough(std.out, address, g.demo.Secret, g.demo.Name(), g.demo.Password)
-	}
+	secret, username, password := g.demo.MadeUp()
+	api.Walkthrough(std.out, address, secret, username, password)
 	return g.listener.Wait(ctx)
 }
 

@@ -1,19 +1,31 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 )
 
 // Walkthrough prints commands that log in, refresh and list at a gateway that
-// listens at address. It shows the secret and the password, so it is for ones
-// that were made up for trying things out.
+// listens at address. It shows the secret and the password, so it is for what
+// was made up for trying things out. An empty secret or username is the
+// operator's own, which he has to fill in; where both are, nothing is printed.
 func Walkthrough(w io.Writer, address, secret, username, password string) {
-	fmt.Fprintf(w, walkthrough, address, secret, username, password)
+	try := "Try it:"
+	switch {
+	case secret == "" && username == "":
+		return
+	case secret == "":
+		try = "Try it, with your own\nTOKENGATE_APP_DEMO_SECRET_KEY where it says YOUR_SECRET_KEY; the user is made up:"
+	case username == "":
+		try = "Try it, with a user of your own\nTOKENGATE_APP_DEMO_USERS where it says YOUR_USERNAME and YOUR_PASSWORD; the secret_key is made up:"
+	}
+	fmt.Fprintf(w, walkthrough, address, cmp.Or(secret, "YOUR_SECRET_KEY"),
+		cmp.Or(username, "YOUR_USERNAME"), cmp.Or(password, "YOUR_PASSWORD"), try)
 }
 
 const walkthrough = `
-tokengate is running with sessions in memory and the app "demo". Try it:
+tokengate is running with sessions in memory and the app "demo". %[5]s
 
 # log in
 curl -s http://%[1]s/api/session/login/ -H 'Content-Type: application/json' \

@@ -55,14 +55,38 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// TestDemoWithOwnParts: whoever gives the demo app his own secret, or his own
+// users, is told the other, which was made up, and not what he gave.
+func TestDemoWithOwnParts(t *testing.T) {
+	binary, dir := rig.Binary(t), t.TempDir()
+	for name, c := range map[string]struct {
+		lines []string
+		fill  []string // what to put in the place of what
+	}{
+		"secret": {[]string{"TOKENGATE_APP_DEMO_SECRET_KEY=my-own-secret"}, []string{"YOUR_SECRET_KEY", "my-own-secret"}},
+		"users":  {[]string{"TOKENGATE_APP_DEMO_USERS=file:" + wireUsers(t)}, []string{"YOUR_USERNAME", "alice", "YOUR_PASSWORD", "alice-pw-1"}},
+	} {
+		lines := startDemo(t, binary, c.lines...)
+		printed := strings.Join(lines, "\n")
+		if !strings.Contains(printed, c.fill[0]+"\"") || strings.Contains(printed, "my-own-secret") || strings.Contains(printed, "alice-pw-1") {
+			t.Fatalf("%s: printed is\n%s", name, printed)
+		}
+		var login rig.Answer
+		shell(t, dir, strings.NewReplacer(c.fill...).Replace(commandsIn(t, lines)[0]), &login)
+		if login.Access == "" {
+			t.Errorf("%s: the login gives %+v", name, login)
+		}
+	}
+}
+
 // startDemo starts the program with an environment that holds two free ports
-// and nothing else, and gives what it prints up to the last command.
-func startDemo(t *testing.T, binary string) (lines []string) {
+// and lines, and gives what it prints up to the last command.
+func startDemo(t *testing.T, binary string, env ...string) (lines []string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, binary)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Env = []string{"TOKENGATE_LISTEN=" + ports.Address(t), "TOKENGATE_ADMIN_LISTEN=" + ports.Address(t), "TOKENGATE_SHUTDOWN_DELAY=0s"}
+	cmd.Env = append(env, "TOKENGATE_LISTEN="+ports.Address(t), "TOKENGATE_ADMIN_LISTEN="+ports.Address(t), "TOKENGATE_SHUTDOWN_DELAY=0s")
 	stdout, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())

@@ -11,7 +11,7 @@ type Demo struct {
 	Secret   string
 	Password string // of the user Name
 	key      string
-	walkable bool
+	app      App // as it is after the settings
 }
 
 // Name names the demo app, and its user.
@@ -34,13 +34,25 @@ func (d *Demo) Defaults(defaults App) App {
 // Users tells whether a's users are the demo's own.
 func (d *Demo) Users(a App) bool { return d != nil && a.Users == demoUsers }
 
-// Walkable tells whether no setting replaced what was made up, so that Secret
-// and Password log in.
-func (d *Demo) Walkable() bool { return d != nil && d.walkable }
+// MadeUp is what a login needs of what was made up: nobody knows it who isn't
+// told. What a setting replaced is empty: whoever set it knows it, and it is not
+// for the terminal.
+func (d *Demo) MadeUp() (secret, username, password string) {
+	if d == nil {
+		return "", "", ""
+	}
+	if slices.Contains(d.app.SecretKey, d.Secret) {
+		secret = d.Secret
+	}
+	if d.Users(d.app) {
+		username, password = d.Name(), d.Password
+	}
+	return secret, username, password
+}
 
 // load reads the demo app's settings on top of what is made up.
 func (d *Demo) load(env *Env, defaults App) (App, error) {
-	a, err := LoadApp(env, d.Name(), d.Defaults(defaults))
-	d.walkable = d.Users(a) && slices.Contains(a.SecretKey, d.Secret)
-	return a, err
+	var err error
+	d.app, err = LoadApp(env, d.Name(), d.Defaults(defaults))
+	return d.app, err
 }

@@ -163,6 +163,30 @@ func TestLoadAppSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// TestDemoTellsWhatWasMadeUp: each of the two by itself, and no setting's value.
+func TestDemoTellsWhatWasMadeUp(t *testing.T) {
+	const secret, users = "TOKENGATE_APP_DEMO_SECRET_KEY=own", "TOKENGATE_APP_DEMO_USERS=file:own"
+	for _, c := range []struct {
+		lines         []string
+		secret, users bool // made up
+	}{
+		{nil, true, true}, {[]string{users}, true, false}, {[]string{secret}, false, true}, {[]string{secret, users}, false, false},
+	} {
+		_, demo, err := LoadApps(NewEnv(c.lines), []string{"demo"}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, name, password := demo.MadeUp()
+		if (key != "") != c.secret || (name != "") != c.users || (password != "") != c.users || key == "own" {
+			t.Errorf("%q: secret %q, user %q, password %q", c.lines, key, name, password)
+		}
+	}
+	var none *Demo
+	if key, name, password := none.MadeUp(); key+name+password != "" {
+		t.Error("no demo has made something up")
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	f.Add("P_GRACE", "30d")
 	f.Add("P_LIST", "a,,b")
