@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tokengate/session"
 )
 
 // refusal is a set of options that New must refuse, and a part of what it says.
@@ -66,9 +68,45 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{with(func(o *Options) { o.UserIDClaim = "token_type" }), `USER_ID_CLAIM is "token_type"`},
 		{with(func(o *Options) { o.JTIClaim = "sid" }), `JTI_CLAIM is "sid"`},
 		{with(func(o *Options) { o.TokenTypeClaim = "type" }), `TOKEN_TYPE_CLAIM is "type"`},
+		{with(func(o *Options) { *o = standard(*o); o.TokenTypeClaim = "sub" }), `TOKEN_TYPE_CLAIM is "sub", which holds something else`},
+		{with(func(o *Options) { *o = standard(*o); o.TokenTypeClaim, o.JTIClaim = "jti", "id" }), `TOKEN_TYPE_CLAIM is "jti"`},
 		{with(func(o *Options) { o.TokenTypeClaim = `a"b` }), `TOKEN_TYPE_CLAIM is "a\"b": give printable`},
 		{with(func(o *Options) { o.JTIClaim = "é" }), `JTI_CLAIM is "é": give printable`},
 	})
+}
+
+// standard is o with the profile of RFC 9068.
+func standard(o Options) Options {
+	o.Profile, o.App, o.Issuer = RFC9068, "shop", "https://id.example"
+	return o
+}
+
+// TestNamesThatPassWork: whatever names New takes for the claims, in either
+// profile, it takes the tokens with them.
+func TestNamesThatPassWork(t *testing.T) {
+	names := []string{"sub", "jti", "user_id", "token_type", "iss", "client_id", "x"}
+	passed := 0
+	for n := range len(names) * len(names) * len(names) {
+		plain := Options{
+			SigningKey: secret, UserIDClaim: names[n%len(names)],
+			TokenTypeClaim: names[n/len(names)%len(names)], JTIClaim: names[n/len(names)/len(names)],
+		}
+		for _, o := range []Options{plain, standard(plain)} {
+			s, err := New(o)
+			if err != nil {
+				continue
+			}
+			passed++
+			for _, c := range []session.Claims{accessClaims(), refreshClaims()} {
+				if back, err := s.Verify(mustSign(t, s, c), c.Kind, now); err != nil || back.User.String() != c.User.String() {
+					t.Errorf("%s, %s, %s as user, type and id of a %s token, %s: %v", o.UserIDClaim, o.TokenTypeClaim, o.JTIClaim, c.Kind, o.Profile, err)
+				}
+			}
+		}
+	}
+	if passed != 5*4*3+3*4*3 { // 5 names can be given; with the standard's profile the type has 3 of them
+		t.Errorf("%d sets of names pass", passed)
+	}
 }
 
 func TestC25ShortSecretsAreRefused(t *testing.T) {

@@ -198,6 +198,9 @@ func (o Options) validateNames() error {
 	for _, name := range append(append([]string{}, registered...), ours...) {
 		taken[name] = name != "jti" && name != "sub"
 	}
+	if kind := o.TokenTypeClaim; o.Profile == RFC9068 && (kind == "sub" || kind == "jti") { // whatever the others are called
+		return fmt.Errorf("TOKEN_TYPE_CLAIM is %q, which holds something else in an access token of TOKEN_PROFILE=rfc9068: give another name", kind)
+	}
 	for _, claim := range []struct{ setting, name string }{
 		{"TOKEN_TYPE_CLAIM", o.TokenTypeClaim}, {"USER_ID_CLAIM", o.UserIDClaim}, {"JTI_CLAIM", o.JTIClaim},
 	} {
