@@ -30,15 +30,31 @@ func newHeader(name string, types []string) (header, error) {
 	if wsgi, ok := strings.CutPrefix(name, "HTTP_"); ok {
 		name = strings.ReplaceAll(wsgi, "_", "-")
 	}
-	if strings.ContainsAny(name, " :\t\r\n") {
-		return header{}, errors.New("AUTH_HEADER_NAME is no header's name: give one such as Authorization")
+	name = textproto.CanonicalMIMEHeaderKey(name)
+	switch {
+	case name == "", strings.ContainsFunc(name, func(r rune) bool { return !isTokenChar(r) }):
+		return header{}, errors.New("AUTH_HEADER_NAME is no header's name: give letters, digits and -, such as Authorization")
+	case slices.Contains(ownOfHTTP, name):
+		return header{}, errors.New("AUTH_HEADER_NAME is " + name + ", which HTTP uses itself, so no token can come in it: give another, such as Authorization")
 	}
 	for _, t := range types {
-		if t == "" || strings.ContainsAny(t, " \t\r\n\"") {
+		if t == "" || strings.ContainsAny(t, asciiSpace+`"`) {
 			return header{}, errors.New("AUTH_HEADER_TYPES holds no scheme: give words such as JWT or Bearer")
 		}
 	}
-	return header{textproto.CanonicalMIMEHeaderKey(name), types, types[0] + ` realm="api"`}, nil
+	return header{name, types, types[0] + ` realm="api"`}, nil
+}
+
+// isTokenChar tells what a header's name is made of (RFC 9110 section 5.6.2).
+func isTokenChar(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+}
+
+// ownOfHTTP are headers that servers and proxies on the way read for themselves.
+// Some of them never reach a handler, or only with the values that HTTP knows.
+var ownOfHTTP = []string{
+	"Host", "Connection", "Content-Length", "Content-Type", "Expect", "Keep-Alive", "Proxy-Connection", "Te",
+	"Trailer", "Transfer-Encoding", "Upgrade",
 }
 
 // union is the headers of several apps as one reads them before it is known

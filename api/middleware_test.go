@@ -1,7 +1,10 @@
 package api
 
 import (
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -100,10 +103,47 @@ func TestUnionOfHeaders(t *testing.T) {
 	for _, bad := range []struct {
 		name  string
 		types []string
-	}{{"X Y", nil}, {"X:Y", nil}, {"", []string{"a b"}}, {"", []string{""}}, {"", []string{`"`}}} {
-		if _, err := newHeader(bad.name, bad.types); err == nil {
-			t.Errorf("%+v passed", bad)
+	}{
+		{"X Y", nil}, {"X:Y", nil}, {"Clé", nil}, {"X(Y)", nil}, {"X/Y", nil}, {"X\x00", nil}, {"\xff", nil}, {"HTTP_", nil}, {"X,Y", nil},
+		{"", []string{"a b"}}, {"", []string{""}}, {"", []string{`"`}}, {"", []string{"a\vb"}},
+	} {
+		if _, err := newHeader(bad.name, bad.types); err == nil || !strings.Contains(err.Error(), "AUTH_HEADER_") {
+			t.Errorf("%+v: %v", bad, err)
 		}
+	}
+}
+
+// TestHeadersThatPassArrive sends a token in each header that HTTP may have a use
+// of its own for. What newHeader takes must come through.
+func TestHeadersThatPassArrive(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(r.URL.Path[1:]) != "JWT x.y.z" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer server.Close()
+	refused := 0
+	for _, name := range []string{
+		"Host", "HTTP_HOST", "host", "Connection", "Content-Length", "Content-Type", "Expect", "Keep-Alive", "Proxy-Connection", "TE",
+		"Trailer", "Transfer-Encoding", "Upgrade", "Authorization", "Proxy-Authorization", "Cookie", "X-Access-Token", "x_token", "a.b~c",
+	} {
+		h, err := newHeader(name, nil)
+		if err != nil {
+			refused++
+			continue
+		}
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "GET /"+h.name+" HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n"+h.name+": JWT x.y.z\r\n\r\n")
+		if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+			t.Errorf("a token in %s does not come through: %.40q", name, answer)
+		}
+		_ = conn.Close()
+	}
+	if refused != 13 {
+		t.Errorf("%d headers are refused", refused)
 	}
 }
 
