@@ -50,6 +50,18 @@ func TestEndSession(t *testing.T) {
 	r.fails(err, session.Ended, session.CauseOperator)
 }
 
+// TestOperatorEndsNoSession: what the user has not is said in words.
+func TestOperatorEndsNoSession(t *testing.T) {
+	r := newRig(t)
+	for _, id := range []session.ID{"nope", session.NewID()} {
+		err := session.Operator{Engine: r.Engine, Owner: alice, Name: "ops", Out: &strings.Builder{}}.Run(t.Context(), "end", id)
+		r.fails(err, session.Unknown, "")
+		if want := `user 1 has no session "` + string(id) + `"`; !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want …%s…", err, want)
+		}
+	}
+}
+
 func TestEndUser(t *testing.T) {
 	r := newRig(t)
 	tokens := r.login(session.Long)

@@ -43,7 +43,11 @@ func (o Operator) Run(ctx context.Context, verb string, id ID) error {
 
 func (o Operator) end(ctx context.Context, id ID) (Receipt, error) {
 	if id != "" {
-		return o.Engine.EndSession(ctx, o.Owner, id, o.Name)
+		receipt, err := o.Engine.EndSession(ctx, o.Owner, id, o.Name)
+		if CodeOf(err) == Unknown {
+			err = Fail(Unknown, fmt.Errorf("user %s has no session %q: see list for those that he has", o.Owner.User, id))
+		}
+		return receipt, err
 	}
 	return o.Engine.EndUser(ctx, o.Owner, CauseOperator, o.Name)
 }

@@ -129,6 +129,7 @@ func TestUserImport(t *testing.T) {
 	if code == 0 || !strings.Contains(out, "entry 2") || strings.Contains(out, "hunter2") {
 		t.Errorf("a file with a fault: exit code %d, %s", code, out)
 	}
+	d.refuse(`0 of 1 users are in; "alice" (id 92) is not: user_exists: the user with the id `, `[{"id": 92, "username": "alice", "password": "!"}]`, "user", "import", "-")
 	latin1 := `[{"id": 90, "username": "zoe", "password": "!", "claims": {"n": "caf` + "\xe9" + `"}}]`
 	d.refuse("entry 1: user 90: claims is not valid UTF-8", latin1, "user", "import", "-")
 	if strings.Contains(d.run("", "user", "list"), "zoe") {
@@ -158,7 +159,7 @@ func TestSessionCommands(t *testing.T) {
 	refused(t, d.client.Refresh(t.Context(), "SHORT", second.Refresh), "ended", "operator", "refresh after sessions end")
 	d.lists(second.SessionID + ` +operator +\S+ +cli`)
 	d.refuse("ended (operator)", "", "sessions", "end", "--user", "42", "--session", second.SessionID)
-	d.refuse("unknown", "", "sessions", "end", "--user", "42", "--session", "-AAAAAAAAAAAAAAAAAAAAA") // an ID, and no flag
+	d.refuse(`user 42 has no session "-AAA`, "", "sessions", "end", "--user", "42", "--session", "-AAAAAAAAAAAAAAAAAAAAA") // an ID, and no flag
 	for _, slip := range [][]string{{long.SessionID}, {"--session", ""}, {"--session=" + long.SessionID, "more"}} {
 		d.refuse("usage: tokengate sessions", "", "sessions", "end", append([]string{"--user", "42"}, slip...)...)
 	}

@@ -233,11 +233,24 @@ func (m *Manager) importFile(ctx context.Context, path string) error {
 	}
 	for i, a := range accounts {
 		if err := insist(func() error { return m.importAccount(ctx, a) }); err != nil {
-			return fmt.Errorf("%d of %d users are in; the next one is not, run it again to go on: %w", i, len(accounts), err)
+			return fmt.Errorf("%d of %d users are in; %q (id %s) is not: %w", i, len(accounts), a.Username, a.ID, m.halted(ctx, a, err))
 		}
 	}
 	_, err = fmt.Fprintf(m.Out, "%d users\n", len(accounts))
 	return err
+}
+
+// halted adds to err, which an import of a ended with, what to do about it.
+func (m *Manager) halted(ctx context.Context, a session.Account, err error) error {
+	if session.CodeOf(err) != session.UserExists {
+		return fmt.Errorf("run it again to go on: %w", err)
+	}
+	whose := "another user"
+	if holder, err := m.Directory.Find(ctx, m.App, a.Username); err == nil {
+		whose = "the user with the id " + holder.ID.String()
+	}
+	return session.Fail(session.UserExists, fmt.Errorf(
+		"%s has this name: change the name or the id in what is imported, or import the other one under another name, and run it again", whose))
 }
 
 // importAccount writes one user, and ends the sessions of one whom this disables

@@ -66,6 +66,11 @@ func TestManagerOverADirectory(t *testing.T) {
 	if session.CodeOf(err) != session.UserExists || !strings.Contains(err.Error(), "1 of 2 users are in") {
 		t.Errorf("an import of a name that is taken: %v", err)
 	}
+	for _, part := range []string{`"zoe" (id 11) is not`, "the user with the id 9 has this name", "run it again"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("an import of a name that is taken does not say %q: %v", part, err)
+		}
+	}
 	if out := bank.must(t, "", "list"); strings.Join(strings.Fields(out), " ") != "ID USERNAME ACTIVE 8 alice true" {
 		t.Errorf("the other app's list shows\n%s", out)
 	}
