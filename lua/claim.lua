@@ -1,15 +1,12 @@
--- Reserves a user name for a user who is about to be written. A reservation
--- that nobody confirms lapses.
+-- Writes a claim to a user name, in the place of none or of the one that is void.
 -- KEYS: 1 name
--- ARGV: 1 user, 2 life, 3 stale (a holder who goes by another name by now)
--- Returns: ok | user_exists, holder
+-- ARGV: 1 claim, 2 void (empty: none is known to be)
+-- Returns: ok | user_exists, held
 
-local name, user, life, stale = KEYS[1], unpack(ARGV)
+local name, claim, void = KEYS[1], unpack(ARGV)
 
-local holder = redis.call('GET', name)
-if holder == user then return {'ok'} end
-if holder and redis.call('PTTL', name) >= 0 then return {'user_exists', ''} end
-if holder and holder ~= stale then return {'user_exists', holder} end
+local held = redis.call('GET', name)
+if held and held ~= void then return {'user_exists', held} end
 
-redis.call('SET', name, user, 'PX', life)
+redis.call('SET', name, claim)
 return {'ok'}

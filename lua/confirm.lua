@@ -1,11 +1,13 @@
--- Makes a reserved user name a user's for good.
--- KEYS: 1 name
--- ARGV: 1 user
--- Returns: ok | user_exists
+-- Confirms that a user has the name that he claimed. If he has not, the permit
+-- of the claim goes, so that he can't be given the name by it any more.
+-- KEYS: 1 user, 2 permit
+-- ARGV: 1 name
+-- Returns: ok | user_not_found
 
-local name, user = KEYS[1], ARGV[1]
+local user, permit = unpack(KEYS)
+local name = ARGV[1]
 
-if redis.call('GET', name) ~= user then return {'user_exists'} end
+if redis.call('HGET', user, 'name') == name then return {'ok'} end
 
-redis.call('PERSIST', name)
-return {'ok'}
+redis.call('DEL', permit)
+return {'user_not_found'}

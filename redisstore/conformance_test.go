@@ -85,8 +85,8 @@ func latePut(t *testing.T, url string, note func(string, session.Code, time.Dura
 			}
 		}
 	})
-	mine, ann, late := account(1, "ann"), account(1, "ann"), account(1, "ann")
-	mine.Password, late.Active = "mine", false
+	mine, ann, late := account(1, "anna"), account(1, "ann"), account(1, "ann")
+	late.Active = false
 	for _, c := range []struct {
 		was, meanwhile session.Account
 		want           session.Code

@@ -4,23 +4,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"tokengate/session"
 )
-
-// A user and the user's name are in different slots, so that they can't be
-// written in one step. A name is first claimed for a while, then the user
-// written, then the name confirmed: whatever fails in between, no two users
-// ever have one name, and a Put in the place of what it left repairs it.
-
-// claimLife is how long a Put may take.
-const claimLife = time.Minute
 
 // account is the user of an app with this id, where its keys are.
 func (s *Store) account(app, id string) owner {
@@ -29,14 +19,12 @@ func (s *Store) account(app, id string) owner {
 
 // Find is session.Directory's.
 func (s *Store) Find(ctx context.Context, app, username string) (session.Account, error) {
-	name := newCall()
-	s.account(app, username).name(name)
-	id, err := s.client.Get(ctx, string(name.buf)).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return session.Account{}, classify("find", err)
+	held, err := s.claimTo(ctx, app, username)
+	if err != nil {
+		return session.Account{}, err
 	}
-	a, err := s.read(ctx, app, id)            // also without an id, which nobody has: as long for a name that is not there
-	if err == nil && a.Username != username { // the name is left over from a Put that failed
+	a, err := s.read(ctx, app, held.user())   // also without an id, which nobody has: as long for a name that is not there
+	if err == nil && a.Username != username { // he has another name by now, or not yet this one
 		err = session.Fail(session.UserUnknown, nil)
 	}
 	return a, err
@@ -75,9 +63,8 @@ func parseAccount(fields map[string]string) (a session.Account, err error) {
 	return a, nil
 }
 
-// Put is session.Directory's. After an error the user may have been written.
-// The script decides; the look before it is for the name, which a Put that the
-// script refuses leaves claimed for a while.
+// Put is session.Directory's. After an error the user may have been written. The
+// script decides; the look before it spares the name a claim in vain.
 func (s *Store) Put(ctx context.Context, app string, a, was session.Account) error {
 	id := a.ID.String()
 	held, err := s.read(ctx, app, id)
@@ -87,26 +74,36 @@ func (s *Store) Put(ctx context.Context, app string, a, was session.Account) err
 	if err := was.Still(held); err != nil {
 		return err
 	}
-	if err := s.claimName(ctx, app, id, a.Username); err != nil {
+	if was.ID.IsZero() {
+		return s.name(ctx, app, a, was)
+	}
+	former, err := s.claimTo(ctx, app, was.Username)
+	if err != nil {
 		return err
 	}
+	holds := former.user() == id
+	if holds && was.Username == a.Username {
+		return s.write(ctx, app, a, was, "")
+	}
+	err = s.name(ctx, app, a, was)
+	if err == nil && holds && was.Username != a.Username {
+		s.giveUp(ctx, app, was.Username, former)
+	}
+	return err
+}
+
+// write writes a user; a claim's permit is needed where the name is another.
+func (s *Store) write(ctx context.Context, app string, a, was session.Account, by claim) error {
+	id := a.ID.String()
 	c, k := newCall(), s.account(app, id)
 	k.account(c)
 	k.users(c)
+	k.permit(c, by.number())
 	c.endKeys()
 	c.text(id)
 	c.user(a)
 	c.user(was)
-	if _, err := s.run(ctx, s.put, c, false); err != nil {
-		return err
-	}
-	if _, err := s.runName(ctx, s.confirm, app, id, a.Username); err != nil {
-		return err
-	}
-	if was.ID.IsZero() || was.Username == a.Username {
-		return nil
-	}
-	_, err = s.runName(ctx, s.release, app, id, was.Username)
+	_, err := s.run(ctx, s.put, c, false)
 	return err
 }
 
@@ -126,39 +123,17 @@ func (c *call) user(a session.Account) {
 	c.text(string(a.Claims))
 }
 
-// claimName claims a name, also from a user who goes by another one by now.
-func (s *Store) claimName(ctx context.Context, app, id, username string) error {
-	r, err := s.runName(ctx, s.claim, app, id, username, claimLife.Milliseconds(), "")
-	holder, _ := at[string](r.rest, 1)
-	if session.CodeOf(err) != session.UserExists || holder == "" {
+// Remove is session.Directory's. The script decides; what is read before it is the
+// claim to the name, which is his if he still has the name when he goes.
+func (s *Store) Remove(ctx context.Context, app string, id session.UserID) error {
+	held, err := s.read(ctx, app, id.String())
+	if err != nil && session.CodeOf(err) != session.UserUnknown {
 		return err
 	}
-	has, readErr := s.read(ctx, app, holder)
-	if code := session.CodeOf(readErr); code != session.OK && code != session.UserUnknown {
-		return readErr
+	former, err := s.claimTo(ctx, app, held.Username)
+	if err != nil {
+		return err
 	}
-	if has.Username == username {
-		return session.Fail(session.UserExists, nil)
-	}
-	_, err = s.runName(ctx, s.claim, app, id, username, claimLife.Milliseconds(), holder)
-	return err
-}
-
-// runName runs a script about a name and the user with an id.
-func (s *Store) runName(ctx context.Context, sc *script, app, id, username string, more ...any) (reply, error) {
-	c := newCall()
-	s.account(app, username).name(c)
-	c.endKeys()
-	c.text(id)
-	for _, m := range more {
-		c.text(fmt.Sprint(m))
-	}
-	return s.run(ctx, sc, c, false)
-}
-
-// Remove is session.Directory's. The user goes first: a name that is left over
-// by an error finds nobody, and the next Put of that name takes it.
-func (s *Store) Remove(ctx context.Context, app string, id session.UserID) error {
 	c, k := newCall(), s.account(app, id.String())
 	k.account(c)
 	k.users(c)
@@ -169,8 +144,10 @@ func (s *Store) Remove(ctx context.Context, app string, id session.UserID) error
 		return err
 	}
 	name, _ := at[string](r.rest, 1)
-	_, err = s.runName(ctx, s.release, app, id.String(), name)
-	return err
+	if former.user() == id.String() {
+		s.giveUp(ctx, app, name, former)
+	}
+	return nil
 }
 
 // accountsAtOnce bounds how much of a directory one pipeline asks for.

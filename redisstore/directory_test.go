@@ -1,9 +1,12 @@
 package redisstore_test
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,8 +47,8 @@ func nameKey(t *testing.T, srv *redistest.Server, name string) string {
 	return ""
 }
 
-// TestNamesAreClaimed: a name is reserved while its user is being written, and
-// what a writer that died left behind repairs itself.
+// TestNamesAreClaimed: what a Put that died left behind is in nobody's way, and
+// finds nobody.
 func TestNamesAreClaimed(t *testing.T) {
 	srv := redistest.Standalone(t)
 	s := open(t, srv.URL)
@@ -53,42 +56,127 @@ func TestNamesAreClaimed(t *testing.T) {
 	put(t, s, ann)
 	key := nameKey(t, srv, "ann")
 	if got := life(t, srv, key); got >= 0 {
-		t.Errorf("a confirmed name lives for %s", got)
+		t.Errorf("a name lives for %s", got)
 	}
-
-	srv.Do("SET", key, "7", "PX", "60000") // somebody else is in the middle of Put
-	for _, a := range []session.Account{ann, bob} {
-		if err := replace(s, a); session.CodeOf(err) != session.UserExists {
-			t.Errorf("user %s takes a claimed name: %v", a.ID, err)
-		}
+	if err := replace(s, bob); session.CodeOf(err) != session.UserExists {
+		t.Errorf("a name that somebody has: %v", err)
 	}
-	srv.Do("PEXPIRE", key, "1") // died before the user was written: the claim lapses
-	soon(t, "the claim has lapsed", func() bool { return replace(s, ann) == nil })
+	srv.Do("DEL", key) // lost by a failover
+	put(t, s, ann)
 	if got, err := s.Find(ctx, "shop", "ann"); err != nil || got.ID != ann.ID {
 		t.Errorf("found %+v, %v", got, err)
 	}
 
 	put(t, s, account(1, "anna"))
-	srv.Do("SET", key, "1") // died before the former name was released
-	if _, err := s.Find(ctx, "shop", "ann"); session.CodeOf(err) != session.UserUnknown {
-		t.Errorf("a former name finds its user: %v", err)
-	}
-	put(t, s, bob)
-	if got, err := s.Find(ctx, "shop", "ann"); err != nil || got.ID != bob.ID {
-		t.Errorf("found %+v, %v", got, err)
-	}
-	if err := s.Remove(ctx, "shop", bob.ID); err != nil {
-		t.Fatal(err)
-	}
-	srv.Do("SET", key, "2") // died in the middle of Remove
-	put(t, s, account(3, "ann"))
-	for _, id := range []int64{1, 3} {
-		if err := s.Remove(ctx, "shop", session.NumberID(id)); err != nil {
-			t.Error(err)
+	for _, left := range []string{"1|of a rename", "7|of a new user", "1"} { // the last as it was before claims had numbers
+		srv.Do("SET", key, left)
+		if _, err := s.Find(ctx, "shop", "ann"); session.CodeOf(err) != session.UserUnknown {
+			t.Errorf("the claim %q finds a user: %v", left, err)
+		}
+		put(t, s, bob)
+		if got, err := s.Find(ctx, "shop", "ann"); err != nil || got.ID != bob.ID {
+			t.Errorf("after the claim %q: found %+v, %v", left, got, err)
+		}
+		if err := s.Remove(ctx, "shop", bob.ID); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if left := keys(srv); len(left) > 0 {
-		t.Errorf("left: %q", left)
+	if err := s.Remove(ctx, "shop", ann.ID); err != nil {
+		t.Error(err)
+	}
+	for _, left := range keys(srv) {
+		if !strings.Contains(left, ":permit:") || life(t, srv, left) < 0 || life(t, srv, left) > time.Minute {
+			t.Errorf("left: %q", left)
+		}
+	}
+}
+
+// change is a Put or Remove and what happens right behind one of its scripts.
+type change struct {
+	before    []session.Account // user 1, one after the other
+	left      []string          // what a step that got lost has left at x
+	script    string
+	do        func(ctx context.Context, s *redisstore.Store) error
+	want      session.Code
+	meanwhile func(s *redisstore.Store, cancel func()) error
+}
+
+var (
+	nobody       = session.Account{}
+	one, renamed = account(1, "x"), account(1, "y")
+	two          = account(2, "x")
+)
+
+// giving puts a in the place of was.
+func giving(a, was session.Account) func(context.Context, *redisstore.Store) error {
+	return func(ctx context.Context, s *redisstore.Store) error { return s.Put(ctx, "shop", a, was) }
+}
+
+func meanwhile(a, was session.Account) func(*redisstore.Store, func()) error {
+	return func(s *redisstore.Store, _ func()) error { return s.Put(ctx, "shop", a, was) }
+}
+
+// TestNamesChangeHands: user 1 has the name x, and nobody else can have it, after
+// each of these.
+func TestNamesChangeHands(t *testing.T) {
+	removing := func(ctx context.Context, s *redisstore.Store) error { return s.Remove(ctx, "shop", one.ID) }
+	for name, c := range map[string]change{
+		"the caller dies behind put": {
+			script: "put", do: giving(one, nobody), meanwhile: func(_ *redisstore.Store, cancel func()) error { cancel(); return nil }},
+		"what he finds of his own was about to lapse": {
+			left: []string{"1", "PX", "50"}, script: "claim", do: giving(one, nobody),
+			meanwhile: func(*redisstore.Store, func()) error { time.Sleep(60 * time.Millisecond); return nil }},
+		"he takes a name back that another finds free": {
+			before: []session.Account{one, renamed}, left: []string{"1|former"}, script: "confirm", do: giving(two, nobody),
+			want: session.UserExists, meanwhile: meanwhile(one, renamed)},
+		"he takes a name back that he gives up": {
+			before: []session.Account{one}, script: "put", do: giving(renamed, one), meanwhile: meanwhile(one, renamed)},
+		"he is removed and comes again": {
+			before: []session.Account{one}, script: "remove", do: removing, meanwhile: meanwhile(one, nobody)},
+	} {
+		t.Run(name, func(t *testing.T) { c.run(t, redistest.Standalone(t)) })
+	}
+}
+
+func (c change) run(t *testing.T, srv *redistest.Server) {
+	s := open(t, srv.URL)
+	put(t, s, one)
+	key := nameKey(t, srv, "x")
+	if err := s.Remove(ctx, "shop", one.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range c.before {
+		put(t, s, a)
+	}
+	if c.left != nil {
+		srv.Do(append([]string{"SET", key}, c.left...)...)
+	}
+	mortal, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var once sync.Once
+	watched := open(t, srv.URL, func(o *redisstore.Options) {
+		o.Observe = func(script string, _ session.Code, _ time.Duration) {
+			if script != c.script {
+				return
+			}
+			once.Do(func() {
+				if err := c.meanwhile(s, cancel); err != nil {
+					t.Errorf("meanwhile: %v", err)
+				}
+			})
+		}
+	})
+	if err := c.do(mortal, watched); session.CodeOf(err) != cmp.Or(c.want, session.OK) {
+		t.Errorf("got %v, want %s", err, c.want)
+	}
+	if got := life(t, srv, key); got >= 0 {
+		t.Errorf("the name lives for %s", got)
+	}
+	if err := replace(s, two); session.CodeOf(err) != session.UserExists {
+		t.Errorf("another takes the name: %v", err)
+	}
+	if got, err := s.Find(ctx, "shop", "x"); err != nil || got.ID != one.ID {
+		t.Errorf("found %+v, %v", got, err)
 	}
 }
 

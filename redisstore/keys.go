@@ -15,9 +15,10 @@ import (
 //	{app:b}:gone:user       ZSET    "ID|cause|by" → when (ms), at most 32; lives 7 days from the last ending
 //	{app:b}:endings         STREAM  field "e": an ending; trimmed to the horizon, lives that long from the last
 //	{app:b}:epoch           STRING  µs; sessions that began under a lower one are over; lives for the longest absolute lifetime
-//	{app:b}:user:user       HASH    a user of the directory; lives until removed, as do the next two
+//	{app:b}:user:user       HASH    a user of the directory; lives until removed, as does its place in the next
 //	{app:b}:users           SET     the IDs in the bucket's directory
-//	{app:b}:name:name       STRING  which user has a name (b is the name's own bucket); a minute while it is claimed
+//	{app:b}:permit:n        STRING  allows one writing of a user under another name; used up by it, lives for a minute
+//	{app:b}:name:name       STRING  "user|n": who has a name, or wants it (b is the name's own bucket); until another wants it
 //	endings                 channel the endings, as in the streams
 //
 // f is the ID's first 10 characters. An ending is "at (ms)|cause|by|ID,ID…|app|user".
@@ -49,6 +50,8 @@ func (o owner) key(c *call, name string) { c.text(o.head, name, ":", o.user) }
 func (o owner) epoch(c *call)   { c.text(o.head, "epoch") }
 func (o owner) endings(c *call) { c.text(o.head, "endings") }
 func (o owner) users(c *call)   { c.text(o.head, "users") }
+
+func (o owner) permit(c *call, number string) { c.text(o.head, "permit:", number) }
 
 func (o owner) account(c *call) { o.key(c, "user") }
 func (o owner) gone(c *call)    { o.key(c, "gone") }

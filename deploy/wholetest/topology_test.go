@@ -168,7 +168,7 @@ func TestTLSIsVerified(t *testing.T) {
 var neededCommands = strings.Fields(`evalsha eval time exists get set del
 	hget hset hsetnx hmget hgetall hdel sadd smembers
 	zadd zrem zcard zrange zrevrange zrangebyscore zrevrangebyscore zremrangebyrank
-	pexpire pexpireat persist pttl xadd xrange publish subscribe ping info`)
+	pexpire pexpireat xadd xrange publish subscribe ping info`)
 
 // TestReadmeHasTheRights: what the next test tries is what README tells.
 func TestReadmeHasTheRights(t *testing.T) {
