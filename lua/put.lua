@@ -20,7 +20,7 @@ end
 local renamed = was_json == '' or was_name ~= name
 if renamed and redis.call('EXISTS', permit) == 0 then return {'user_exists'} end
 
+redis.call('DEL', user, permit) -- a script that has deleted may write when memory is full
 redis.call('HSET', user, 'id', json, 'name', name, 'password', password, 'active', active, 'claims', claims)
 redis.call('SADD', users, id)
-redis.call('DEL', permit)
 return {'ok'}

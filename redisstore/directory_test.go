@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -177,6 +178,38 @@ func (c change) run(t *testing.T, srv *redistest.Server) {
 	}
 	if got, err := s.Find(ctx, "shop", "x"); err != nil || got.ID != one.ID {
 		t.Errorf("found %+v, %v", got, err)
+	}
+}
+
+// TestAccountsWhenMemoryIsFull: then, too, a user can be kept out. Nobody new
+// comes in, and nobody is renamed, which takes a claim.
+func TestAccountsWhenMemoryIsFull(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL)
+	ann := account(42, "ann")
+	put(t, s, ann)
+	srv.Do("CONFIG", "SET", "maxmemory", "1")
+	for _, change := range []func(a *session.Account){
+		func(a *session.Account) { a.Active = false },
+		func(a *session.Account) { a.Password = "another" },
+		func(a *session.Account) { a.Claims = []byte(`{"role":"` + strings.Repeat("x", 200) + `"}`) },
+	} {
+		change(&ann)
+		put(t, s, ann)
+		if got, err := s.Find(ctx, "shop", "ann"); err != nil || ann.Still(got) != nil {
+			t.Errorf("found %+v, %v; want %+v", got, err, ann)
+		}
+	}
+	before := contents(srv)
+	wantUnavailable(t, map[string]error{"a new user": replace(s, account(43, "bob")), "another name": replace(s, account(42, "anna"))})
+	if after := contents(srv); !maps.Equal(after, before) {
+		t.Errorf("what failed changed %q into %q", before, after)
+	}
+	if err := s.Remove(ctx, "shop", ann.ID); err != nil {
+		t.Error(err)
+	}
+	if left := keys(srv); len(left) > 0 {
+		t.Errorf("left: %q", left)
 	}
 }
 
