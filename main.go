@@ -432,15 +432,15 @@ func operate(ctx context.Context, env *settings.Env, std stdio, command string, 
 		if !g.sources[*app].Managed() {
 			return fmt.Errorf("%sUSERS is not redis: the users of %s are changed where they are kept", settings.AppPrefix(*app), *app)
 		}
-		manager := credential.Manager{App: *app, Directory: g.backend, In: std.in, Out: std.out}
-		manager.End = func(ctx context.Context, id session.UserID) error {
-			_, err := g.engine.EndUser(ctx, session.Owner{App: *app, User: id.String()}, session.CauseAccount, operator)
-			return err
+		manager := credential.Manager{App: *app, Directory: g.backend, In: std.in, Out: std.out, Err: std.err}
+		manager.End = func(ctx context.Context, id session.UserID) (session.Durability, error) {
+			receipt, err := g.engine.EndUser(ctx, session.Owner{App: *app, User: id.String()}, session.CauseAccount, operator)
+			return receipt.Durability, err
 		}
 		return manager.Run(ctx, append(args[:1:1], flags.Args()...))
 	}
 	owner := session.Owner{App: *app, User: *user}
-	return session.Operator{Engine: g.engine, Owner: owner, Name: operator, Out: std.out}.Run(ctx, args[0], id)
+	return session.Operator{Engine: g.engine, Owner: owner, Name: operator, Out: std.out, Err: std.err}.Run(ctx, args[0], id)
 }
 
 const operator = "cli" // who ended a session, where the command line did

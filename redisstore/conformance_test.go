@@ -92,7 +92,7 @@ func latePut(t *testing.T, url string, note func(string, session.Code, time.Dura
 		want           session.Code
 	}{{session.Account{}, ann, session.UserExists}, {ann, late, session.UserUnknown}} {
 		come = func() { put(t, other, c.meanwhile) }
-		if err := s.Put(ctx, "shop", mine, c.was); session.CodeOf(err) != c.want {
+		if _, err := s.Put(ctx, "shop", mine, c.was); session.CodeOf(err) != c.want {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
 		if got, err := s.Account(ctx, "shop", mine.ID); err != nil || c.meanwhile.Still(got) != nil {

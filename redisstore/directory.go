@@ -65,35 +65,35 @@ func parseAccount(fields map[string]string) (a session.Account, err error) {
 
 // Put is session.Directory's. After an error the user may have been written. The
 // script decides; the look before it spares the name a claim in vain.
-func (s *Store) Put(ctx context.Context, app string, a, was session.Account) error {
+func (s *Store) Put(ctx context.Context, app string, a, was session.Account) (session.Durability, error) {
 	id := a.ID.String()
 	held, err := s.read(ctx, app, id)
 	if err != nil && session.CodeOf(err) != session.UserUnknown {
-		return err
+		return "", err
 	}
 	if err := was.Still(held); err != nil {
-		return err
+		return "", err
 	}
 	if was.ID.IsZero() {
 		return s.name(ctx, app, a, was)
 	}
 	former, err := s.claimTo(ctx, app, was.Username)
 	if err != nil {
-		return err
+		return "", err
 	}
 	holds := former.user() == id
 	if holds && was.Username == a.Username {
 		return s.write(ctx, app, a, was, "")
 	}
-	err = s.name(ctx, app, a, was)
+	durability, err := s.name(ctx, app, a, was)
 	if err == nil && holds && was.Username != a.Username {
 		s.giveUp(ctx, app, was.Username, former)
 	}
-	return err
+	return durability, err
 }
 
 // write writes a user; a claim's permit is needed where the name is another.
-func (s *Store) write(ctx context.Context, app string, a, was session.Account, by claim) error {
+func (s *Store) write(ctx context.Context, app string, a, was session.Account, by claim) (session.Durability, error) {
 	id := a.ID.String()
 	c, k := newCall(), s.account(app, id)
 	k.account(c)
@@ -103,8 +103,8 @@ func (s *Store) write(ctx context.Context, app string, a, was session.Account, b
 	c.text(id)
 	c.user(a)
 	c.user(was)
-	_, err := s.run(ctx, s.put, c, false)
-	return err
+	r, err := s.run(ctx, s.put, c, true)
+	return r.durability, err
 }
 
 // user adds the fields of a user's hash; those of nobody are empty, as they are
@@ -125,29 +125,29 @@ func (c *call) user(a session.Account) {
 
 // Remove is session.Directory's. The script decides; what is read before it is the
 // claim to the name, which is his if he still has the name when he goes.
-func (s *Store) Remove(ctx context.Context, app string, id session.UserID) error {
+func (s *Store) Remove(ctx context.Context, app string, id session.UserID) (session.Durability, error) {
 	held, err := s.read(ctx, app, id.String())
 	if err != nil && session.CodeOf(err) != session.UserUnknown {
-		return err
+		return "", err
 	}
 	former, err := s.claimTo(ctx, app, held.Username)
 	if err != nil {
-		return err
+		return "", err
 	}
 	c, k := newCall(), s.account(app, id.String())
 	k.account(c)
 	k.users(c)
 	c.endKeys()
 	c.text(id.String())
-	r, err := s.run(ctx, s.remove, c, false)
+	r, err := s.run(ctx, s.remove, c, true)
 	if err != nil {
-		return err
+		return "", err
 	}
 	name, _ := at[string](r.rest, 1)
 	if former.user() == id.String() {
 		s.giveUp(ctx, app, name, former)
 	}
-	return nil
+	return r.durability, nil
 }
 
 // accountsAtOnce bounds how much of a directory one pipeline asks for.

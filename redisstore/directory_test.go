@@ -33,7 +33,8 @@ func replace(s *redisstore.Store, a session.Account) error {
 	if err != nil && session.CodeOf(err) != session.UserUnknown {
 		return err
 	}
-	return s.Put(ctx, "shop", a, was)
+	_, err = s.Put(ctx, "shop", a, was)
+	return err
 }
 
 // nameKey is the key of a name, which some server has.
@@ -78,11 +79,11 @@ func TestNamesAreClaimed(t *testing.T) {
 		if got, err := s.Find(ctx, "shop", "ann"); err != nil || got.ID != bob.ID {
 			t.Errorf("after the claim %q: found %+v, %v", left, got, err)
 		}
-		if err := s.Remove(ctx, "shop", bob.ID); err != nil {
+		if _, err := s.Remove(ctx, "shop", bob.ID); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Remove(ctx, "shop", ann.ID); err != nil {
+	if _, err := s.Remove(ctx, "shop", ann.ID); err != nil {
 		t.Error(err)
 	}
 	for _, left := range keys(srv) {
@@ -97,7 +98,7 @@ type change struct {
 	before    []session.Account // user 1, one after the other
 	left      []string          // what a step that got lost has left at x
 	script    string
-	do        func(ctx context.Context, s *redisstore.Store) error
+	do        func(ctx context.Context, s *redisstore.Store) (session.Durability, error)
 	want      session.Code
 	meanwhile func(s *redisstore.Store, cancel func()) error
 }
@@ -109,18 +110,25 @@ var (
 )
 
 // giving puts a in the place of was.
-func giving(a, was session.Account) func(context.Context, *redisstore.Store) error {
-	return func(ctx context.Context, s *redisstore.Store) error { return s.Put(ctx, "shop", a, was) }
+func giving(a, was session.Account) func(context.Context, *redisstore.Store) (session.Durability, error) {
+	return func(ctx context.Context, s *redisstore.Store) (session.Durability, error) {
+		return s.Put(ctx, "shop", a, was)
+	}
 }
 
 func meanwhile(a, was session.Account) func(*redisstore.Store, func()) error {
-	return func(s *redisstore.Store, _ func()) error { return s.Put(ctx, "shop", a, was) }
+	return func(s *redisstore.Store, _ func()) error {
+		_, err := s.Put(ctx, "shop", a, was)
+		return err
+	}
 }
 
 // TestNamesChangeHands: user 1 has the name x, and nobody else can have it, after
 // each of these.
 func TestNamesChangeHands(t *testing.T) {
-	removing := func(ctx context.Context, s *redisstore.Store) error { return s.Remove(ctx, "shop", one.ID) }
+	removing := func(ctx context.Context, s *redisstore.Store) (session.Durability, error) {
+		return s.Remove(ctx, "shop", one.ID)
+	}
 	for name, c := range map[string]change{
 		"the caller dies behind put": {
 			script: "put", do: giving(one, nobody), meanwhile: func(_ *redisstore.Store, cancel func()) error { cancel(); return nil }},
@@ -143,7 +151,7 @@ func (c change) run(t *testing.T, srv *redistest.Server) {
 	s := open(t, srv.URL)
 	put(t, s, one)
 	key := nameKey(t, srv, "x")
-	if err := s.Remove(ctx, "shop", one.ID); err != nil {
+	if _, err := s.Remove(ctx, "shop", one.ID); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range c.before {
@@ -167,7 +175,7 @@ func (c change) run(t *testing.T, srv *redistest.Server) {
 			})
 		}
 	})
-	if err := c.do(mortal, watched); session.CodeOf(err) != cmp.Or(c.want, session.OK) {
+	if _, err := c.do(mortal, watched); session.CodeOf(err) != cmp.Or(c.want, session.OK) {
 		t.Errorf("got %v, want %s", err, c.want)
 	}
 	if got := life(t, srv, key); got >= 0 {
@@ -205,7 +213,7 @@ func TestAccountsWhenMemoryIsFull(t *testing.T) {
 	if after := contents(srv); !maps.Equal(after, before) {
 		t.Errorf("what failed changed %q into %q", before, after)
 	}
-	if err := s.Remove(ctx, "shop", ann.ID); err != nil {
+	if _, err := s.Remove(ctx, "shop", ann.ID); err != nil {
 		t.Error(err)
 	}
 	if left := keys(srv); len(left) > 0 {
@@ -266,7 +274,7 @@ func TestUserKeyIsInTheOwnersSlot(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	time.Sleep(time.Millisecond)
-	if err := s.Remove(ctx, "shop", disabled.ID); err != nil {
+	if _, err := s.Remove(ctx, "shop", disabled.ID); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Refresh(ctx, asking); session.CodeOf(err) != session.UserUnknown {

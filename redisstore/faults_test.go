@@ -29,9 +29,9 @@ func steps(s *redisstore.Store, now session.Session) map[string]error {
 	_, errs["epoch"] = s.EndApp(ctx, alice.App)
 	_, errs["find"] = s.Find(ctx, alice.App, "ann")
 	_, errs["accounts"] = s.Accounts(ctx, alice.App)
-	errs["put"] = s.Put(ctx, alice.App, session.Account{ID: session.NumberID(1), Username: "ann"}, session.Account{})
+	_, errs["put"] = s.Put(ctx, alice.App, session.Account{ID: session.NumberID(1), Username: "ann"}, session.Account{})
 	_, errs["account"] = s.Account(ctx, alice.App, session.NumberID(1))
-	errs["remove"] = s.Remove(ctx, alice.App, session.NumberID(1))
+	_, errs["remove"] = s.Remove(ctx, alice.App, session.NumberID(1))
 	errs["ping"] = s.Ping(ctx)
 	_, errs["warnings"] = s.Warnings(ctx)
 	return errs

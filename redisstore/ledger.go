@@ -111,9 +111,7 @@ func (s *Store) EndApp(ctx context.Context, app string) (session.Receipt, error)
 		if r.Now.After(all.Now) {
 			all.Now = r.Now
 		}
-		if r.Durability == session.Pending {
-			all.Durability = session.Pending
-		}
+		all.Durability = all.Durability.And(r.Durability)
 	}
 	return all, nil
 }

@@ -190,10 +190,10 @@ func TestNothingIsLeft(t *testing.T) {
 	p.Lifetime, p.AbsoluteLifetime, p.ExtendOnceAfter, p.RetryWindow = time.Second, 2*time.Second, time.Second, 0
 	everything(t, s, p)
 	account := session.Account{ID: session.NumberID(1), Username: "ann", Active: true}
-	if err := s.Put(ctx, "shop", account, session.Account{}); err != nil {
+	if _, err := s.Put(ctx, "shop", account, session.Account{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Remove(ctx, "shop", account.ID); err != nil {
+	if _, err := s.Remove(ctx, "shop", account.ID); err != nil {
 		t.Fatal(err)
 	}
 	if srv.Do("DBSIZE") == "0" {

@@ -64,20 +64,22 @@ func (s *Store) claimTo(ctx context.Context, app, username string) (claim, error
 	return claim(held), nil
 }
 
-// name writes a user with a name that is not yet his.
-func (s *Store) name(ctx context.Context, app string, a, was session.Account) error {
+// name writes a user with a name that is not yet his. In a Cluster the claim is on
+// another server than the user, so each step waits for replicas of its own.
+func (s *Store) name(ctx context.Context, app string, a, was session.Account) (session.Durability, error) {
 	mine := newClaim(a.ID.String())
 	if err := s.allow(ctx, app, mine); err != nil {
-		return err
+		return "", err
 	}
-	if err := s.claimName(ctx, app, mine, a.Username, was); err != nil {
-		return err
+	claimed, err := s.claimName(ctx, app, mine, a.Username, was)
+	if err != nil {
+		return "", err
 	}
-	err := s.write(ctx, app, a, was, mine)
+	written, err := s.write(ctx, app, a, was, mine)
 	if code := session.CodeOf(err); code == session.UserExists || code == session.UserUnknown {
 		s.giveUp(ctx, app, a.Username, mine) // he is not written by it, and won't be
 	}
-	return err
+	return claimed.And(written), err
 }
 
 // allow writes a claim's permit, once: a second one, run late, would allow again
@@ -93,53 +95,54 @@ func (s *Store) allow(ctx context.Context, app string, mine claim) error {
 }
 
 // claimName writes a claim, also over the claim of somebody who has not the name.
-func (s *Store) claimName(ctx context.Context, app string, mine claim, username string, was session.Account) error {
-	r, err := s.runName(ctx, s.claim, app, username, string(mine), "")
+func (s *Store) claimName(ctx context.Context, app string, mine claim, username string, was session.Account) (session.Durability, error) {
+	r, err := s.runName(ctx, s.claim, true, app, username, string(mine), "")
 	if session.CodeOf(err) != session.UserExists {
-		return err
+		return r.durability, err
 	}
 	text, _ := at[string](r.rest, 1)
 	held := claim(text)
-	switch err := s.confirmName(ctx, app, held, username); {
+	confirmed, err := s.confirmName(ctx, app, held, username)
+	switch {
 	case err == nil && held.user() == mine.user(): // by another Put, so that he is not who was read
-		return was.Still(session.Account{Username: username})
+		return "", was.Still(session.Account{Username: username})
 	case err == nil:
-		return session.Fail(session.UserExists, nil)
+		return "", session.Fail(session.UserExists, nil)
 	case session.CodeOf(err) != session.UserUnknown:
-		return err
+		return "", err
 	}
-	_, err = s.runName(ctx, s.claim, app, username, string(mine), string(held))
+	r, err = s.runName(ctx, s.claim, true, app, username, string(mine), string(held))
 	if session.CodeOf(err) == session.UserExists { // another was faster
-		return session.Fail(session.UserExists, nil)
+		return "", session.Fail(session.UserExists, nil)
 	}
-	return err
+	return confirmed.And(r.durability), err
 }
 
 // confirmName tells whether the user of a claim has the name. UserUnknown: no, and
 // he won't get it by this claim.
-func (s *Store) confirmName(ctx context.Context, app string, held claim, username string) error {
+func (s *Store) confirmName(ctx context.Context, app string, held claim, username string) (session.Durability, error) {
 	c, k := newCall(), s.account(app, held.user())
 	k.account(c)
 	k.permit(c, held.number())
 	c.endKeys()
 	c.text(username)
-	_, err := s.run(ctx, s.confirm, c, false)
-	return err
+	r, err := s.run(ctx, s.confirm, c, true)
+	return r.durability, err
 }
 
 // giveUp deletes a claim that its user has no name by. If that fails, whoever
 // wants the name next does it.
 func (s *Store) giveUp(ctx context.Context, app, username string, held claim) {
-	_, _ = s.runName(ctx, s.release, app, username, string(held))
+	_, _ = s.runName(ctx, s.release, false, app, username, string(held))
 }
 
 // runName runs a script about a name.
-func (s *Store) runName(ctx context.Context, sc *script, app, username string, args ...string) (reply, error) {
+func (s *Store) runName(ctx context.Context, sc *script, durable bool, app, username string, args ...string) (reply, error) {
 	c := newCall()
 	s.account(app, username).name(c)
 	c.endKeys()
 	for _, a := range args {
 		c.text(a)
 	}
-	return s.run(ctx, sc, c, false)
+	return s.run(ctx, sc, c, durable)
 }

@@ -150,11 +150,11 @@ func (p *play) act(ctx context.Context, what int, id session.UserID, name string
 		return
 	}
 	if what == 0 {
-		_ = p.Remove(ctx, p.app, id)
+		_, _ = p.Remove(ctx, p.app, id)
 		return
 	}
 	a := session.Account{ID: id, Username: name, Password: was.Password, Active: true}
-	_ = p.Put(ctx, p.app, a, was)
+	_, _ = p.Put(ctx, p.app, a, was)
 }
 
 // unique wants no two users of one name, at any moment.
@@ -193,12 +193,12 @@ func (p *play) whole(names ...string) {
 		}
 		other := a
 		other.Active = false
-		if err := p.Put(ctx, p.app, other, a); err != nil {
+		if _, err := p.Put(ctx, p.app, other, a); err != nil {
 			p.Fatalf("%s: %q can't be disabled: %v", p.app, a.Username, err)
 		}
 	}
 	for _, name := range names {
-		if err := p.Put(ctx, p.app, session.Account{ID: session.TextID(name), Username: name}, session.Account{}); (err == nil) != free[name] {
+		if _, err := p.Put(ctx, p.app, session.Account{ID: session.TextID(name), Username: name}, session.Account{}); (err == nil) != free[name] {
 			p.Fatalf("%s: %q is free: %t; a new user gets it: %v", p.app, name, free[name], err)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 type Options struct {
 	URL          string        `env:"URL" secret:"true" desc:"redis://, rediss://, unix://, redis+sentinel://h1,h2/MASTER?db=0, redis+cluster://h1,h2 (rediss+… for TLS); empty: sessions in memory"`
 	Prefix       string        `env:"PREFIX" desc:"first part of every key and channel"`
-	WaitReplicas int           `env:"WAIT_REPLICAS" desc:"an ending or a rotation is durable only when that many replicas have it"`
+	WaitReplicas int           `env:"WAIT_REPLICAS" desc:"an ending, a rotation or a change of a user is durable only when that many replicas have it"`
 	WaitTimeout  time.Duration `env:"WAIT_TIMEOUT" desc:"longest wait for them"`
 
 	TraceLife time.Duration // how long a user's endings are remembered after the last

@@ -56,7 +56,27 @@ func durabilities(t *testing.T, s *redisstore.Store) map[string]session.Durabili
 		t.Fatal(err)
 	}
 	found["app"] = receipt.Durability
+	accountDurabilities(t, s, found)
 	return found
+}
+
+// accountDurabilities runs the steps that change a user of the directory.
+func accountDurabilities(t *testing.T, s *redisstore.Store, found map[string]session.Durability) {
+	t.Helper()
+	ann, disabled, renamed := account(7, "ann"), account(7, "ann"), account(7, "anna")
+	disabled.Active = false
+	var err error
+	for _, c := range []struct {
+		step   string
+		a, was session.Account
+	}{{"new user", ann, nobody}, {"disabled user", disabled, ann}, {"renamed user", renamed, disabled}} {
+		if found[c.step], err = s.Put(ctx, "shop", c.a, c.was); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found["removed user"], err = s.Remove(ctx, "shop", ann.ID); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func wantDurability(t *testing.T, s *redisstore.Store, changed session.Durability) {

@@ -14,6 +14,7 @@ type Operator struct {
 	Owner  Owner
 	Name   string // for the traces
 	Out    io.Writer
+	Err    io.Writer // for warnings
 }
 
 // OperatorUsage lists what Run takes.
@@ -35,6 +36,7 @@ func (o Operator) Run(ctx context.Context, verb string, id ID) error {
 		if err != nil {
 			return err
 		}
+		receipt.Durability.Warn(o.Err)
 		_, err = fmt.Fprintf(o.Out, "%d ended\n", len(receipt.Ended))
 		return err
 	}
@@ -50,6 +52,13 @@ func (o Operator) end(ctx context.Context, id ID) (Receipt, error) {
 		return receipt, err
 	}
 	return o.Engine.EndUser(ctx, o.Owner, CauseOperator, o.Name)
+}
+
+// Warn tells an operator that what he has done is Pending, if it is.
+func (d Durability) Warn(w io.Writer) {
+	if d == Pending {
+		fmt.Fprintln(w, "pending: this is done, but too few replicas have it by now: if the primary is lost before they do, so is this")
+	}
 }
 
 // print writes both lists as a table for a terminal, times in UTC.

@@ -188,6 +188,14 @@ const (
 	Replicated Durability = "replicated" // survives the loss of the primary
 )
 
+// And is the durability of two steps together.
+func (d Durability) And(other Durability) Durability {
+	if d == Pending || other == NotAsked {
+		return d
+	}
+	return other
+}
+
 // Kind is what a token is for.
 type Kind string
 
@@ -263,12 +271,13 @@ type Directory interface {
 	// ID as he was read, or the zero Account where nobody may have the ID. Else
 	// it fails as Account.Still does and writes nothing, so that no change
 	// is undone by whoever had read before it. Fails with UserExists, too, when
-	// another ID has the name. A retry fails where the first try was done.
-	Put(ctx context.Context, app string, a, was Account) error
+	// another ID has the name, or is about to. A retry fails where the first try
+	// was done.
+	Put(ctx context.Context, app string, a, was Account) (Durability, error)
 	// Accounts gives every user of an app, in order of name.
 	Accounts(ctx context.Context, app string) ([]Account, error)
 	// Remove removes a user by ID; UserUnknown.
-	Remove(ctx context.Context, app string, id UserID) error
+	Remove(ctx context.Context, app string, id UserID) (Durability, error)
 }
 
 // Account is a user as a Directory keeps it.

@@ -140,6 +140,23 @@ func TestUserImport(t *testing.T) {
 	}
 }
 
+// TestPendingIsTold: who changes users or ends sessions hears that no replica has it.
+func TestPendingIsTold(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.run("password\n", "user", "add", "alice", "--id", "42")
+	want(t, http.StatusOK, d.login("alice", "password", "LONG"), "login")
+	d.program = append(d.program, "TOKENGATE_REDIS_WAIT_REPLICAS=1", "TOKENGATE_REDIS_WAIT_TIMEOUT=10ms")
+	for _, args := range [][]string{{"sessions", "end", "--user", "42"}, {"user", "disable", "alice"}, {"user", "passwd", "alice"}, {"user", "add", "bob"}} {
+		if out := d.run("password\n", args[0], args[1], args[2:]...); !strings.Contains("\n"+out, "\npending: ") {
+			t.Errorf("%q prints %q", args, out)
+		}
+	}
+	if out := d.run("", "user", "list"); strings.Contains(out, "pending") {
+		t.Errorf("a list prints %q", out)
+	}
+}
+
 // TestSessionCommands shows and ends a user's sessions, with their causes.
 func TestSessionCommands(t *testing.T) {
 	t.Parallel()

@@ -23,9 +23,10 @@ type Manager struct {
 	Directory session.Directory
 	// End ends all sessions of a user whose account was disabled or whose
 	// password was changed.
-	End func(ctx context.Context, user session.UserID) error
+	End func(ctx context.Context, user session.UserID) (session.Durability, error)
 	In  io.Reader
 	Out io.Writer
+	Err io.Writer // for warnings
 }
 
 // ManagerUsage lists what Run takes, behind the name of the app.
@@ -39,21 +40,28 @@ const manageUsage = `give one of:
   list
   import FILE                            a user file, or the output of manage.py dumpdata auth.user; - for standard input`
 
-// Run runs one command: its name and arguments.
+// Run runs one command: its name and arguments. It warns of changes that are
+// Pending, also of those that came before an error.
 func (m *Manager) Run(ctx context.Context, args []string) error {
+	durability, err := m.run(ctx, args)
+	durability.Warn(m.Err)
+	return err
+}
+
+func (m *Manager) run(ctx context.Context, args []string) (session.Durability, error) {
 	if len(args) == 0 {
-		return errors.New(manageUsage)
+		return "", errors.New(manageUsage)
 	}
 	command, args := args[0], args[1:]
 	switch {
 	case command == "list" && len(args) == 0:
-		return m.list(ctx)
+		return "", m.list(ctx)
 	case len(args) == 0:
-		return errors.New(manageUsage)
+		return "", errors.New(manageUsage)
 	case command == "add":
 		return m.add(ctx, args[0], args[1:])
 	case len(args) > 1:
-		return errors.New(manageUsage)
+		return "", errors.New(manageUsage)
 	case command == "passwd":
 		return m.passwd(ctx, args[0])
 	case command == "disable":
@@ -63,44 +71,44 @@ func (m *Manager) Run(ctx context.Context, args []string) error {
 	case command == "import":
 		return m.importFile(ctx, args[0])
 	}
-	return errors.New(manageUsage)
+	return "", errors.New(manageUsage)
 }
 
-func (m *Manager) add(ctx context.Context, username string, args []string) error {
+func (m *Manager) add(ctx context.Context, username string, args []string) (session.Durability, error) {
 	flags := flag.NewFlagSet("add", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	id := flags.String("id", string(session.NewID()), "")
 	claims := flags.String("claims", "", "")
 	if flags.Parse(args) != nil || flags.NArg() > 0 {
-		return errors.New(manageUsage)
+		return "", errors.New(manageUsage)
 	}
 	a := session.Account{Username: username, Active: true}
 	err := checkName(username)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if a.ID, err = parseID(*id); err != nil {
-		return fmt.Errorf("-id: %w", err)
+		return "", fmt.Errorf("-id: %w", err)
 	}
 	if a.Claims, err = compactClaims([]byte(*claims)); err != nil {
-		return fmt.Errorf("-%w", err)
+		return "", fmt.Errorf("-%w", err)
 	}
 	was, err := m.place(ctx, a)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if a.Password, err = m.newPassword(); err != nil {
-		return err
+		return "", err
 	}
-	err = m.Directory.Put(ctx, m.App, a, was)
+	durability, err := m.Directory.Put(ctx, m.App, a, was)
 	if session.CodeOf(err) == session.UserExists {
-		return errors.New("another user has been given this name or id in the meantime: see list")
+		return "", errors.New("another user has been given this name or id in the meantime: see list")
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	_, err = fmt.Fprintln(m.Out, a.ID)
-	return err
+	return durability, err
 }
 
 // place is what a new user comes in the place of: nobody, or himself, whom a Put
@@ -138,37 +146,38 @@ func parseID(s string) (session.UserID, error) {
 
 // passwd has the new password before it reads the user: who types may take his
 // time, and the user be disabled meanwhile.
-func (m *Manager) passwd(ctx context.Context, username string) error {
+func (m *Manager) passwd(ctx context.Context, username string) (session.Durability, error) {
 	password, err := m.newPassword()
 	if err != nil {
-		return err
+		return "", err
 	}
 	return m.change(ctx, username, true, func(a *session.Account) { a.Password = password })
 }
 
 // change rewrites one user and, if asked, ends the sessions afterwards: a login
 // in between is then ended too.
-func (m *Manager) change(ctx context.Context, username string, end bool, edit func(*session.Account)) error {
+func (m *Manager) change(ctx context.Context, username string, end bool, edit func(*session.Account)) (session.Durability, error) {
 	var a session.Account
-	err := insist(func() error {
+	changed, err := insist(func() (session.Durability, error) {
 		was, err := m.Directory.Find(ctx, m.App, username)
 		if session.CodeOf(err) == session.UserUnknown {
-			return errors.New("there is no user of this name: see list")
+			return "", errors.New("there is no user of this name: see list")
 		}
 		if err != nil {
-			return err
+			return "", err
 		}
 		a = was
 		edit(&a)
 		return m.Directory.Put(ctx, m.App, a, was)
 	})
 	if err != nil || !end {
-		return err
+		return changed, err
 	}
-	if err := m.End(ctx, a.ID); err != nil {
-		return fmt.Errorf("the user is changed, but the sessions live on; run it again: %w", err)
+	ended, err := m.End(ctx, a.ID)
+	if err != nil {
+		return changed, fmt.Errorf("the user is changed, but the sessions live on; run it again: %w", err)
 	}
-	return nil
+	return changed.And(ended), nil
 }
 
 // attempts are more than operators at work at one time could use up.
@@ -176,13 +185,15 @@ const attempts = 10
 
 // insist takes a step that reads a user and puts a changed one in his place, and
 // does it again where another change came in between.
-func insist(step func() error) (err error) {
+func insist(step func() (session.Durability, error)) (done session.Durability, err error) {
 	for range attempts {
-		if err = step(); session.CodeOf(err) != session.UserUnknown {
+		var d session.Durability
+		d, err = step()
+		if done = done.And(d); session.CodeOf(err) != session.UserUnknown {
 			break
 		}
 	}
-	return err
+	return done, err
 }
 
 // newPassword reads one line and gives the hash.
@@ -217,27 +228,28 @@ func (m *Manager) list(ctx context.Context) error {
 }
 
 // importFile checks the whole file before it writes the first user.
-func (m *Manager) importFile(ctx context.Context, path string) error {
+func (m *Manager) importFile(ctx context.Context, path string) (all session.Durability, err error) {
 	in := m.In
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
-			return err
+			return "", err
 		}
 		defer file.Close()
 		in = file
 	}
 	accounts, err := Import(in)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for i, a := range accounts {
-		if err := insist(func() error { return m.importAccount(ctx, a) }); err != nil {
-			return fmt.Errorf("%d of %d users are in; %q (id %s) is not: %w", i, len(accounts), a.Username, a.ID, m.halted(ctx, a, err))
+		done, err := insist(func() (session.Durability, error) { return m.importAccount(ctx, a) })
+		if all = all.And(done); err != nil {
+			return all, fmt.Errorf("%d of %d users are in; %q (id %s) is not: %w", i, len(accounts), a.Username, a.ID, m.halted(ctx, a, err))
 		}
 	}
 	_, err = fmt.Fprintf(m.Out, "%d users\n", len(accounts))
-	return err
+	return all, err
 }
 
 // halted adds to err, which an import of a ended with, what to do about it.
@@ -256,22 +268,24 @@ func (m *Manager) halted(ctx context.Context, a session.Account, err error) erro
 // importAccount writes one user, and ends the sessions of one whom this disables
 // or gives another password: of the id, which sessions go by, whatever the name
 // was. The order is such that a retry does both again.
-func (m *Manager) importAccount(ctx context.Context, a session.Account) error {
+func (m *Manager) importAccount(ctx context.Context, a session.Account) (all session.Durability, err error) {
 	was, err := m.Directory.Account(ctx, m.App, a.ID)
 	found := session.CodeOf(err) != session.UserUnknown
 	if found && err != nil {
-		return err
+		return "", err
 	}
 	if found && (!a.Active || was.Password != a.Password) {
-		if err := m.Directory.Put(ctx, m.App, inactive(a), was); err != nil {
-			return err
+		if all, err = m.Directory.Put(ctx, m.App, inactive(a), was); err != nil {
+			return "", err
 		}
-		if err := m.End(ctx, a.ID); err != nil {
-			return err
+		ended, err := m.End(ctx, a.ID)
+		if all = all.And(ended); err != nil {
+			return all, err
 		}
 		was = inactive(a)
 	}
-	return m.Directory.Put(ctx, m.App, a, was)
+	done, err := m.Directory.Put(ctx, m.App, a, was)
+	return all.And(done), err
 }
 
 // inactive is a with nobody let in, for while the sessions end.

@@ -22,11 +22,11 @@ type clerk struct {
 
 func newClerk(app string, store *memstore.Store) *clerk {
 	c := &clerk{store: store}
-	c.Manager = credential.Manager{App: app, Directory: store, Out: &c.out, End: func(ctx context.Context, id session.UserID) error {
-		_, err := store.EndOthers(ctx, session.EndOthersStep{
+	c.Manager = credential.Manager{App: app, Directory: store, Out: &c.out, End: func(ctx context.Context, id session.UserID) (session.Durability, error) {
+		receipt, err := store.EndOthers(ctx, session.EndOthersStep{
 			Owner: session.Owner{App: app, User: id.String()}, Types: session.Types, Cause: session.CauseAccount, By: "clerk",
 		})
-		return err
+		return receipt.Durability, err
 	}}
 	return c
 }

@@ -18,6 +18,8 @@ type shelf struct {
 	*memstore.Store
 	err  error  // of every Put
 	lost string // finds nobody
+	// durable is how durable the next Puts are, then none is.
+	durable []session.Durability
 }
 
 func (s *shelf) Find(ctx context.Context, app, username string) (session.Account, error) {
@@ -27,11 +29,16 @@ func (s *shelf) Find(ctx context.Context, app, username string) (session.Account
 	return s.Store.Find(ctx, app, username)
 }
 
-func (s *shelf) Put(ctx context.Context, app string, a, was session.Account) error {
+func (s *shelf) Put(ctx context.Context, app string, a, was session.Account) (session.Durability, error) {
 	if s.err != nil {
-		return s.err
+		return "", s.err
 	}
-	return s.Store.Put(ctx, app, a, was)
+	_, err := s.Store.Put(ctx, app, a, was)
+	var done session.Durability
+	if len(s.durable) > 0 {
+		done, s.durable = s.durable[0], s.durable[1:]
+	}
+	return done, err
 }
 
 // desk is a Manager, its shelf, and whose sessions it has ended.
@@ -39,14 +46,17 @@ type desk struct {
 	Manager
 	shelf
 	out   bytes.Buffer
+	told  bytes.Buffer // beside out
 	ended []string
+	// lasts is how durable the ends of sessions are.
+	lasts session.Durability
 }
 
 func newDesk() *desk {
 	d := &desk{shelf: shelf{Store: memstore.New(memstore.Options{})}}
-	d.Manager = Manager{App: "shop", Directory: &d.shelf, Out: &d.out, End: func(_ context.Context, id session.UserID) error {
+	d.Manager = Manager{App: "shop", Directory: &d.shelf, Out: &d.out, Err: &d.told, End: func(_ context.Context, id session.UserID) (session.Durability, error) {
 		d.ended = append(d.ended, id.String())
-		return nil
+		return d.lasts, nil
 	}}
 	return d
 }
@@ -130,7 +140,7 @@ func TestManagerAddsNobodyTwice(t *testing.T) {
 		t.Errorf("%d users; alice is %+v", d.count(), got)
 	}
 	d.In = readerFunc(func(b []byte) (int, error) { // while the password is typed
-		err := d.Put(t.Context(), "shop", session.Account{ID: session.NumberID(8), Username: "carl", Password: "!"}, session.Account{})
+		_, err := d.Put(t.Context(), "shop", session.Account{ID: session.NumberID(8), Username: "carl", Password: "!"}, session.Account{})
 		return copy(b, "s3same\n"), err
 	})
 	if err := d.Run(t.Context(), strings.Fields("add bob -id 8")); err == nil || !strings.Contains(err.Error(), "in the meantime") {
@@ -166,6 +176,46 @@ func TestManagerImports(t *testing.T) {
 	d.err = session.Fail(session.Unavailable, nil)
 	if err := d.run(t, "["+anEntry+"]", "import -"); err == nil || !strings.Contains(err.Error(), "0 of 1") {
 		t.Errorf("a store that is away: %v", err)
+	}
+}
+
+// TestManagerTellsWhatIsPending: whichever step of a command it is of, and also when
+// a later one fails; not on the output, which programs read.
+func TestManagerTellsWhatIsPending(t *testing.T) {
+	const two = `[{"id": 7, "username": "alice", "password": "!"}, {"id": 8, "username": "HIM", "password": "!"}]`
+	const pending, replicated = session.Pending, session.Replicated
+	for _, c := range []struct {
+		line, input string
+		puts        []session.Durability
+		end         session.Durability
+		told        bool
+	}{
+		{"add carl", "pw", []session.Durability{pending}, "", true},
+		{"add carl", "pw", []session.Durability{replicated}, "", false},
+		{"passwd alice", "pw", []session.Durability{pending}, replicated, true},
+		{"passwd alice", "pw", []session.Durability{replicated}, pending, true},
+		{"disable alice", "", []session.Durability{pending}, "", true},
+		{"disable alice", "", []session.Durability{replicated}, replicated, false},
+		{"disable alice", "", nil, "", false},
+		{"enable alice", "", []session.Durability{pending}, "", true},
+		{"import -", two, []session.Durability{pending, replicated, replicated}, replicated, true},
+		{"import -", two, []session.Durability{replicated, pending, replicated}, replicated, true},
+		{"import -", two, []session.Durability{replicated, replicated, replicated}, pending, true},
+		{"import -", two, []session.Durability{replicated, replicated, replicated}, replicated, false},
+		{"import -", strings.ReplaceAll(two, "HIM", "bob"), []session.Durability{pending, replicated}, replicated, true}, // whose name is taken
+	} {
+		d := newDesk()
+		d.must(t, "pw", "add alice -id 7")
+		d.must(t, "pw", "add bob -id 9")
+		d.out.Reset()
+		d.durable, d.lasts = c.puts, c.end
+		fails := strings.Contains(c.input, `"bob"`)
+		if err := d.run(t, c.input, c.line); (err != nil) != fails {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if told := strings.HasPrefix(d.told.String(), "pending: "); told != c.told || strings.Contains(d.out.String(), "pending") {
+			t.Errorf("%+v: told %q, and on the output %q", c, &d.told, &d.out)
+		}
 	}
 }
 
@@ -212,7 +262,9 @@ func TestManagerRefuses(t *testing.T) {
 	if err := d.run(t, "open sesame", "passwd nobody"); err == nil || !strings.Contains(err.Error(), "no user of this name") {
 		t.Errorf("the password of nobody: %v", err)
 	}
-	d.End = func(context.Context, session.UserID) error { return session.Fail(session.Unavailable, nil) }
+	d.End = func(context.Context, session.UserID) (session.Durability, error) {
+		return "", session.Fail(session.Unavailable, nil)
+	}
 	if err := d.run(t, "", "disable alice"); err == nil || !strings.Contains(err.Error(), "run it again") || d.user("alice").Active {
 		t.Errorf("where the sessions can't be ended: %v", err)
 	}

@@ -32,22 +32,22 @@ func (s *Store) Account(_ context.Context, app string, id session.UserID) (sessi
 }
 
 // Put is session.Directory's.
-func (s *Store) Put(_ context.Context, app string, a, was session.Account) error {
+func (s *Store) Put(_ context.Context, app string, a, was session.Account) (session.Durability, error) {
 	_, end := s.begin()
 	defer end()
 	if err := was.Still(s.users[app][a.ID.String()]); err != nil {
-		return err
+		return session.NotAsked, err
 	}
 	for id, other := range s.users[app] {
 		if other.Username == a.Username && id != a.ID.String() {
-			return session.Fail(session.UserExists, nil)
+			return session.NotAsked, session.Fail(session.UserExists, nil)
 		}
 	}
 	if s.users[app] == nil {
 		s.users[app] = map[string]session.Account{}
 	}
 	s.users[app][a.ID.String()] = clone(a)
-	return nil
+	return session.NotAsked, nil
 }
 
 // Accounts is session.Directory's.
@@ -63,14 +63,14 @@ func (s *Store) Accounts(_ context.Context, app string) ([]session.Account, erro
 }
 
 // Remove is session.Directory's.
-func (s *Store) Remove(_ context.Context, app string, id session.UserID) error {
+func (s *Store) Remove(_ context.Context, app string, id session.UserID) (session.Durability, error) {
 	_, end := s.begin()
 	defer end()
 	if _, ok := s.users[app][id.String()]; !ok {
-		return session.Fail(session.UserUnknown, nil)
+		return session.NotAsked, session.Fail(session.UserUnknown, nil)
 	}
 	delete(s.users[app], id.String())
-	return nil
+	return session.NotAsked, nil
 }
 
 // clone keeps the caller's bytes and the store's apart.

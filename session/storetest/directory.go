@@ -63,7 +63,27 @@ func (f *fixture) replace(app string, a session.Account) error {
 	if err != nil && session.CodeOf(err) != session.UserUnknown {
 		return err
 	}
-	return f.Directory.Put(f.ctx, app, a, was)
+	return f.putAs(app, a, was)
+}
+
+// putAs is Put, and wants no word of durability, which nobody has asked for.
+func (f *fixture) putAs(app string, a, was session.Account) error {
+	f.Helper()
+	durability, err := f.Directory.Put(f.ctx, app, a, was)
+	if durability != session.NotAsked {
+		f.Errorf("Put is %s", durability)
+	}
+	return err
+}
+
+// remove is Remove, in the same way.
+func (f *fixture) remove(app string, id session.UserID) error {
+	f.Helper()
+	durability, err := f.Directory.Remove(f.ctx, app, id)
+	if durability != session.NotAsked {
+		f.Errorf("Remove is %s", durability)
+	}
+	return err
 }
 
 func (f *fixture) names() []string {
@@ -139,7 +159,7 @@ func directoryNew(f *fixture) {
 	a := account(session.NumberID(1), "adam")
 	f.write(a)
 	for _, other := range []session.Account{a, account(a.ID, "berta"), account(session.TextID("1"), "carl")} {
-		err := f.Directory.Put(f.ctx, directoryApp, other, session.Account{})
+		err := f.putAs(directoryApp, other, session.Account{})
 		f.fails(err, session.UserExists, "")
 	}
 	f.wantAccount(a)
@@ -164,14 +184,14 @@ func directoryRead(f *fixture) {
 		edit(&changed)
 		f.write(changed)
 		mine.Password = "mine"
-		if err := f.Directory.Put(f.ctx, directoryApp, mine, a); session.CodeOf(err) != session.UserUnknown {
+		if err := f.putAs(directoryApp, mine, a); session.CodeOf(err) != session.UserUnknown {
 			f.Errorf("with another %s: got %v", what, err)
 		}
 		f.wantAccount(changed)
 		f.write(a)
 	}
-	f.ok(f.Directory.Remove(f.ctx, directoryApp, a.ID), "Remove")
-	f.fails(f.Directory.Put(f.ctx, directoryApp, a, a), session.UserUnknown, "")
+	f.ok(f.remove(directoryApp, a.ID), "Remove")
+	f.fails(f.putAs(directoryApp, a, a), session.UserUnknown, "")
 	f.missing("adam")
 }
 
@@ -185,7 +205,7 @@ func directoryRace(f *fixture) {
 		for i := range errs {
 			a := account(session.NumberID(1), "adam")
 			a.Password = fmt.Sprint(round, " ", i)
-			all.Go(func() { errs[i] = f.Directory.Put(f.ctx, directoryApp, a, was) })
+			all.Go(func() { errs[i] = f.putAs(directoryApp, a, was) })
 		}
 		all.Wait()
 		lost := session.UserUnknown
@@ -220,9 +240,9 @@ func directoryOrder(f *fixture) {
 
 func directoryRemove(f *fixture) {
 	f.write(account(session.NumberID(1), "adam"), account(session.NumberID(2), "berta"))
-	f.fails(f.Directory.Remove(f.ctx, directoryApp, session.NumberID(3)), session.UserUnknown, "")
-	f.ok(f.Directory.Remove(f.ctx, directoryApp, session.NumberID(1)), "Remove")
-	f.fails(f.Directory.Remove(f.ctx, directoryApp, session.NumberID(1)), session.UserUnknown, "")
+	f.fails(f.remove(directoryApp, session.NumberID(3)), session.UserUnknown, "")
+	f.ok(f.remove(directoryApp, session.NumberID(1)), "Remove")
+	f.fails(f.remove(directoryApp, session.NumberID(1)), session.UserUnknown, "")
 	f.missing("adam")
 	f.wantNames("berta")
 	f.write(account(session.NumberID(4), "adam"))
@@ -238,7 +258,7 @@ func directoryApart(f *fixture) {
 	if len(all) != 0 {
 		f.Errorf("the other app has %v", all)
 	}
-	f.fails(f.Directory.Remove(f.ctx, "other", session.NumberID(1)), session.UserUnknown, "")
+	f.fails(f.remove("other", session.NumberID(1)), session.UserUnknown, "")
 	f.ok(f.replace("other", account(session.NumberID(2), "adam")), "Put")
 	f.wantAccount(account(session.NumberID(1), "adam"))
 }

@@ -112,7 +112,9 @@ func (d *duel) live() {
 func (d *duel) account(n int) {
 	if d.random.IntN(4) == 0 {
 		id, app := session.TextID(d.owner.User), d.owner.App
-		d.outcome("Remove", d.Directory.Remove(d.ctx, app, id), d.model.Remove(d.ctx, app, id), nil)
+		_, err := d.Directory.Remove(d.ctx, app, id)
+		_, wantErr := d.model.Remove(d.ctx, app, id)
+		d.outcome("Remove", err, wantErr, nil)
 		return
 	}
 	d.enrol(d.owner, fmt.Sprint("name", n%2), d.random.IntN(3) > 0)
@@ -125,7 +127,9 @@ func (d *duel) enrol(o session.Owner, username string, active bool) {
 	if d.random.IntN(8) > 0 {
 		was, _ = d.model.Account(d.ctx, o.App, a.ID)
 	}
-	d.outcome("Put", d.Directory.Put(d.ctx, o.App, a, was), d.model.Put(d.ctx, o.App, a, was), nil)
+	_, err := d.Directory.Put(d.ctx, o.App, a, was)
+	_, wantErr := d.model.Put(d.ctx, o.App, a, was)
+	d.outcome("Put", err, wantErr, nil)
 }
 
 func (d *duel) meet(outcome string, is bool) {

@@ -28,7 +28,7 @@ func userChecked(f *fixture) {
 		{session.UserInactive, func() error { return f.put(f.owner, "zoë", false) }},
 		{session.OK, func() error { return f.put(f.owner, "zoë", true) }},
 		{session.UserUnknown, func() error {
-			return f.Directory.Remove(f.ctx, f.owner.App, session.TextID(f.owner.User))
+			return f.remove(f.owner.App, session.TextID(f.owner.User))
 		}},
 	} {
 		f.ok(state.set(), "setting the user")
