@@ -155,46 +155,6 @@ type once struct{ *redis.Cmd }
 // NoRetry is the client's question whether not to.
 func (once) NoRetry() bool { return true }
 
-// processAndWait sends a script and WAIT together, on one connection: WAIT is
-// about what its own connection wrote.
-func (s *Store) processAndWait(ctx context.Context, cmd once, key string) (session.Durability, error) {
-	client := redis.Cmdable(s.client)
-	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		node, err := cluster.MasterForKey(ctx, key)
-		if err != nil {
-			return "", err
-		}
-		client = node
-	}
-	pipe := client.Pipeline()
-	_ = pipe.Process(ctx, cmd) // a pipeline takes any command
-	wait := redis.NewIntCmd(ctx, "wait", s.o.WaitReplicas, s.patience().Milliseconds())
-	_ = pipe.Process(ctx, wait)
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	if err := cmd.Err(); err != nil {
-		return "", err
-	}
-	if n, err := wait.Result(); err != nil || n < int64(s.o.WaitReplicas) {
-		s.laggingUntil.Store(time.Now().Add(lagging).UnixNano())
-		return session.Pending, nil
-	}
-	s.laggingUntil.Store(0)
-	return session.Replicated, nil
-}
-
-// lagging is how long replicas that kept one step waiting in vain are given no
-// time worth a wait. A step holds its connection while it waits, so waiting for
-// replicas that are gone would use the pool up, and turn "pending" into 503.
-const lagging = time.Second
-
-// patience is how long to wait for the replicas.
-func (s *Store) patience() time.Duration {
-	if time.Now().UnixNano() < s.laggingUntil.Load() {
-		return time.Millisecond
-	}
-	return s.o.WaitTimeout
-}
-
 // moved tells whether a Cluster's node has sent a command elsewhere.
 func moved(err error) bool {
 	return redis.HasErrorPrefix(err, "MOVED ") || redis.HasErrorPrefix(err, "ASK ")

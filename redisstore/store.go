@@ -19,7 +19,6 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -35,8 +34,7 @@ type Store struct {
 	client   redis.UniversalClient
 	pipeline *redis.AutoPipeliner // nil: each step on a connection of its own
 	schema   schema
-	// laggingUntil is until when replicas are taken not to answer; in Unix ns.
-	laggingUntil atomic.Int64
+	replicas replicasByNode
 	// trailHead is what every trail begins with; see lua/lib.lua.
 	trailHead string
 

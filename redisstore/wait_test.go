@@ -1,6 +1,10 @@
 package redisstore_test
 
 import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,5 +142,102 @@ func TestFailover(t *testing.T) {
 	kept = refresh(t, plain, kept, long)
 	if got := end(t, s, kept.ID).Durability; got != session.Pending {
 		t.Errorf("without a replica: %q", got)
+	}
+}
+
+// TestReplicasAreBack: after a hiccup the replicas' word is asked for again,
+// also where it takes longer than a step may wait while they lag, and steps
+// come without a pause.
+func TestReplicasAreBack(t *testing.T) {
+	primary := redistest.Standalone(t, "--repl-diskless-sync-delay", "0")
+	line := newLink(t, primary.Addr)
+	h, port, _ := net.SplitHostPort(line.addr)
+	redistest.Standalone(t, "--replicaof", h, port)
+	s := open(t, primary.URL, waiting)
+	durability := func() session.Durability {
+		time.Sleep(20 * time.Millisecond)
+		return login(t, s, alice, long).Durability
+	}
+	soon(t, "the replica is in step", func() bool { return durability() == session.Replicated })
+	keepAwake(t, primary.URL)
+	line.delay.Store(int64(50 * time.Millisecond))
+	line.frozen.Store(true)
+	if got := durability(); got != session.Pending {
+		t.Fatalf("out of reach of the replica: %q", got)
+	}
+	line.frozen.Store(false)
+	soon(t, "a step is replicated again", func() bool { return durability() == session.Replicated })
+	for range 10 {
+		if got := durability(); got != session.Replicated {
+			t.Fatalf("the replica is back, and a step is %q", got)
+		}
+	}
+}
+
+// keepAwake gives a server something to do: one without looks at its waits
+// only when an answer comes in, however late.
+func keepAwake(t *testing.T, url string) {
+	t.Helper()
+	s := open(t, url)
+	awake, rest := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for awake.Err() == nil {
+			_ = s.Ping(ctx)
+			time.Sleep(time.Millisecond)
+		}
+	})
+	t.Cleanup(func() { rest(); wg.Wait() })
+}
+
+// TestOneWaitsForAll: while replicas are gone, one step a second waits for them.
+func TestOneWaitsForAll(t *testing.T) {
+	srv := redistest.Standalone(t) // has none
+	const all = time.Second
+	s := open(t, srv.URL, waiting, func(o *redisstore.Options) { o.WaitTimeout = all })
+	keepAwake(t, srv.URL)
+	login(t, s, alice, long) // finds that out
+	time.Sleep(1100 * time.Millisecond)
+	var waited atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			start := time.Now()
+			if c, err := s.Create(ctx, createStep(alice, long)); err != nil || c.Durability != session.Pending {
+				t.Errorf("%q, %v", c.Durability, err)
+			}
+			if time.Since(start) > all/2 {
+				waited.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n := waited.Load(); n != 1 {
+		t.Errorf("%d of 8 steps waited", n)
+	}
+}
+
+// TestShardsWaitApart: a shard without a replica doesn't cut short the others'
+// waits for theirs.
+func TestShardsWaitApart(t *testing.T) {
+	c := redistest.Cluster(t, 2)
+	c.Replicate(t)
+	c.Nodes[3].Kill()
+	s := open(t, c.URL, waiting, func(o *redisstore.Options) { o.WaitTimeout = 2 * time.Second })
+	ofShard := map[session.Durability]session.Owner{}
+	for _, user := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		o := session.Owner{App: "shop", User: user}
+		ofShard[login(t, s, o, long).Durability] = o
+	}
+	if len(ofShard) != 2 {
+		t.Fatalf("one of the shards has a replica: %v", ofShard)
+	}
+	keepAwake(t, c.URL)
+	time.Sleep(1100 * time.Millisecond)
+	login(t, s, ofShard[session.Pending], long)
+	go c.Nodes[2].Do("EVAL", "for i = 1, 1e8 do end", "0") // some tenths of a second
+	time.Sleep(50 * time.Millisecond)
+	if got := login(t, s, ofShard[session.Replicated], long).Durability; got != session.Replicated {
+		t.Errorf("a replica that is slow to answer: %q", got)
 	}
 }
