@@ -24,26 +24,36 @@ func newLink(t *testing.T, server string) *link {
 	}
 	p := &link{addr: l.Addr().String()}
 	var wg sync.WaitGroup
-	t.Cleanup(func() { p.frozen.Store(false); _ = l.Close(); wg.Wait() })
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over); p.frozen.Store(false); _ = l.Close(); wg.Wait() })
 	wg.Go(func() {
 		for {
 			client, err := l.Accept()
 			if err != nil {
 				return
 			}
-			wg.Go(func() { p.serve(client, server) })
+			wg.Go(func() { p.serve(client, server, over) })
 		}
 	})
 	return p
 }
 
-func (p *link) serve(client net.Conn, server string) {
+func (p *link) serve(client net.Conn, server string, over <-chan struct{}) {
 	defer client.Close()
 	upstream, err := net.Dial("tcp", server)
 	if err != nil {
 		return
 	}
 	defer upstream.Close()
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-over: // also for who would go on asking, as a Sentinel does
+			_ = upstream.Close()
+		case <-ended:
+		}
+	}()
 	go func() {
 		p.pass(upstream, client, func() bool { return false })
 		_ = upstream.Close()

@@ -282,6 +282,7 @@ const reloadEvery = time.Second
 // connect makes the client, and the pipeline in front of it if there is to be
 // one. It dials when it is first used.
 func (s servers) connect() (redis.UniversalClient, *redis.AutoPipeliner, error) {
+	s.Dialer = s.dial
 	var client interface {
 		redis.UniversalClient
 		AsyncAutoPipelineWithOptions(*redis.AutoPipelineOptions) (*redis.AutoPipeliner, error)
