@@ -296,6 +296,46 @@ func TestClusterLosesANode(t *testing.T) {
 	}
 }
 
+// TestPingInACluster: one master that answers is enough, whichever it is, and
+// nobody waits for those that don't.
+func TestPingInACluster(t *testing.T) {
+	c := redistest.Cluster(t, 3)
+	for _, node := range c.Nodes {
+		node.Do("CONFIG", "SET", "cluster-require-full-coverage", "no")
+	}
+	s := open(t, c.URL+"?dial_timeout=500ms")
+	ping := func() error {
+		limited, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		return s.Ping(limited)
+	}
+	if err := ping(); err != nil {
+		t.Fatal(err)
+	}
+	for only, node := range c.Nodes {
+		for i, other := range c.Nodes {
+			if i != only {
+				other.Do("CLIENT", "PAUSE", "1500", "ALL")
+			}
+		}
+		if err := ping(); err != nil {
+			t.Errorf("only %s answers: %v", node.Addr, err)
+		}
+		for _, other := range c.Nodes {
+			other.Do("PING") // answers when the pause is over
+		}
+	}
+	c.Nodes[0].Kill()
+	c.Nodes[1].Kill()
+	if err := ping(); err != nil {
+		t.Errorf("two of three are dead: %v", err)
+	}
+	c.Nodes[2].Kill()
+	if err := ping(); session.CodeOf(err) != session.Unavailable {
+		t.Errorf("all are dead: %v", err)
+	}
+}
+
 // TestDefect: what no state of the servers explains is Internal.
 func TestDefect(t *testing.T) {
 	srv := redistest.Standalone(t)

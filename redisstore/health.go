@@ -12,11 +12,48 @@ import (
 
 // Ping tells whether a step would find Redis: it asks for a key, as a Cluster
 // that has lost slots, a server that loads and a user without rights answer
-// PING all the same. Unavailable if not.
+// PING all the same. Unavailable if not. Of a Cluster one master's answer is
+// enough: to be ready means that some users' steps come out. Those of a dead
+// master's users are answered Unavailable until its replica takes over, here as
+// in every other instance, so to send users elsewhere would help none of them.
 func (s *Store) Ping(ctx context.Context) error {
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		return ping(ctx, s.client, s.pingKey(0))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // who has yet to answer need not
+	asked := map[*redis.Client]bool{}
+	answers := make(chan error, buckets)
+	for n := range uint32(buckets) { // a master without a bucket has no users to answer for
+		key := s.pingKey(n)
+		master, err := cluster.MasterForKey(ctx, key)
+		if err != nil {
+			return classify("ping", err)
+		}
+		if !asked[master] {
+			asked[master] = true
+			go func() { answers <- ping(ctx, master, key) }()
+		}
+	}
+	var err error
+	for range asked {
+		if err = <-answers; err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// pingKey is a key that each of an app's buckets may have.
+func (s *Store) pingKey(bucket uint32) string {
 	key := newCall()
-	owner{head: s.schema.bucket("", 0)}.epoch(key)
-	if err := s.client.Exists(ctx, string(key.buf)).Err(); err != nil {
+	owner{head: s.schema.bucket("", bucket)}.epoch(key)
+	return string(key.buf)
+}
+
+func ping(ctx context.Context, server redis.Cmdable, key string) error {
+	if err := server.Exists(ctx, key).Err(); err != nil {
 		return classify("ping", err)
 	}
 	return nil
