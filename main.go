@@ -266,7 +266,7 @@ func (g *gateway) openEngine(ctx context.Context, apps map[string]settings.App) 
 	}
 	g.server, err = api.New(api.Options{
 		Engine: g.engine, Logger: g.log, Metrics: metrics, Apps: faces, TrustedProxies: g.TrustedProxies,
-		AdminToken: g.AdminToken, Ready: g.isReady,
+		AdminToken: g.AdminToken, Draining: g.listener.Draining, Ready: g.ready,
 	})
 	return err
 }
@@ -310,14 +310,6 @@ func (g *gateway) openUsers(ctx context.Context, name string, a settings.App, la
 		return nil, errors.New("USERS is redis: but TOKENGATE_REDIS_URL is empty: give it, or users in a file")
 	}
 	return credential.Open(ctx, a.Users, options)
-}
-
-// isReady says why requests should go to another instance.
-func (g *gateway) isReady(ctx context.Context) error {
-	if err := g.listener.Draining(); err != nil {
-		return err
-	}
-	return g.ready(ctx)
 }
 
 // check is the health command of a container: settings good, Redis in reach.

@@ -32,8 +32,12 @@ type Options struct {
 	// AdminToken is the bearer token of the admin API; empty switches it off.
 	AdminToken string
 
-	// Ready says why the instance can't serve, nil when it can; nil func:
-	// always. It should answer within ReadyTimeout.
+	// Draining says that the instance is about to stop, nil while it isn't; nil
+	// func: never.
+	Draining func() error
+
+	// Ready says why Redis can't be reached, nil when it can; nil func: always.
+	// It should answer within ReadyTimeout.
 	Ready func(ctx context.Context) error
 }
 
@@ -90,6 +94,7 @@ type Server struct {
 	trusted    []netip.Prefix
 	adminToken [sha256.Size]byte
 	adminOff   bool
+	draining   func() error
 	ready      func(ctx context.Context) error
 	buffers    sync.Pool
 }
@@ -101,7 +106,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		engine: opts.Engine, log: opts.Logger, metrics: opts.Metrics, apps: map[string]app{},
-		trusted: opts.TrustedProxies, ready: opts.Ready,
+		trusted: opts.TrustedProxies, draining: opts.Draining, ready: opts.Ready,
 		adminToken: sha256.Sum256([]byte(opts.AdminToken)), adminOff: opts.AdminToken == "",
 	}
 	var headers []header

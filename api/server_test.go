@@ -237,12 +237,25 @@ func (textSigner) Verify(token string, kind session.Kind, now time.Time) (sessio
 }
 
 func TestReadiness(t *testing.T) {
-	why := error(nil)
-	g := newGateway(t, options{change: func(o *api.Options) { o.Ready = func(context.Context) error { return why } }})
+	var why, stopping error
+	asked := 0
+	g := newGateway(t, options{change: func(o *api.Options) {
+		o.Draining = func() error { return stopping }
+		o.Ready = func(context.Context) error { asked++; return why }
+	}})
 	expect(t, ask(g.admin, "GET", "/readyz", ""), 200, `{"status":"ready"}`)
 	why = errors.New("redis: not yet reached")
 	w := ask(g.admin, "GET", "/readyz", "")
 	expect(t, w, 503, `{"detail":"redis: not yet reached","code":"not_ready"}`)
+	asked = 0
+	expect(t, ask(g.admin, "GET", "/readyz?exclude=redis", ""), 200, `{"status":"ready"}`)
+	if asked != 0 {
+		t.Error("Redis is asked although it is excluded")
+	}
+	stopping = errors.New("shutting down")
+	for _, path := range []string{"/readyz", "/readyz?exclude=redis"} {
+		expect(t, ask(g.admin, "GET", path, ""), 503, `{"detail":"shutting down","code":"not_ready"}`)
+	}
 	expect(t, ask(g.admin, "GET", "/healthz", ""), 200, `{"status":"ok"}`)
 }
 

@@ -1,10 +1,11 @@
 // Package haproxy_test runs haproxy.cfg, the very file, as a process in front
-// of three gateways, and takes gateways away under load.
+// of three gateways, and takes gateways away under load, and Redis.
 package haproxy_test
 
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -27,15 +28,16 @@ type site struct {
 	gateways [3]*rig.Gateway
 }
 
-func open(t *testing.T) *site {
+func open(t *testing.T, redisURL string, settings rig.Settings) *site {
 	t.Helper()
-	redis := redistest.Standalone(t)
 	address := ports.Address(t)
 	env := append(os.Environ(), "LISTEN="+address)
 	s := &site{client: rig.NewClient("http://" + address)}
 	for i := range s.gateways {
 		// The delay is the default; five health checks fit in.
-		s.gateways[i] = rig.Start(t, redis.URL, rig.Settings{"SHUTDOWN_DELAY": "1s", "TRUSTED_PROXIES": "127.0.0.1/32"})
+		all := rig.Settings{"SHUTDOWN_DELAY": "1s", "TRUSTED_PROXIES": "127.0.0.1/32"}
+		maps.Copy(all, settings)
+		s.gateways[i] = rig.Start(t, redisURL, all)
 		_, port, _ := strings.Cut(strings.TrimPrefix(s.gateways[i].AdminURL, "http://"), ":")
 		env = append(env, fmt.Sprintf("GATEWAY_%d=%s", i+1, strings.TrimPrefix(s.gateways[i].URL, "http://")),
 			fmt.Sprintf("ADMIN_%d=%s", i+1, port))
@@ -187,7 +189,7 @@ func (c *crowd) newcomer(i int) {
 const settle = 700 * time.Millisecond
 
 func TestRollingRestartLosesNoRequest(t *testing.T) {
-	s := open(t)
+	s := open(t, redistest.Standalone(t).URL, nil)
 	c := s.load(t, false)
 	time.Sleep(settle)
 	for _, g := range s.gateways {
@@ -202,7 +204,7 @@ func TestRollingRestartLosesNoRequest(t *testing.T) {
 }
 
 func TestKillLosesNoSession(t *testing.T) {
-	s := open(t)
+	s := open(t, redistest.Standalone(t).URL, nil)
 	c := s.load(t, true)
 	time.Sleep(settle)
 	for range 2 {

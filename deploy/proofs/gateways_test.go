@@ -105,7 +105,7 @@ frontend gateways
   default_backend gateways
 backend gateways
   balance roundrobin
-  option httpchk GET /readyz
+  option httpchk GET /readyz?exclude=redis
   default-server inter 100ms fall 1 rise 1
 `
 

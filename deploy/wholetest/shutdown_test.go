@@ -56,9 +56,11 @@ func TestTermLetsRequestsFinish(t *testing.T) {
 	<-source.asked
 
 	slow.Term()
-	eventually(t, 700*time.Millisecond, "readiness is gone", func() bool { return ready(slow).Status == http.StatusServiceUnavailable })
-	if a := ready(slow); a.Code != "not_ready" {
-		t.Errorf("readiness says %s", a.Body)
+	eventually(t, 700*time.Millisecond, "readiness is gone", func() bool { return ready(slow, "").Status == http.StatusServiceUnavailable })
+	for _, query := range []string{"", "?exclude=redis"} {
+		if a := ready(slow, query); a.Status != http.StatusServiceUnavailable || a.Code != "not_ready" {
+			t.Errorf("readiness%s says %d %s", query, a.Status, a.Body)
+		}
 	}
 	want(t, http.StatusUnauthorized, slow.Client().Verify(t.Context(), "x"), "a new request within SHUTDOWN_DELAY")
 	eventually(t, 3*time.Second, "no more connections are accepted", func() bool {
@@ -69,7 +71,7 @@ func TestTermLetsRequestsFinish(t *testing.T) {
 		t.Fatal("the process has ended with a request in flight")
 	case <-time.After(300 * time.Millisecond):
 	}
-	want(t, http.StatusOK, ready(other), "the other instance's readiness")
+	want(t, http.StatusOK, ready(other, ""), "the other instance's readiness")
 	login := want(t, http.StatusOK, other.Client().Login(t.Context(), 0, "LONG", "elsewhere"), "a login at the other instance")
 
 	source.release()
@@ -130,10 +132,23 @@ func TestGraceIsBounded(t *testing.T) {
 	}
 }
 
-func ready(g *rig.Gateway) rig.Answer {
+// TestReadinessWithoutRedis: who asks about Redis hears that it is away, and who
+// leaves it out does not.
+func TestReadinessWithoutRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Standalone(t)
+	g := rig.Start(t, server.URL, nil)
+	server.Kill()
+	want(t, http.StatusServiceUnavailable, ready(g, ""), "readiness")
+	want(t, http.StatusOK, ready(g, "?exclude=redis"), "readiness but for Redis")
+	want(t, http.StatusBadRequest, ready(g, "?exclude=reddis"), "readiness but for something unknown")
+}
+
+// ready asks for readiness; query is empty or begins with "?".
+func ready(g *rig.Gateway, query string) rig.Answer {
 	c := rig.NewClient(g.AdminURL)
 	defer c.HTTP.CloseIdleConnections()
-	req, err := http.NewRequest(http.MethodGet, g.AdminURL+"/readyz", nil)
+	req, err := http.NewRequest(http.MethodGet, g.AdminURL+"/readyz"+query, nil)
 	if err != nil {
 		return rig.Answer{Err: err}
 	}
