@@ -13,7 +13,7 @@ import (
 	"tokengate/session"
 )
 
-func waiting(o *redisstore.Options) { o.WaitReplicas, o.WaitTimeout = 1, 500*time.Millisecond }
+func waiting(o *redisstore.Options) { o.WaitReplicas, o.WaitTimeout = 1, 2*time.Second }
 
 // durabilities runs the steps that change something, and some that don't.
 func durabilities(t *testing.T, s *redisstore.Store) map[string]session.Durability {
@@ -193,7 +193,7 @@ func keepAwake(t *testing.T, url string) {
 // TestOneWaitsForAll: while replicas are gone, one step a second waits for them.
 func TestOneWaitsForAll(t *testing.T) {
 	srv := redistest.Standalone(t) // has none
-	const all = time.Second
+	const all = 2 * time.Second
 	s := open(t, srv.URL, waiting, func(o *redisstore.Options) { o.WaitTimeout = all })
 	keepAwake(t, srv.URL)
 	login(t, s, alice, long) // finds that out
