@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // duel is the gateway and the floor over the same Redis, run in turn.
@@ -38,31 +39,33 @@ type odds struct {
 	gateway, floor       result
 }
 
-// fight runs rounds of gateway and floor in turn, after a warm-up, and gives
-// the medians of the rounds' ratios, and the round whose throughput ratio is
-// the median one.
+// fight runs gateway and floor in turn, after a warm-up, and gives the medians
+// of the rounds' ratios, and the round whose throughput ratio is the median one.
+// Each goes first in every second round, so that a drift favours neither.
 func (b *bench) fight(ctx context.Context, d *duel, op string, clients int) (odds, error) {
-	one := func(p *process, length float64) (result, error) {
+	one := func(p *process, length time.Duration) (result, error) {
 		return b.loaded(ctx, load{
-			name: p.name, op: op, visitors: d.visitors[p][:clients], time: scaled(b.run, length),
+			name: p.name, op: op, visitors: d.visitors[p][:clients], time: length,
 			watch: []watched{p.watched(), d.redis.watched(), loadgen},
 		})
 	}
 	var throughput, cpu, own []float64
 	var out odds
-	for round := range b.rounds + 1 {
-		length := 1.0
+	for round := range b.blows + 1 {
+		length := b.blow
 		if round == 0 {
-			length = b.warm.Seconds() / b.run.Seconds()
+			length = b.warm
 		}
-		g, err := one(d.gateway, length)
-		if err != nil {
-			return out, err
+		ran, order := map[*process]result{}, []*process{d.gateway, d.floor}
+		for i := range order {
+			p := order[(round+i)%2]
+			r, err := one(p, length)
+			if err != nil {
+				return out, err
+			}
+			ran[p] = r
 		}
-		f, err := one(d.floor, length)
-		if err != nil {
-			return out, err
-		}
+		g, f := ran[d.gateway], ran[d.floor]
 		if round == 0 {
 			continue
 		}

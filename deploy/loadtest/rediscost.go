@@ -7,8 +7,6 @@ import (
 	"time"
 )
 
-func scaled(d time.Duration, by float64) time.Duration { return time.Duration(float64(d) * by) }
-
 // redisCost is Redis's own CPU for a refresh of the gateway's.
 func (b *bench) redisCost(ctx context.Context) error {
 	const clients = 64
