@@ -35,11 +35,13 @@ type fault struct {
 }
 
 // all is one expectation for every endpoint that asks Redis each time. A
-// refused authz of an ended session is the list of revocations at work.
+// refused authz of an ended session is the list of revocations at work; until
+// an instance has heard of the ending it may pass there, and device.haunt
+// complains where that is beyond the bound.
 func all(outcomes, authz string) map[string]string {
 	return map[string]string{
 		"login": outcomes, "refresh": outcomes, "list": outcomes, "destroy": "?" + outcomes, "logout": "?" + outcomes,
-		"ended:refresh": "?" + strings.ReplaceAll(outcomes, good, refused), "ended:authz": "?" + refused, "authz": authz,
+		"ended:refresh": "?" + strings.ReplaceAll(outcomes, good, refused), "ended:authz": "?" + refused + " " + good, "authz": authz,
 	}
 }
 
@@ -97,7 +99,7 @@ var faults = []fault{
 		during: 2 * time.Second,
 		answers: map[string]string{
 			"login": "200 503", "refresh": "200 503", "list": "200 503", "destroy": "200?503 401", "logout": "200?503 401",
-			"authz": "200?503", "ended:refresh": "401?503", "ended:authz": "401?200 503", // 200 within the bound
+			"authz": "200?503", "ended:refresh": "401?503", "ended:authz": "401?200 503",
 		},
 	},
 	{
@@ -107,7 +109,7 @@ var faults = []fault{
 		during: 1500 * time.Millisecond,
 		answers: map[string]string{
 			"login": "503", "refresh": "503", "list": "200", "destroy": "200", "logout": "200", "authz": "200",
-			"ended:refresh": "401", "ended:authz": "401",
+			"ended:refresh": "401", "ended:authz": "401?200",
 		},
 	},
 	{
@@ -135,7 +137,7 @@ var faults = []fault{
 		during: time.Second,
 		answers: map[string]string{
 			"login": "503", "refresh": "503?200", "list": "200", "destroy": "503", "logout": "503", "authz": "200",
-			"ended:refresh": "401", "ended:list": "401", "ended:authz": "401",
+			"ended:refresh": "401", "ended:list": "401", "ended:authz": "401?200",
 		},
 	},
 }
