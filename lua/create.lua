@@ -1,8 +1,9 @@
 -- Begins a session. At the cap it ends the least recently updated ones, as many
 -- as are over, or refuses.
 -- KEYS: 1 epoch, 2 gone, 3 endings, 4 user, 5 sessions, 6 data
--- ARGV: 1 clock, 2 trail, 3 hash that matched (empty: of no user here), 4 id, 5 lifetime, 6 absolute lifetime,
---       7 cap (empty: none), 8 evict, 9 info, 10 claims
+-- ARGV: 1 clock, 2 trail, 3 hash that matched (empty: of no user here), 4 id,
+--       5 lifetime, 6 absolute lifetime, 7 cap (empty: none), 8 evict, 9 info,
+--       10 claims
 -- Returns: ok, now, record, evicted | limit_reached
 --        | user_not_found | user_inactive | unavailable
 

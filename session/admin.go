@@ -16,19 +16,16 @@ type Holdings struct {
 // may stand in both. A user without either is no error. Fails with AppUnknown,
 // Unavailable.
 func (e *Engine) UserSessions(ctx context.Context, owner Owner) (Holdings, error) {
-	held, err := e.userSessions(ctx, owner)
+	var held Holdings
 	ev := Event{Step: StepAdmin, App: owner.App, User: owner.User}
-	if CodeOf(err) == AppUnknown {
-		ev.App = "" // as in operate
-	}
-	e.observe(ctx, ev, err)
+	_, err := e.operate(ctx, ev, func() (_ Receipt, err error) {
+		held, err = e.userSessions(ctx, owner)
+		return Receipt{}, err
+	})
 	return held, err
 }
 
 func (e *Engine) userSessions(ctx context.Context, owner Owner) (Holdings, error) {
-	if e.App(owner.App) == nil {
-		return Holdings{}, Fail(AppUnknown, nil)
-	}
 	listed, err := e.Store.List(ctx, ListStep{Owner: owner, Types: Types})
 	if err != nil {
 		return Holdings{}, err

@@ -79,11 +79,11 @@ type Token struct {
 	Issued, Expires time.Time
 }
 
-// Check tells whether the session of an access token has ended, and by what. fresh is false
-// when the list can't say, and the caller must ask the store: when the list is
-// stale; when the token lives longer than endings are kept here, as one does
-// that was issued before ACCESS_TOKEN_LIFETIME was shortened; and when it is
-// older than its app's epoch, which each bucket dates by itself.
+// Check tells whether the session of an access token has ended, and by what.
+// fresh is false when the list can't say, and the caller must ask the store:
+// when the list is stale; when the token lives longer than endings are kept
+// here, as one does that was issued before ACCESS_TOKEN_LIFETIME was shortened;
+// and when it is older than its app's epoch, which each bucket dates by itself.
 func (r *Revocations) Check(t Token, now time.Time) (cause Cause, ended, fresh bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -15,7 +15,6 @@ import (
 // share is another one some seconds later.
 type sizes struct {
 	rounds, blows    int
-	blow             time.Duration
 	run, warm        time.Duration
 	memory           []int // sessions
 	few, many        int   // sessions
@@ -27,12 +26,12 @@ type sizes struct {
 
 var (
 	fullSizes = sizes{
-		rounds: 5, blows: 17, blow: time.Second, run: 3 * time.Second, warm: time.Second, memory: []int{100_000, 1_000_000},
+		rounds: 5, blows: 17, run: 3 * time.Second, warm: time.Second, memory: []int{100_000, 1_000_000},
 		few: 10_000, many: 3_000_000, crowded: 10_000, steps: 20_000,
 		expiring: 1_000_000, expiry: time.Minute, starts: 15, fewTimes: 500,
 	}
 	quickSizes = sizes{
-		rounds: 3, blows: 3, blow: time.Second, run: time.Second, warm: 300 * time.Millisecond, memory: []int{10_000, 50_000},
+		rounds: 3, blows: 3, run: time.Second, warm: 300 * time.Millisecond, memory: []int{10_000, 50_000},
 		few: 5_000, many: 100_000, crowded: 2_000, steps: 5_000,
 		expiring: 60_000, expiry: 10 * time.Second, starts: 5, fewTimes: 100,
 	}

@@ -39,6 +39,9 @@ type odds struct {
 	gateway, floor       result
 }
 
+// blow is how long each side of a duel runs at a time.
+const blow = time.Second
+
 // fight runs gateway and floor in turn, after a warm-up, and gives the medians
 // of the rounds' ratios, and the round whose throughput ratio is the median one.
 // Each goes first in every second round, so that a drift favours neither.
@@ -52,7 +55,7 @@ func (b *bench) fight(ctx context.Context, d *duel, op string, clients int) (odd
 	var throughput, cpu, own []float64
 	var out odds
 	for round := range b.blows + 1 {
-		length := b.blow
+		length := blow
 		if round == 0 {
 			length = b.warm
 		}

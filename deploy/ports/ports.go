@@ -5,7 +5,7 @@
 // The usual way, to listen on port 0 and to let go of what the kernel chose,
 // has two holes: the kernel may choose the same port again at once, and gives
 // it to any outgoing connection. Ports here are below the kernel's own range,
-// and a caller holds a second port, Mate above, for as long as it has the first.
+// and a caller holds a second port, mate above, for as long as it has the first.
 package ports
 
 import (
@@ -20,11 +20,11 @@ const (
 	first = 10000
 	count = 5000
 
-	// Bus is how far above its own port a Redis Cluster's node listens for the
+	// bus is how far above its own port a Redis Cluster's node listens for the
 	// others: claimed with each port.
-	Bus = 10000
-	// Mate is how far above a port is the one that shows that it is taken.
-	Mate = 15000
+	bus = 10000
+	// mate is how far above a port is the one that shows that it is taken.
+	mate = 15000
 )
 
 // Claim gives a free port of 127.0.0.1, until release. The end of the process
@@ -32,14 +32,14 @@ const (
 func Claim() (port int, release func(), err error) {
 	for _, i := range rand.Perm(count) {
 		port = first + i
-		mate, err := listen(port + Mate)
+		second, err := listen(port + mate)
 		if err != nil {
 			continue
 		}
-		if free(port) && free(port+Bus) {
-			return port, func() { _ = mate.Close() }, nil
+		if free(port) && free(port+bus) {
+			return port, func() { _ = second.Close() }, nil
 		}
-		_ = mate.Close()
+		_ = second.Close()
 	}
 	return 0, nil, errors.New("no port from 10000 to 14999 is free")
 }

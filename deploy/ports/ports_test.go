@@ -66,7 +66,7 @@ func TestReleaseFreesAPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if free(port + Mate) {
+	if free(port + mate) {
 		t.Error("a claimed port shows nothing")
 	}
 	l, err := net.Listen("tcp", On(port))
@@ -75,7 +75,7 @@ func TestReleaseFreesAPort(t *testing.T) {
 	}
 	_ = l.Close()
 	release()
-	if !free(port + Mate) {
+	if !free(port + mate) {
 		t.Error("a released port is still claimed")
 	}
 }
