@@ -12,11 +12,12 @@ import (
 	"tokengate/session"
 )
 
-// admin is the guard of the admin API: the token of ADMIN_TOKEN, compared in
-// constant time by its digest, so that not even its length shows. An empty part
-// of the path, as a script's unset variable leaves one, names nobody: to take
-// it for less of a path would end more than was asked for.
-func (s *Server) admin(x *exchange) error {
+// requireAdminToken is the guard of the admin API. It compares the digests of the
+// token and of ADMIN_TOKEN in constant time, so that not even the length leaks.
+// It also rejects an empty parameter in the path, which an unset variable in a
+// script causes: if the path were taken for the shorter one, more sessions would
+// be revoked than intended.
+func (s *Server) requireAdminToken(x *exchange) error {
 	x.challenge = `Bearer realm="admin"`
 	if s.adminOff {
 		return session.Fail(codeAdminOff, nil)
@@ -33,18 +34,19 @@ func (s *Server) admin(x *exchange) error {
 	return nil
 }
 
-// owner is the user that the path names. It may be one who is gone: sessions
-// must be endable then, too.
+// owner returns the user that the path names. The user may have been deleted:
+// their sessions must still be revocable.
 func (x *exchange) owner() session.Owner {
 	return session.Owner{App: x.param("app"), User: x.param("user")}
 }
 
-// maxOperator bounds an operator's name, in bytes.
+// maxOperator is the maximum length of an operator's name, in bytes.
 const maxOperator = 64
 
-// operator is who the caller says acts, for the traces: the query's "by".
+// operator returns the operator's name for tombstones: the query parameter "by", or
+// "admin" if that is empty, too long or not printable ASCII.
 func (x *exchange) operator() string {
-	by := trim(x.Request.URL.Query().Get("by"))
+	by := session.TrimSpace(x.Request.URL.Query().Get("by"))
 	if by == "" || len(by) > maxOperator || !printable(by) {
 		return "admin"
 	}
@@ -60,34 +62,34 @@ func printable(s string) bool {
 	return true
 }
 
-// userSessions is GET /admin/apps/{app}/users/{user}/sessions: what lives, and
-// why the user's last sessions ended.
+// userSessions handles GET /admin/apps/{app}/users/{user}/sessions, which returns the
+// user's live sessions and tombstones.
 func (s *Server) userSessions(x *exchange) error {
-	held, err := s.engine.UserSessions(x.ctx(), x.owner())
+	found, err := s.engine.UserSessions(x.ctx(), x.owner())
 	if err != nil {
 		return err
 	}
 	b := append(appendKey(append(x.buffer(), '{'), "sessions"), '[')
-	for i := range held.Sessions {
-		b = appendHeld(b, &held.Sessions[i])
+	for i := range found.Live {
+		b = appendAdminSession(b, &found.Live[i])
 	}
 	b = append(appendKey(append(b, ']'), "ended"), '[')
-	for _, t := range held.Ended {
-		b = appendTrace(b, t)
+	for _, t := range found.Tombstones {
+		b = appendTombstone(b, t)
 	}
 	x.write(http.StatusOK, append(b, ']', '}'))
 	return nil
 }
 
-// appendHeld appends one session as an operator sees it.
-func appendHeld(b []byte, s *session.Session) []byte {
+// appendAdminSession appends a session with the members that only operators see.
+func appendAdminSession(b []byte, s *session.Session) []byte {
 	b = appendSession(appendItem(b), s)
 	b = appendMember(b, "type", string(s.Type))
 	b = appendTime(appendKey(b, "absolute_end"), s.Absolute, wholeSeconds)
 	return append(b, '}')
 }
 
-func appendTrace(b []byte, t session.Trace) []byte {
+func appendTombstone(b []byte, t session.Tombstone) []byte {
 	b = appendMember(appendItem(b), "session_id", string(t.ID))
 	b = appendMember(b, "cause", string(t.Cause))
 	b = appendMember(b, "by", t.By)
@@ -95,62 +97,57 @@ func appendTrace(b []byte, t session.Trace) []byte {
 	return append(b, '}')
 }
 
-// appendItem begins the next object of a list.
-func appendItem(b []byte) []byte {
-	if b[len(b)-1] != '[' {
-		b = append(b, ',')
-	}
-	return append(b, '{')
+// revokeSession handles DELETE …/users/{user}/sessions/{id}. A second request for
+// the same session gets a 404 with the cause.
+func (s *Server) revokeSession(x *exchange) error {
+	result, err := s.engine.RevokeSession(x.ctx(), x.owner(), session.ID(x.param("id")), x.operator())
+	return x.writeRevoked(result, err)
 }
 
-// endSession is DELETE …/users/{user}/sessions/{id}. A repetition finds the
-// session ended and answers 404 with the cause.
-func (s *Server) endSession(x *exchange) error {
-	receipt, err := s.engine.EndSession(x.ctx(), x.owner(), session.ID(x.param("id")), x.operator())
-	return x.ended(receipt, err)
-}
-
-// endUser is DELETE …/users/{user}/sessions: all of a user's end. The query's "cause" is "operator", or
-// "account" where the account was disabled or its password changed.
-func (s *Server) endUser(x *exchange) error {
+// revokeUser handles DELETE …/users/{user}/sessions, which revokes all of a user's
+// sessions. The query parameter "cause" is "operator", which is the default, or
+// "account" if the account was disabled or its password changed.
+func (s *Server) revokeUser(x *exchange) error {
 	cause := session.CauseOperator
 	switch sent := session.Cause(x.Request.URL.Query().Get("cause")); sent {
 	case "", session.CauseOperator:
 	case session.CauseAccount:
 		cause = sent
 	default:
-		return invalidFields([]fault{{"cause", []string{`Valid options: "operator", "account".`}}})
+		return invalidFields([]fieldError{{"cause", []string{`Valid options: "operator", "account".`}}})
 	}
-	receipt, err := s.engine.EndUser(x.ctx(), x.owner(), cause, x.operator())
-	return x.ended(receipt, err)
+	result, err := s.engine.RevokeUser(x.ctx(), x.owner(), cause, x.operator())
+	return x.writeRevoked(result, err)
 }
 
-// endApp is DELETE /admin/apps/{app}/sessions, for the day when a signing key
-// or a user source has leaked: everything that began before now is over.
-func (s *Server) endApp(x *exchange) error {
-	receipt, err := s.engine.EndApp(x.ctx(), x.param("app"), x.operator())
-	return x.ended(receipt, err)
+// revokeApp handles DELETE /admin/apps/{app}/sessions, which revokes all sessions
+// of an app that were created before now. Operators use it after a signing key or a
+// user source has leaked.
+func (s *Server) revokeApp(x *exchange) error {
+	result, err := s.engine.RevokeApp(x.ctx(), x.param("app"), x.operator())
+	return x.writeRevoked(result, err)
 }
 
-// ended answers with the traces of what an operator has ended; for a whole app
-// they are not told one by one.
-func (x *exchange) ended(receipt session.Receipt, err error) error {
+// writeRevoked answers with the tombstones of the sessions that an operator has
+// revoked. The list is empty after revokeApp, which does not list sessions.
+func (x *exchange) writeRevoked(result session.RevokeResult, err error) error {
 	if err != nil {
 		return err
 	}
 	b := append(appendKey(append(x.buffer(), '{'), "ended"), '[')
-	for _, t := range receipt.Ended {
-		b = appendTrace(b, t)
+	for _, t := range result.Revoked {
+		b = appendTombstone(b, t)
 	}
-	x.durable(receipt.Durability)
+	x.setDurability(result.Durability)
 	x.write(http.StatusOK, append(b, ']', '}'))
 	return nil
 }
 
-// pprof serves one of Go's profiles. The listener is what guards it: profiles
-// hold no secrets, but to take one costs CPU.
+// pprof serves one of Go's profiles. It does not require the admin token, because
+// profiles contain no secrets. Only the admin listener protects it, although a
+// profile costs CPU time.
 func (s *Server) pprof(x *exchange) error {
-	x.quiet = true
+	x.debugOnly = true
 	serve := pprof.Index
 	switch x.param("profile") {
 	case "cmdline":

@@ -7,17 +7,17 @@ import (
 	"tokengate/session"
 )
 
-// authz answers a proxy that asks whether a request may pass, whatever its
-// method (forward-auth, auth_request, ext_authz). Only the header of the app
-// that the path names is read, and only that app's tokens count.
+// authz answers a proxy that asks whether it may forward a request of any method
+// (forward-auth, auth_request, ext_authz). It reads only the header of the app
+// that the path names, and accepts only that app's tokens.
 func (s *Server) authz(x *exchange) error {
 	name := x.param("app")
-	own, ok := s.apps[name]
+	app, ok := s.apps[name]
 	if !ok {
-		return session.Fail(codeNotFound, nil) // a proxy that is set up wrong must not look like a user signed out
+		return session.Fail(codeNotFound, nil) // not a 401: a misconfigured proxy must not look like a logged-out user
 	}
-	x.app, x.challenge = name, own.challenge
-	found, err := readCredentials(x.Request.Header, own.header)
+	x.app, x.challenge = name, app.challenge
+	found, err := readCredentials(x.Request.Header, app.tokenHeader)
 	if err != nil {
 		return err
 	}
@@ -25,20 +25,20 @@ func (s *Server) authz(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.note(caller)
-	x.quiet = true // once per request of the app: its own log tells them
+	x.logCaller(caller)
+	x.debugOnly = true // one per request to the app, which has a log of its own
 	x.setHeader("X-Auth-User", headerText(caller.Claims.User.String()))
-	// Empty where the token doesn't tell, but there: a proxy then has something
-	// to put in place of what the client may have sent under these names.
+	// If the token has no session, these are empty but present, so that the proxy
+	// has a value that replaces what the client may have sent in these headers.
 	x.setHeader("X-Auth-Session", headerText(string(caller.Claims.Session)))
 	x.setHeader("X-Auth-Type", string(caller.Claims.Session.Type()))
 	x.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// headerText is s where it is plain ASCII without spaces, else s as a URL
-// escapes it: a header can't hold everything that a user id can, and two ids
-// must never look the same to an upstream.
+// headerText returns s if it is printable ASCII without spaces or %, else s with
+// URL escapes. A header cannot hold every user id, and two ids must never look
+// the same to an upstream.
 func headerText(s string) string {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' || s[i] == '%' {

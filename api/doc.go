@@ -1,34 +1,44 @@
-// Package api is the gateway's HTTP face: it turns requests into steps of the
-// engine and what they come to into answers. It decides nothing about sessions.
+// Package api is the HTTP layer of the gateway. It decodes requests, calls the
+// steps of [session.Engine] and encodes the results. It makes no decisions about
+// sessions.
 //
-// Two handlers: Server.Public for apps and their users, Server.Admin for
-// operators and their machines, which main puts on a listener of its own. The
-// two route tables in api.go are all that is served.
+// A [Server] has two handlers: [Server.Public] for apps and their users, and
+// [Server.Admin] for operators and their machines, which main serves on a
+// listener of its own. The two route tables in api.go list everything that is
+// served. The package also has what main needs around the handlers: [Listeners]
+// runs them, and [NewLogger], [LogBuffer], [Metrics] and [Observer] report what
+// they do.
 //
-// The words: an exchange is one request with its answer and all that log and
-// metrics will say of it. An endpoint is the name of a route. A code is the
-// engine's word for how a step came out, or one of this package's own for what
-// is refused before there is a step; the table in errors.go turns every code
-// into a status and a body. The same word labels the metric and the log line
-// and, where the seed has no word of its own, is the body's "code".
+// # Terms
 //
-// What it promises:
+// An exchange is one request with its answer, and what the log and the metrics
+// report about it. An endpoint is the name of a route. A code is the result of
+// a step as the engine names it, or one of this package's own codes for a request
+// that was rejected before any step. The table in errors.go maps every code to
+// a status and a body. The code is also the label of the metric and the field of
+// the log line and, unless the Django app has a code of its own, the member
+// "code" of the body.
 //
-//   - The six endpoints under /api/session/ answer as the seed does, byte for
-//     byte in the members that the seed has. What differs does so on purpose:
-//     always JSON, a "code" in every refusal, a "cause" where a session has
-//     ended, 503 where the gateway cannot tell.
-//   - The order of checks is the seed's: who asks (401), how (405), in which
-//     media type (415), with what body and fields (400).
-//   - A handler reads at most 64 KiB, never recurses into what it reads, and
-//     never panics on it; a panic elsewhere is one 500 and one log line.
-//   - Nothing that a client sends, except a request id of harmless characters
-//     and what a trusted proxy says of its address, is believed or logged. No
-//     token, password or secret is ever in a log line, a metric or an error.
-//   - Every answer has an X-Request-Id, every request one log line, and every
-//     login, refusal, replay, eviction and ending one more (see Observer).
+// # Guarantees
 //
-// How it fails: an error without a code is a defect; the client gets a 500
-// without details, the log gets them. A store that cannot answer is a 503 with
-// Retry-After, which a client may repeat by the rules of session.Store.
+//   - The six endpoints under /api/session/ answer as the Django app does, byte
+//     for byte in the members that the Django app has. The differences are
+//     deliberate: answers are always JSON, every error has a "code", an error
+//     about a revoked or expired session has a "cause", and the status is 503
+//     where the gateway cannot determine the answer.
+//   - The order of checks is that of the Django app: the caller (401), the method
+//     (405), the media type (415), the body and its fields (400).
+//   - A handler reads at most 64 KiB, does not recurse over what it reads, and
+//     does not panic on it. A panic elsewhere results in one 500 and one log line.
+//   - Nothing that a client sends is trusted or logged, except a request id of
+//     harmless characters and the client's address from a trusted proxy. No log
+//     line, metric or error contains a token, password or secret.
+//   - Every answer has an X-Request-Id. Every request has one log line, and every
+//     login, refusal, replay, eviction and revocation has another (see [Observer]).
+//
+// # Errors
+//
+// An error without a code is a defect: the client gets a 500 without details,
+// and the log has the details. If the store cannot answer, the client gets a 503
+// with Retry-After and may retry; [session.Store] documents what a retry does.
 package api

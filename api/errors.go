@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -8,8 +9,8 @@ import (
 	"tokengate/session"
 )
 
-// The codes of refusals that the engine has no part in. The first six are the
-// words of the seed's framework, which its clients may know.
+// The codes of requests that are rejected without a step of the engine. The first
+// six are codes of Django REST framework, which clients of the Django app may use.
 const (
 	codeInvalid          session.Code = "invalid"
 	codeParseError       session.Code = "parse_error"
@@ -22,188 +23,196 @@ const (
 	codeAdminOff         session.Code = "admin_off"
 	codeAdminToken       session.Code = "admin_token"
 	codeNotReady         session.Code = "not_ready"
-	codeClientGone       session.Code = "client_gone" // in metrics and log only: nobody reads the answer
+	codeClientGone       session.Code = "client_gone" // in metrics and log only, because the client has disconnected
 )
 
-// answer is how a refusal looks on the wire.
+// answer is an error as the client sees it.
 type answer struct {
 	status   int
 	text     string
-	nonField bool   // text is a list under "non_field_errors", else it is "detail"
-	word     string // the member "code"; empty: the code itself
-	message  string // what "messages" says of an access token; empty: no such member
+	nonField bool   // text is the element of a list "non_field_errors" instead of the string "detail"
+	wireCode string // the member "code"; empty means the code itself
+	message  string // the text in "messages", about an access token; empty means no such member
 }
 
-// row is a code's answer, and what it is instead at the endpoints where the
-// seed answers otherwise.
-type row struct {
+// tableEntry is the answer to a code, and the answers of the endpoints where the
+// Django app answers differently.
+type tableEntry struct {
 	answer
-	at at
+	byEndpoint byEndpoint
 }
 
-type at map[string]answer
+type byEndpoint map[string]answer // by name of the route
 
-// The seed's texts.
+// Texts and a code of the Django app.
 const (
-	badCredentials  = "Invalid Credentials or not active account found!"
-	noActiveAccount = "No active account found with the given credentials"
-	invalidToken    = "Token is invalid or expired"
-	tokenNotValid   = "token_not_valid"
+	textBadCredentials  = "Invalid Credentials or not active account found!"
+	textNoActiveAccount = "No active account found with the given credentials"
+	textInvalidToken    = "Token is invalid or expired"
+	tokenNotValid       = "token_not_valid"
 )
 
-func status(status int, text string) answer { return answer{status: status, text: text} }
+// detail returns an answer with a text as "detail".
+func detail(status int, text string) answer { return answer{status: status, text: text} }
 
-func unauthorized(text string) answer { return status(http.StatusUnauthorized, text) }
+func unauthorized(text string) answer { return detail(http.StatusUnauthorized, text) }
 
-func nonField(text string) answer {
+// nonFieldError returns a 400 with a text in the list "non_field_errors".
+func nonFieldError(text string) answer {
 	return answer{status: http.StatusBadRequest, text: text, nonField: true}
 }
 
-// refusedAs is the seed's answer to a token that is no good access token.
-func refusedAs(message string) row {
+// invalidAccessToken returns the Django app's answer to an invalid access token.
+func invalidAccessToken(message string) tableEntry {
 	a := unauthorized("Given token not valid for any token type")
-	a.word, a.message = tokenNotValid, message
-	return row{a, at{"verify": notValid}}
+	a.wireCode, a.message = tokenNotValid, message
+	return tableEntry{a, byEndpoint{"verify": invalidToken}}
 }
 
-// Answers that several codes share. noLogin tells nobody who is a user.
+// Answers that several codes share. badCredentials is the same for every failed
+// login, so that it does not reveal which users exist.
 var (
-	noLogin  = answer{status: http.StatusBadRequest, text: badCredentials, nonField: true, word: string(session.InvalidCredentials)}
-	notValid = answer{status: http.StatusUnauthorized, text: invalidToken, word: tokenNotValid}
-	noUser   = answer{status: http.StatusUnauthorized, text: "Token contained no recognizable user identification", word: tokenNotValid}
-	notLive  = unauthorized(noActiveAccount)
-	notThere = status(http.StatusNotFound, "No such session.")
+	badCredentials   = answer{status: http.StatusBadRequest, text: textBadCredentials, nonField: true, wireCode: string(session.InvalidCredentials)}
+	invalidToken     = answer{status: http.StatusUnauthorized, text: textInvalidToken, wireCode: tokenNotValid}
+	unrecognizedUser = answer{status: http.StatusUnauthorized, text: "Token contained no recognizable user identification", wireCode: tokenNotValid}
+	noActiveAccount  = unauthorized(textNoActiveAccount)
+	noSuchSession    = detail(http.StatusNotFound, "No such session.")
 )
 
-// wire is the one table from codes to answers.
-var wire = map[session.Code]row{
-	// Login, and the parameters of the others. The login's answers for a user
-	// who is gone or inactive are those for a wrong password.
-	session.InvalidCredentials: {noLogin, nil},
-	session.InvalidClient:      {nonField(badCredentials), nil},
-	session.InvalidType: {nonField("Invalid Session Type. Valid options: ['LONG', 'SHORT']"), at{
-		"list":           nonField("Invalid Session Type. Valid options: ['LONG', 'SHORT', 'ALL']"),
-		"destroy_others": nonField("Invalid Session Type"),
+// answerTable maps the codes of errors to answers, except codes whose texts depend
+// on the request: see wireError.
+var answerTable = map[session.Code]tableEntry{
+	// Login, and the parameters of other endpoints. A login of an unknown or
+	// inactive user gets the answer for a wrong password.
+	session.InvalidCredentials: {badCredentials, nil},
+	session.InvalidClient:      {nonFieldError(textBadCredentials), nil},
+	session.InvalidType: {nonFieldError("Invalid Session Type. Valid options: ['LONG', 'SHORT']"), byEndpoint{
+		"list":           nonFieldError("Invalid Session Type. Valid options: ['LONG', 'SHORT', 'ALL']"),
+		"destroy_others": nonFieldError("Invalid Session Type"),
 	}},
-	session.LimitReached: {status(http.StatusBadRequest, "Reached max number of sessions."), nil},
-	session.UserUnknown:  {unauthorized("User not found"), at{"login": noLogin, "refresh": notLive}},
-	session.UserInactive: {unauthorized("User is inactive"), at{"login": noLogin, "refresh": notLive}},
+	session.LimitReached: {detail(http.StatusBadRequest, "Reached max number of sessions."), nil},
+	session.UserUnknown:  {unauthorized("User not found"), byEndpoint{"login": badCredentials, "refresh": noActiveAccount}},
+	session.UserInactive: {unauthorized("User is inactive"), byEndpoint{"login": badCredentials, "refresh": noActiveAccount}},
 
-	// What became of a session. To a refresh token that no longer counts the
-	// seed always says notLive, so a client needs no new case; the code and the
-	// cause tell the rest to those who ask "why was I signed out?".
-	session.Unknown:      {notLive, at{"verify": notValid, "admin_end": notThere}},
-	session.Ended:        {notLive, at{"admin_end": notThere}},
-	session.Expired:      {notValid, at{"destroy": notLive, "admin_end": notThere}},
-	session.TypeMismatch: {notValid, nil},
-	session.Replayed:     {notLive, nil},
-	session.Spent:        {notLive, nil},
+	// The state of a session. The Django app gives every refresh token that is no
+	// longer valid the answer noActiveAccount, so clients need no new case. The
+	// code and the cause say why the user was logged out.
+	session.Unknown:      {noActiveAccount, byEndpoint{"verify": invalidToken, "admin_end": noSuchSession}},
+	session.Revoked:      {noActiveAccount, byEndpoint{"admin_end": noSuchSession}},
+	session.Expired:      {invalidToken, byEndpoint{"destroy": noActiveAccount, "admin_end": noSuchSession}},
+	session.TypeMismatch: {invalidToken, nil},
+	session.Replayed:     {noActiveAccount, nil},
+	session.Spent:        {noActiveAccount, nil},
 
-	// An access token, in the texts of simplejwt. One whose session has ended
-	// looks like one that has expired, for that is how a client must act on it.
-	session.TokenInvalid:   refusedAs(invalidToken),
-	session.TokenRevoked:   refusedAs(invalidToken),
-	session.TokenWrongKind: refusedAs("Token has wrong type"),
-	session.TokenNoExpiry:  refusedAs("Token has no 'exp' claim"),
-	session.TokenNoID:      refusedAs("Token has no id"),
-	session.TokenNoKind:    refusedAs("Token has no type"),
-	session.TokenNoUser:    {noUser, at{"verify": notValid}},
+	// Access tokens, with the texts of simplejwt. A token whose session was revoked
+	// gets the same answer as an expired one, because a client must react in the
+	// same way.
+	session.TokenInvalid:   invalidAccessToken(textInvalidToken),
+	session.TokenRevoked:   invalidAccessToken(textInvalidToken),
+	session.TokenWrongKind: invalidAccessToken("Token has wrong type"),
+	session.TokenNoExpiry:  invalidAccessToken("Token has no 'exp' claim"),
+	session.TokenNoID:      invalidAccessToken("Token has no id"),
+	session.TokenNoKind:    invalidAccessToken("Token has no type"),
+	session.TokenNoUser:    {unrecognizedUser, byEndpoint{"verify": invalidToken}},
 
-	// Cannot tell: never a 401, on which clients throw their tokens away.
-	session.Busy:        {status(http.StatusServiceUnavailable, "Too many logins wait for their turn. Try again."), nil},
-	session.Unavailable: {status(http.StatusServiceUnavailable, "This can't be told right now. Try again."), nil},
-	session.Internal:    {status(http.StatusInternalServerError, "Internal server error."), nil},
+	// The gateway cannot answer. The status must not be 401, because clients then
+	// discard their tokens.
+	session.Busy:        {detail(http.StatusServiceUnavailable, "Too many logins are waiting. Try again."), nil},
+	session.Unavailable: {detail(http.StatusServiceUnavailable, "The service is temporarily unavailable. Try again."), nil},
+	session.Internal:    {detail(http.StatusInternalServerError, "Internal server error."), nil},
 
 	// For operators.
-	session.AppUnknown: {status(http.StatusNotFound, "No such app."), nil},
-	session.UserExists: {status(http.StatusConflict, "Another user has this name."), nil},
+	session.AppUnknown: {detail(http.StatusNotFound, "No such app."), nil},
+	session.UserExists: {detail(http.StatusConflict, "Another user has this name."), nil},
 
-	// Refused before there was a step.
+	// Rejected without a step of the engine.
 	codeNotAuthenticated: {unauthorized("Authentication credentials were not provided."), nil},
 	codeBadAuthorization: {unauthorized("Authorization header must contain two space-delimited values"), nil},
-	codeNotFound:         {status(http.StatusNotFound, "Not found."), nil},
-	codeTooLarge:         {status(http.StatusRequestEntityTooLarge, "The request's body is larger than 64 KiB."), nil},
-	codeAdminOff:         {status(http.StatusForbidden, "The admin API is off: no ADMIN_TOKEN is set."), nil},
+	codeNotFound:         {detail(http.StatusNotFound, "Not found."), nil},
+	codeTooLarge:         {detail(http.StatusRequestEntityTooLarge, "The request's body is larger than 64 KiB."), nil},
+	codeAdminOff:         {detail(http.StatusForbidden, "The admin API is off: no ADMIN_TOKEN is set."), nil},
 	codeAdminToken:       {unauthorized("The admin token is missing or wrong."), nil},
 }
 
-// problem is a refusal whose words depend on the request.
-type problem struct {
+// wireError is an error with its answer. Functions that return it as an error
+// bypass answerTable, because its texts depend on the request.
+type wireError struct {
 	answer
 	code   session.Code
-	faults []fault // instead of the text
+	fields []fieldError // if not nil, they replace the answer's text
 }
 
-// fault is what is wrong with one field.
-type fault struct {
+// fieldError lists what is wrong with one field.
+type fieldError struct {
 	field    string
 	messages []string
 }
 
-// Error gives the code: the words are of the client's own making.
-func (p *problem) Error() string { return string(p.code) }
+// Error returns only the code, because the texts may quote the client's input,
+// which must not be logged.
+func (e *wireError) Error() string { return string(e.code) }
 
-// malformed is a body that can't be read at all.
-func malformed(text string) *problem {
-	return &problem{answer: status(http.StatusBadRequest, text), code: codeParseError}
+// malformed returns the error for a body that cannot be parsed.
+func malformed(text string) *wireError {
+	return &wireError{answer: detail(http.StatusBadRequest, text), code: codeParseError}
 }
 
-// notAnObject is a JSON body that has no fields, being no object.
-func notAnObject(text string) *problem { return &problem{answer: nonField(text), code: codeInvalid} }
-
-func invalidFields(faults []fault) *problem {
-	return &problem{answer: answer{status: http.StatusBadRequest}, code: codeInvalid, faults: faults}
+// notAnObject returns the error for a JSON body that is not an object.
+func notAnObject(text string) *wireError {
+	return &wireError{answer: nonFieldError(text), code: codeInvalid}
 }
 
-// unsupportedMediaType tells the type as it was sent, parameters included.
-func unsupportedMediaType(sent string) *problem {
+func invalidFields(fields []fieldError) *wireError {
+	return &wireError{answer: answer{status: http.StatusBadRequest}, code: codeInvalid, fields: fields}
+}
+
+// unsupportedMediaType returns the error for a Content-Type. Its text quotes the
+// header as sent, including parameters.
+func unsupportedMediaType(sent string) *wireError {
 	text := "Unsupported media type \"" + sent + "\" in request."
-	return &problem{answer: status(http.StatusUnsupportedMediaType, text), code: codeUnsupportedMedia}
+	return &wireError{answer: detail(http.StatusUnsupportedMediaType, text), code: codeUnsupportedMedia}
 }
 
-func methodNotAllowed(method string) *problem {
+func methodNotAllowed(method string) *wireError {
 	text := "Method \"" + method + "\" not allowed."
-	return &problem{answer: status(http.StatusMethodNotAllowed, text), code: codeMethodNotAllowed}
+	return &wireError{answer: detail(http.StatusMethodNotAllowed, text), code: codeMethodNotAllowed}
 }
 
-// problemOf is err as it looks at an endpoint. A code that the table does not
-// know is a defect, and its details are hidden.
-func problemOf(err error, endpoint string) *problem {
-	if p, ok := errors.AsType[*problem](err); ok {
-		return p
+// wireErrorFor returns the error that a client of the endpoint gets for err. A code
+// that is not in answerTable is a defect and becomes session.Internal.
+func wireErrorFor(err error, endpoint string) *wireError {
+	if e, ok := errors.AsType[*wireError](err); ok {
+		return e
 	}
 	code := session.CodeOf(err)
-	found, ok := wire[code]
+	entry, ok := answerTable[code]
 	if !ok {
 		code = session.Internal
-		found = wire[code]
+		entry = answerTable[code]
 	}
-	if a, ok := found.at[endpoint]; ok {
-		found.answer = a
+	if a, ok := entry.byEndpoint[endpoint]; ok {
+		entry.answer = a
 	}
-	return &problem{answer: found.answer, code: code}
+	return &wireError{answer: entry.answer, code: code}
 }
 
-// appendTo appends the body: the seed's members first, then what we add.
-func (p *problem) appendTo(b []byte, cause session.Cause) []byte {
+// appendTo appends the body: the members of the Django app first, then the
+// gateway's own.
+func (e *wireError) appendTo(b []byte, cause session.Cause) []byte {
 	b = append(b, '{')
-	for _, f := range p.faults {
+	for _, f := range e.fields {
 		b = appendList(appendKey(b, f.field), f.messages)
 	}
 	switch {
-	case p.nonField:
-		b = appendList(appendKey(b, "non_field_errors"), []string{p.text})
-	case p.faults == nil:
-		b = appendMember(b, "detail", p.text)
+	case e.nonField:
+		b = appendList(appendKey(b, "non_field_errors"), []string{e.text})
+	case e.fields == nil:
+		b = appendMember(b, "detail", e.text)
 	}
-	word := p.word
-	if word == "" {
-		word = string(p.code)
-	}
-	b = appendMember(b, "code", word)
-	if p.message != "" {
+	b = appendMember(b, "code", cmp.Or(e.wireCode, string(e.code)))
+	if e.message != "" {
 		b = append(b, `,"messages":[{"token_class":"AccessToken","token_type":"access"`...)
-		b = append(appendMember(b, "message", p.message), '}', ']')
+		b = append(appendMember(b, "message", e.message), '}', ']')
 	}
 	if cause != "" {
 		b = appendMember(b, "cause", string(cause))
@@ -211,36 +220,25 @@ func (p *problem) appendTo(b []byte, cause session.Cause) []byte {
 	return append(b, '}')
 }
 
-func appendList(b []byte, items []string) []byte {
-	b = append(b, '[')
-	for i, item := range items {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendString(b, item)
-	}
-	return append(b, ']')
-}
-
-// retryAfter is how long a client should wait before it asks again, in seconds.
+// retryAfter is the value of Retry-After, in seconds.
 const retryAfter = 1
 
-// refuse answers with err.
-func (x *exchange) refuse(err error) {
-	p := problemOf(err, x.endpoint)
-	x.code, x.err = p.code, err
-	if p.status >= http.StatusInternalServerError && x.ctx().Err() != nil {
-		x.code = codeClientGone // why the step came to nothing: no fault of the gateway or its store
+// writeError answers with err.
+func (x *exchange) writeError(err error) {
+	e := wireErrorFor(err, x.endpoint)
+	x.code, x.err = e.code, err
+	if e.status >= http.StatusInternalServerError && x.ctx().Err() != nil {
+		x.code = codeClientGone // the step failed because the client disconnected, not because of the gateway or its store
 	}
-	switch p.status {
+	switch e.status {
 	case http.StatusUnauthorized:
 		x.Header().Set("WWW-Authenticate", x.challenge)
 	case http.StatusServiceUnavailable:
 		x.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	cause := session.CauseOf(err)
-	if cause == "" && p.code == session.Expired {
-		cause = session.CauseExpired // found out by the token itself, before any store could say
+	if cause == "" && e.code == session.Expired {
+		cause = session.CauseExpired // the token itself has expired, so the store was not queried
 	}
-	x.write(p.status, p.appendTo(x.buffer(), cause))
+	x.write(e.status, e.appendTo(x.buffer(), cause))
 }

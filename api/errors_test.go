@@ -14,13 +14,13 @@ import (
 	"tokengate/session"
 )
 
-// declaredCodes reads every constant of type Code in a package's source, so
-// that a new one cannot be forgotten here.
+// declaredCodes returns every constant of the given type in a package's source, so
+// that the test below cannot miss a new one.
 func declaredCodes(t *testing.T, dir, typeName string) (codes []session.Code) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil || len(paths) == 0 {
-		t.Fatalf("no source in %s: %v", dir, err)
+		t.Fatalf("no source files in %s: %v", dir, err)
 	}
 	for _, path := range paths {
 		if strings.HasSuffix(path, "_test.go") {
@@ -52,120 +52,147 @@ func typeText(e ast.Expr) string {
 	return ""
 }
 
-// successes are the codes that no refusal has.
-var successes = []session.Code{session.OK, session.Retried, session.Healed}
+// successCodes are the codes that are not errors.
+var successCodes = []session.Code{session.OK, session.Retried, session.Healed}
 
-// worded are the codes whose words depend on the request: they have a problem
-// of their own and no row.
-var worded = []session.Code{codeInvalid, codeParseError, codeMethodNotAllowed, codeUnsupportedMedia, codeNotReady, codeClientGone}
+// requestSpecific are the codes without an entry in answerTable: those of wireErrors
+// that depend on the request, and codeClientGone, which is never sent.
+var requestSpecific = []session.Code{codeInvalid, codeParseError, codeMethodNotAllowed, codeUnsupportedMedia, codeNotReady, codeClientGone}
 
+// TestEveryCodeHasAnAnswer checks that answerTable has an entry for every code of an
+// error, and no others.
 func TestEveryCodeHasAnAnswer(t *testing.T) {
 	codes := append(declaredCodes(t, "../session", "Code"), declaredCodes(t, ".", "session.Code")...)
 	if len(codes) < 35 {
-		t.Fatalf("found no more than %v", codes)
+		t.Fatalf("found only %d codes: %v", len(codes), codes)
 	}
 	for _, code := range codes {
-		_, found := wire[code]
-		if slices.Contains(successes, code) || slices.Contains(worded, code) {
+		_, found := answerTable[code]
+		if slices.Contains(successCodes, code) || slices.Contains(requestSpecific, code) {
 			if found {
-				t.Errorf("%s needs no row", code)
+				t.Errorf("answerTable has an entry for %s, which is never looked up", code)
 			}
 			continue
 		}
 		if !found {
-			t.Errorf("%s has no row in wire", code)
+			t.Errorf("answerTable has no entry for %s", code)
 		}
 	}
-	for code := range wire {
+	for code := range answerTable {
 		if !slices.Contains(codes, code) {
-			t.Errorf("nobody says %s", code)
+			t.Errorf("answerTable has an entry for %s, which is not declared", code)
 		}
 	}
 }
 
-// TestAnswers pins every row, as status and body.
-func TestAnswers(t *testing.T) {
-	const (
-		noAccount   = `{"detail":"No active account found with the given credentials","code":"`
-		notValid    = `401 {"detail":"Token is invalid or expired","code":"token_not_valid"}`
-		badLogin    = `400 {"non_field_errors":["Invalid Credentials or not active account found!"],"code":"`
-		accessToken = `401 {"detail":"Given token not valid for any token type","code":"token_not_valid","messages":[{"token_class":"AccessToken","token_type":"access","message":"`
-	)
-	for _, c := range []struct {
-		code     session.Code
-		endpoint string
-		want     string
-	}{
-		{session.InvalidCredentials, "login", badLogin + `invalid_credentials"}`},
-		{session.UserUnknown, "login", badLogin + `invalid_credentials"}`},
-		{session.UserInactive, "login", badLogin + `invalid_credentials"}`},
+// answerTest is a code, the endpoint that answers it, and the status and body wanted.
+type answerTest struct {
+	code     session.Code
+	endpoint string
+	want     string
+}
+
+// Beginnings of answers that several codes share.
+const (
+	wantNoAccount      = `{"detail":"No active account found with the given credentials","code":"`
+	wantInvalidToken   = `401 {"detail":"Token is invalid or expired","code":"token_not_valid"}`
+	wantBadCredentials = `400 {"non_field_errors":["Invalid Credentials or not active account found!"],"code":"`
+	wantAccessToken    = `401 {"detail":"Given token not valid for any token type","code":"token_not_valid","messages":[{"token_class":"AccessToken","token_type":"access","message":"`
+)
+
+func checkAnswers(t *testing.T, tests []answerTest) {
+	t.Helper()
+	for _, c := range tests {
+		e := wireErrorFor(session.Fail(c.code, nil), c.endpoint)
+		if got := strconv.Itoa(e.status) + " " + string(e.appendTo(nil, "")); got != c.want {
+			t.Errorf("%s at %s:\ngot  %s\nwant %s", c.code, c.endpoint, got, c.want)
+		}
+	}
+}
+
+func TestLoginAnswers(t *testing.T) {
+	checkAnswers(t, []answerTest{
+		{session.InvalidCredentials, "login", wantBadCredentials + `invalid_credentials"}`},
+		{session.UserUnknown, "login", wantBadCredentials + `invalid_credentials"}`},
+		{session.UserInactive, "login", wantBadCredentials + `invalid_credentials"}`},
 		{session.InvalidType, "login", `400 {"non_field_errors":["Invalid Session Type. Valid options: ['LONG', 'SHORT']"],"code":"invalid_type"}`},
 		{session.LimitReached, "login", `400 {"detail":"Reached max number of sessions.","code":"limit_reached"}`},
-		{session.Busy, "login", `503 {"detail":"Too many logins wait for their turn. Try again.","code":"busy"}`},
+		{session.Busy, "login", `503 {"detail":"Too many logins are waiting. Try again.","code":"busy"}`},
+		{codeTooLarge, "login", `413 {"detail":"The request's body is larger than 64 KiB.","code":"too_large"}`},
+	})
+}
 
-		{session.InvalidClient, "refresh", badLogin + `invalid_client"}`},
+func TestRefreshTokenAnswers(t *testing.T) {
+	checkAnswers(t, []answerTest{
+		{session.InvalidClient, "refresh", wantBadCredentials + `invalid_client"}`},
 		{session.InvalidType, "refresh", `400 {"non_field_errors":["Invalid Session Type. Valid options: ['LONG', 'SHORT']"],"code":"invalid_type"}`},
-		{session.Unknown, "refresh", `401 ` + noAccount + `unknown"}`},
-		{session.Ended, "refresh", `401 ` + noAccount + `ended"}`},
-		{session.Replayed, "refresh", `401 ` + noAccount + `replayed"}`},
-		{session.Spent, "refresh", `401 ` + noAccount + `spent"}`},
-		{session.UserUnknown, "refresh", `401 ` + noAccount + `user_not_found"}`},
-		{session.UserInactive, "refresh", `401 ` + noAccount + `user_inactive"}`},
-		{session.Expired, "refresh", notValid},
-		{session.TypeMismatch, "refresh", notValid},
-		{session.Unavailable, "refresh", `503 {"detail":"This can't be told right now. Try again.","code":"unavailable"}`},
+		{session.Unknown, "refresh", `401 ` + wantNoAccount + `unknown"}`},
+		{session.Revoked, "refresh", `401 ` + wantNoAccount + `ended"}`},
+		{session.Replayed, "refresh", `401 ` + wantNoAccount + `replayed"}`},
+		{session.Spent, "refresh", `401 ` + wantNoAccount + `spent"}`},
+		{session.UserUnknown, "refresh", `401 ` + wantNoAccount + `user_not_found"}`},
+		{session.UserInactive, "refresh", `401 ` + wantNoAccount + `user_inactive"}`},
+		{session.Expired, "refresh", wantInvalidToken},
+		{session.TypeMismatch, "refresh", wantInvalidToken},
+		{session.Unavailable, "refresh", `503 {"detail":"The service is temporarily unavailable. Try again.","code":"unavailable"}`},
 		{session.Internal, "refresh", `500 {"detail":"Internal server error.","code":"internal"}`},
-		{"never heard of", "refresh", `500 {"detail":"Internal server error.","code":"internal"}`},
+		{"not in the table", "refresh", `500 {"detail":"Internal server error.","code":"internal"}`},
+		{session.InvalidClient, "logout", wantBadCredentials + `invalid_client"}`},
+		{session.Revoked, "logout", `401 ` + wantNoAccount + `ended"}`},
+		{session.Expired, "logout", wantInvalidToken},
+	})
+}
 
-		{session.InvalidClient, "logout", badLogin + `invalid_client"}`},
-		{session.Ended, "logout", `401 ` + noAccount + `ended"}`},
-		{session.Expired, "logout", notValid},
-
+func TestAccessTokenAnswers(t *testing.T) {
+	checkAnswers(t, []answerTest{
 		{session.InvalidType, "list", `400 {"non_field_errors":["Invalid Session Type. Valid options: ['LONG', 'SHORT', 'ALL']"],"code":"invalid_type"}`},
 		{session.UserUnknown, "list", `401 {"detail":"User not found","code":"user_not_found"}`},
 		{session.UserInactive, "list", `401 {"detail":"User is inactive","code":"user_inactive"}`},
-		{session.TokenInvalid, "list", accessToken + `Token is invalid or expired"}]}`},
-		{session.TokenRevoked, "list", accessToken + `Token is invalid or expired"}]}`},
-		{session.TokenWrongKind, "list", accessToken + `Token has wrong type"}]}`},
-		{session.TokenNoExpiry, "list", accessToken + `Token has no 'exp' claim"}]}`},
-		{session.TokenNoID, "list", accessToken + `Token has no id"}]}`},
-		{session.TokenNoKind, "list", accessToken + `Token has no type"}]}`},
+		{session.TokenInvalid, "list", wantAccessToken + `Token is invalid or expired"}]}`},
+		{session.TokenRevoked, "list", wantAccessToken + `Token is invalid or expired"}]}`},
+		{session.TokenWrongKind, "list", wantAccessToken + `Token has wrong type"}]}`},
+		{session.TokenNoExpiry, "list", wantAccessToken + `Token has no 'exp' claim"}]}`},
+		{session.TokenNoID, "list", wantAccessToken + `Token has no id"}]}`},
+		{session.TokenNoKind, "list", wantAccessToken + `Token has no type"}]}`},
 		{session.TokenNoUser, "list", `401 {"detail":"Token contained no recognizable user identification","code":"token_not_valid"}`},
-		{session.Expired, "destroy", `401 ` + noAccount + `expired"}`},
+		{session.Expired, "destroy", `401 ` + wantNoAccount + `expired"}`},
 		{session.InvalidType, "destroy_others", `400 {"non_field_errors":["Invalid Session Type"],"code":"invalid_type"}`},
-		{session.Unknown, "destroy_others", `401 ` + noAccount + `unknown"}`},
+		{session.Unknown, "destroy_others", `401 ` + wantNoAccount + `unknown"}`},
 		{codeNotAuthenticated, "list", `401 {"detail":"Authentication credentials were not provided.","code":"not_authenticated"}`},
 		{codeBadAuthorization, "list", `401 {"detail":"Authorization header must contain two space-delimited values","code":"bad_authorization_header"}`},
+	})
+}
 
-		{session.TokenInvalid, "verify", notValid},
-		{session.TokenRevoked, "verify", notValid},
-		{session.TokenWrongKind, "verify", notValid},
-		{session.TokenNoExpiry, "verify", notValid},
-		{session.TokenNoUser, "verify", notValid},
-		{session.Unknown, "verify", notValid},
-		{session.Expired, "verify", notValid},
+func TestVerifyAnswers(t *testing.T) {
+	checkAnswers(t, []answerTest{
+		{session.TokenInvalid, "verify", wantInvalidToken},
+		{session.TokenRevoked, "verify", wantInvalidToken},
+		{session.TokenWrongKind, "verify", wantInvalidToken},
+		{session.TokenNoExpiry, "verify", wantInvalidToken},
+		{session.TokenNoUser, "verify", wantInvalidToken},
+		{session.Unknown, "verify", wantInvalidToken},
+		{session.Expired, "verify", wantInvalidToken},
+	})
+}
 
+func TestAdminAnswers(t *testing.T) {
+	checkAnswers(t, []answerTest{
 		{session.Unknown, "admin_end", `404 {"detail":"No such session.","code":"unknown"}`},
-		{session.Ended, "admin_end", `404 {"detail":"No such session.","code":"ended"}`},
+		{session.Revoked, "admin_end", `404 {"detail":"No such session.","code":"ended"}`},
 		{session.Expired, "admin_end", `404 {"detail":"No such session.","code":"expired"}`},
 		{session.AppUnknown, "admin_end", `404 {"detail":"No such app.","code":"app_not_found"}`},
 		{session.UserExists, "", `409 {"detail":"Another user has this name.","code":"user_exists"}`},
 		{codeAdminOff, "admin_end", `403 {"detail":"The admin API is off: no ADMIN_TOKEN is set.","code":"admin_off"}`},
 		{codeAdminToken, "admin_end", `401 {"detail":"The admin token is missing or wrong.","code":"admin_token"}`},
 		{codeNotFound, "", `404 {"detail":"Not found.","code":"not_found"}`},
-		{codeTooLarge, "login", `413 {"detail":"The request's body is larger than 64 KiB.","code":"too_large"}`},
-	} {
-		p := problemOf(session.Fail(c.code, nil), c.endpoint)
-		if got := strconv.Itoa(p.status) + " " + string(p.appendTo(nil, "")); got != c.want {
-			t.Errorf("%s at %s:\n got %s\nwant %s", c.code, c.endpoint, got, c.want)
-		}
-	}
+	})
 }
 
-// TestCauseComesLast pins where the cause stands.
-func TestCauseComesLast(t *testing.T) {
-	got := string(problemOf(session.Fail(session.TokenRevoked, nil), "list").appendTo(nil, session.CauseLogout))
-	if !strings.HasSuffix(got, `"message":"Token is invalid or expired"}],"cause":"logout"}`) {
-		t.Error(got)
+// TestCauseIsLastMember checks that the cause comes after all other members.
+func TestCauseIsLastMember(t *testing.T) {
+	got := string(wireErrorFor(session.Fail(session.TokenRevoked, nil), "list").appendTo(nil, session.CauseLogout))
+	const want = `"message":"Token is invalid or expired"}],"cause":"logout"}`
+	if !strings.HasSuffix(got, want) {
+		t.Errorf("got %s, want it to end with %s", got, want)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"tokengate/session"
 )
 
-// exchange is one request on its way to its answer, and all that the log line
-// and the counters will say of it. It is the http.ResponseWriter that the
-// handlers get, and the Observer finds it in the context of their steps.
+// exchange is one request with its answer, and what the log line and the metrics
+// report about it. It is the http.ResponseWriter that the handlers get. [Observer]
+// finds it in the context of the steps that they call.
 type exchange struct {
 	http.ResponseWriter
 	Request *http.Request
@@ -18,54 +18,63 @@ type exchange struct {
 	start   time.Time
 	id      string // X-Request-Id
 
-	endpoint  string // of the route; empty while none is found
-	pathApp   string // the app that the path names; empty where a parameter does
-	quiet     bool   // logged at debug level
+	endpoint  string // the route's name; empty until a route is found
+	pathApp   string // the app in the path where it is fixed text; empty where it is a parameter
+	debugOnly bool   // log the request at debug level
 	challenge string // WWW-Authenticate of a 401
 	caller    session.Caller
 
-	status  int // 0: nothing sent yet
-	code    session.Code
-	err     error // why it was refused, for the log only
-	app     string
-	user    string
-	session session.ID
-	scratch *[bufferSize]byte
-	values  [4]string // header values of this answer: see setHeader
-	set     int       // how many of them
+	status       int // 0 until a status has been sent
+	code         session.Code
+	err          error // why the request failed; for the log only
+	app          string
+	user         string
+	session      session.ID
+	pooled       *[bufferSize]byte // the memory of buffer, from Server.buffers; nil until the first call
+	headerValues [4]string         // see setHeader
+	headerCount  int               // how many of headerValues are in use
 }
 
 type exchangeKey struct{}
 
-// exchangeIn gives the exchange that a step belongs to, nil outside requests.
-func exchangeIn(ctx context.Context) *exchange {
+// exchangeFrom returns the exchange that a step belongs to, or nil if the step
+// was not started by a request.
+func exchangeFrom(ctx context.Context) *exchange {
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
 }
 
-// ctx is the context of a step. It is made when one is asked for: the
-// verification of an access token needs none, and a copy of the request for it
-// costs a dozen fields.
+// ctx returns a context for a step. It is not stored in the request because the
+// verification of an access token needs no such context, and storing it means
+// copying the request, which has a dozen fields.
 func (x *exchange) ctx() context.Context {
 	return context.WithValue(x.Request.Context(), exchangeKey{}, x)
 }
 
-// setHeader sets a header whose name is canonical, without an allocation for
-// the list that net/http wants.
+// setHeader sets a header. The name must be in canonical form. The first few
+// calls do not allocate the slice that net/http needs.
 func (x *exchange) setHeader(name, value string) {
-	if x.set == len(x.values) {
+	if x.headerCount == len(x.headerValues) {
 		x.Header().Set(name, value)
 		return
 	}
-	x.values[x.set] = value
-	x.set++
-	x.Header()[name] = x.values[x.set-1 : x.set : x.set]
+	x.headerValues[x.headerCount] = value
+	x.headerCount++
+	x.Header()[name] = x.headerValues[x.headerCount-1 : x.headerCount : x.headerCount]
 }
 
-// Unwrap is for http.ResponseController.
+// setDurability sets the header Durability, which reports whether replicas have the
+// changes of this request. It does nothing if no replicas were waited for.
+func (x *exchange) setDurability(d session.Durability) {
+	if d != session.NotRequested {
+		x.Header().Set("Durability", string(d))
+	}
+}
+
+// Unwrap returns the underlying writer for http.ResponseController.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// WriteHeader notes the status on its way.
+// WriteHeader implements [http.ResponseWriter]. It records the status.
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 {
 		x.status = status
@@ -73,7 +82,8 @@ func (x *exchange) WriteHeader(status int) {
 	x.ResponseWriter.WriteHeader(status)
 }
 
-// Write notes that a handler of another make has answered.
+// Write implements [http.ResponseWriter]. A handler from another package may
+// call it without WriteHeader; the status is then 200.
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
@@ -81,44 +91,47 @@ func (x *exchange) Write(b []byte) (int, error) {
 	return x.ResponseWriter.Write(b)
 }
 
-// contentJSON is shared by all answers: net/http only reads header values.
+// contentJSON is shared by all answers; net/http only reads header values.
 var contentJSON = []string{"application/json"}
 
-// write sends a JSON answer. What can't be sent has nobody to be told to.
+// write sends a JSON answer. It ignores write errors, because the client cannot
+// be informed of them.
 func (x *exchange) write(status int, body []byte) {
 	x.Header()["Content-Type"] = contentJSON
 	x.WriteHeader(status)
 	_, _ = x.Write(body)
 }
 
-// bufferSize is what nearly all bodies and answers fit into, in bytes; the
-// others are left to the garbage collector.
+// bufferSize is the size of a pooled buffer in bytes. Nearly all bodies and
+// answers fit. Larger ones are left to the garbage collector.
 const bufferSize = 4096
 
-// buffer gives the exchange's buffer, empty: what it held is over.
+// buffer returns the exchange's buffer with length 0. Each call invalidates the
+// previous content.
 func (x *exchange) buffer() []byte {
-	if x.scratch == nil {
-		x.scratch, _ = x.server.buffers.Get().(*[bufferSize]byte)
+	if x.pooled == nil {
+		x.pooled, _ = x.server.buffers.Get().(*[bufferSize]byte)
 	}
-	if x.scratch == nil {
-		x.scratch = new([bufferSize]byte)
+	if x.pooled == nil {
+		x.pooled = new([bufferSize]byte)
 	}
-	return x.scratch[:0]
+	return x.pooled[:0]
 }
 
-func (x *exchange) release() {
-	if x.scratch != nil {
-		x.server.buffers.Put(x.scratch)
-		x.scratch = nil
+func (x *exchange) releaseBuffer() {
+	if x.pooled != nil {
+		x.server.buffers.Put(x.pooled)
+		x.pooled = nil
 	}
 }
 
-// note remembers for the log whose token this is.
-func (x *exchange) note(c session.Caller) {
+// logCaller records the app, user and session of an access token for the log.
+func (x *exchange) logCaller(c session.Caller) {
 	x.app, x.user, x.session = c.App.Name, c.Claims.User.String(), c.Claims.Session
 }
 
-// endpointName is the endpoint as metrics and log call it.
+// endpointName returns the endpoint's name for metrics and log, which is "none"
+// for a path without a route.
 func (x *exchange) endpointName() string {
 	if x.endpoint == "" {
 		return "none"
@@ -126,18 +139,18 @@ func (x *exchange) endpointName() string {
 	return x.endpoint
 }
 
-// word is the code that the request came to.
-func (x *exchange) word() session.Code {
+// resultCode returns the code of the request's result.
+func (x *exchange) resultCode() session.Code {
 	if x.code == "" {
 		return session.OK
 	}
 	return x.code
 }
 
-// clientText is the client's address; empty where the peer has none, as on a
-// Unix socket.
-func (x *exchange) clientText() string {
-	client := x.server.client(x.Request)
+// clientIP returns the client's address as text. It is empty if the peer has no
+// address, as on a Unix socket.
+func (x *exchange) clientIP() string {
+	client := x.server.clientOf(x.Request)
 	if !client.IsValid() {
 		return ""
 	}

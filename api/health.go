@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// ReadyTimeout is how long Options.Ready may take.
+// ReadyTimeout is the time that Options.Ready may take.
 const ReadyTimeout = 2 * time.Second
 
-// healthz says that the process answers, and nothing about what it needs: to
-// restart it would not bring Redis back.
+// healthz reports that the process is alive. It does not check Redis, because a
+// restart of this process would not bring Redis back.
 func (s *Server) healthz(x *exchange) error {
-	x.quiet = true
+	x.debugOnly = true
 	x.write(http.StatusOK, append(x.buffer(), `{"status":"ok"}`...))
 	return nil
 }
 
-// readyz says whether the instance should be sent requests. With exclude=redis,
-// in the manner of Kubernetes' own endpoints, Redis is not asked. That is for
-// balancers: all instances have one Redis, so when it is away there is none to
-// send a request to instead, and each still answers what needs no Redis, and the
-// rest with a 503 that says when to try again.
+// readyz reports whether the instance should get requests. With the parameter
+// exclude=redis, named as in Kubernetes' own endpoints, it does not check Redis.
+// Balancers should use that: all instances share one Redis, so when it is down no
+// other instance is better. Each instance still answers the requests that do not
+// need Redis, and the others with a 503 and Retry-After.
 func (s *Server) readyz(x *exchange) error {
-	x.quiet = true
+	x.debugOnly = true
 	withRedis := true
 	for _, part := range x.Request.URL.Query()["exclude"] {
 		if part != "redis" {
-			return invalidFields([]fault{{"exclude", []string{`Valid options: "redis".`}}})
+			return invalidFields([]fieldError{{"exclude", []string{`Valid options: "redis".`}}})
 		}
 		withRedis = false
 	}
@@ -47,6 +47,6 @@ func (s *Server) readyz(x *exchange) error {
 	return nil
 }
 
-func notReady(why error) *problem {
-	return &problem{answer: status(http.StatusServiceUnavailable, why.Error()), code: codeNotReady}
+func notReady(why error) *wireError {
+	return &wireError{answer: detail(http.StatusServiceUnavailable, why.Error()), code: codeNotReady}
 }

@@ -6,22 +6,22 @@ import (
 	"tokengate/session"
 )
 
-// jwksCache lets verifiers keep the keys for five minutes: a new key must be
+// jwksCache lets verifiers cache the keys for five minutes. A new key must be
 // published that long before it signs.
 const jwksCache = "public, max-age=300"
 
 var noKeys = []byte(`{"keys":[]}`)
 
-// jwks publishes an app's public keys (RFC 7517). An app that signs with a
-// shared secret has none.
+// jwks returns an app's public keys (RFC 7517). An app that signs with a shared
+// secret has none.
 func (s *Server) jwks(x *exchange) error {
-	own, ok := s.apps[x.param("app")]
+	app, ok := s.apps[x.param("app")]
 	if !ok {
 		return session.Fail(codeNotFound, nil)
 	}
 	keys := noKeys
-	if own.jwks != nil {
-		keys = own.jwks()
+	if app.jwks != nil {
+		keys = app.jwks()
 	}
 	x.Header().Set("Cache-Control", jwksCache)
 	x.write(http.StatusOK, keys)

@@ -7,31 +7,41 @@ import (
 	"log/slog"
 )
 
-// NewLogger makes the log that the whole program writes to w, one line an
-// event, times in UTC so that lines of machines in different zones compare.
-// format is "text" or "json".
+// NewLogger returns the logger of the whole program, which writes one line per
+// event to w. Times are in UTC, so that lines from machines in different time
+// zones can be compared. format is "text" or "json".
 func NewLogger(w io.Writer, level slog.Level, format string) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level}
 	switch format {
 	case "text":
-		return slog.New(inUTC{slog.NewTextHandler(w, options)}), nil
+		return slog.New(utcHandler{slog.NewTextHandler(w, options)}), nil
 	case "json":
-		return slog.New(inUTC{slog.NewJSONHandler(w, options)}), nil
+		return slog.New(utcHandler{slog.NewJSONHandler(w, options)}), nil
 	}
 	return nil, errors.New("FORMAT: give text or json")
 }
 
-// inUTC is a handler whose lines are dated in UTC.
-type inUTC struct{ slog.Handler }
+// utcHandler is a [slog.Handler] that writes times in UTC.
+type utcHandler struct{ slog.Handler }
 
-// Handle is slog.Handler's.
-func (h inUTC) Handle(ctx context.Context, r slog.Record) error {
+// Handle implements [slog.Handler].
+func (h utcHandler) Handle(ctx context.Context, r slog.Record) error {
 	r.Time = r.Time.UTC()
 	return h.Handler.Handle(ctx, r)
 }
 
-// WithAttrs is slog.Handler's.
-func (h inUTC) WithAttrs(attrs []slog.Attr) slog.Handler { return inUTC{h.Handler.WithAttrs(attrs)} }
+// WithAttrs implements [slog.Handler].
+func (h utcHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return utcHandler{h.Handler.WithAttrs(attrs)}
+}
 
-// WithGroup is slog.Handler's.
-func (h inUTC) WithGroup(name string) slog.Handler { return inUTC{h.Handler.WithGroup(name)} }
+// WithGroup implements [slog.Handler].
+func (h utcHandler) WithGroup(name string) slog.Handler { return utcHandler{h.Handler.WithGroup(name)} }
+
+// appendNonEmpty appends an attribute unless its value is empty.
+func appendNonEmpty(attrs []slog.Attr, name, value string) []slog.Attr {
+	if value == "" {
+		return attrs
+	}
+	return append(attrs, slog.String(name, value))
+}

@@ -6,11 +6,11 @@ import (
 	"tokengate/session"
 )
 
-// login is POST /api/session/login/: a session begins. The gateway answers 400,
-// not 401, to wrong credentials, because the seed does and a client's fetch
-// wrapper may take any 401 for "log in again".
+// login handles POST /api/session/login/, which creates a session. Wrong
+// credentials get a 400, not a 401, as in the Django app, because a client's
+// fetch wrapper may take any 401 to mean "log in again".
 func (s *Server) login(x *exchange) error {
-	f, err := x.fields(loginFields)
+	f, err := x.readFields(loginFields)
 	if err != nil {
 		return err
 	}
@@ -23,15 +23,7 @@ func (s *Server) login(x *exchange) error {
 	b := appendMember(append(x.buffer(), '{'), "refresh", tokens.Refresh)
 	b = appendMember(b, "access", tokens.Access)
 	b = appendMember(b, "session_id", string(tokens.Session))
-	x.durable(tokens.Durability)
+	x.setDurability(tokens.Durability)
 	x.write(http.StatusOK, append(b, '}'))
 	return nil
-}
-
-// durable tells whether replicas have what this request changed, where the
-// operator has asked for that.
-func (x *exchange) durable(d session.Durability) {
-	if d != session.NotAsked {
-		x.Header().Set("Durability", string(d))
-	}
 }

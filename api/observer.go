@@ -7,28 +7,28 @@ import (
 	"tokengate/session"
 )
 
-// Observer tells what the engine does: it counts every event, writes the ones
-// that a reader of the log looks for, each in one line that says who, from
-// where and what, and leaves the rest of its knowledge to the request's line.
+// Observer implements [session.Observer]. It counts every event of the engine and
+// logs the important ones, each in one line with the user, the client's address
+// and the result. The log line of the request has the details of other events.
 type Observer struct {
 	metrics *Metrics
 	log     *slog.Logger
 }
 
-// NewObserver makes the session.Observer for the engine whose Server gets the
+// NewObserver returns an Observer for an engine. The engine's Server must have the
 // same metrics.
 func NewObserver(metrics *Metrics, log *slog.Logger) *Observer { return &Observer{metrics, log} }
 
-// Observe implements session.Observer.
+// Observe implements [session.Observer].
 func (o *Observer) Observe(ctx context.Context, e session.Event) {
-	o.metrics.count(e)
-	x := exchangeIn(ctx)
+	o.metrics.countEvent(e)
+	x := exchangeFrom(ctx)
 	if x != nil && e.Cause == "" {
 		x.app, x.user, x.session, x.code = e.App, e.User, e.Session, e.Code
 	}
-	message, level := lineFor(e)
+	message, level := messageFor(e)
 	if ctx.Err() != nil {
-		level = min(level, slog.LevelInfo) // the client is gone
+		level = min(level, slog.LevelInfo) // the client has disconnected, which is not a fault
 	}
 	if message == "" || !o.log.Enabled(ctx, level) {
 		return
@@ -36,16 +36,16 @@ func (o *Observer) Observe(ctx context.Context, e session.Event) {
 	o.log.LogAttrs(ctx, level, message, eventAttrs(e, x)...)
 }
 
-// lineFor says how an event is told in the log, and how loudly; "" for one
-// that the request's own line tells well enough.
-func lineFor(e session.Event) (message string, level slog.Level) {
+// messageFor returns the log message and level of an event. The message is empty if
+// the log line of the request is enough.
+func messageFor(e session.Event) (message string, level slog.Level) {
 	switch {
 	case e.Cause == session.CauseEvicted:
 		return "eviction", slog.LevelInfo
 	case e.Cause == session.CauseReplay:
-		return "ending", slog.LevelWarn
+		return "revocation", slog.LevelWarn
 	case e.Cause != "":
-		return "ending", slog.LevelInfo
+		return "revocation", slog.LevelInfo
 	}
 	switch e.Code {
 	case session.OK:
@@ -63,19 +63,20 @@ func lineFor(e session.Event) (message string, level slog.Level) {
 	return "refusal", slog.LevelInfo
 }
 
-// eventAttrs is an event as the log has it. The error's text may hold what a
-// port knows of its failure, and by the ports' contract no secret.
+// eventAttrs returns the attributes of an event's log line. The error's text may
+// describe the failure of a store, signer or user source; their contracts forbid
+// secrets in it.
 func eventAttrs(e session.Event, x *exchange) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 11)
 	attrs = append(attrs, slog.String("step", string(e.Step)), slog.String("code", string(e.Code)))
-	attrs = appendKnown(attrs, "app", e.App)
-	attrs = appendKnown(attrs, "user", e.User)
-	attrs = appendKnown(attrs, "session", string(e.Session))
-	attrs = appendKnown(attrs, "type", string(e.Type))
-	attrs = appendKnown(attrs, "cause", string(e.Cause))
-	attrs = appendKnown(attrs, "by", e.By)
+	attrs = appendNonEmpty(attrs, "app", e.App)
+	attrs = appendNonEmpty(attrs, "user", e.User)
+	attrs = appendNonEmpty(attrs, "session", string(e.Session))
+	attrs = appendNonEmpty(attrs, "type", string(e.Type))
+	attrs = appendNonEmpty(attrs, "cause", string(e.Cause))
+	attrs = appendNonEmpty(attrs, "by", e.By)
 	if x != nil {
-		attrs = append(attrs, slog.String("client", x.clientText()), slog.String("request", x.id))
+		attrs = append(attrs, slog.String("client", x.clientIP()), slog.String("request", x.id))
 	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.Any("error", e.Err))

@@ -6,12 +6,12 @@ import (
 	"tokengate/session"
 )
 
-// refresh is POST /api/session/refresh/. Whether the answer has a new refresh
-// token is the policy's affair: a client that stores what it gets, and keeps
-// what it has where it gets none, is right under every policy. A client that
-// has lost the answer asks again with the same token.
+// refresh handles POST /api/session/refresh/. The policy decides whether the
+// answer has a new refresh token. A client that stores the token it gets, and
+// keeps its own if it gets none, works with every policy. A client that has lost
+// the answer retries with the same token.
 func (s *Server) refresh(x *exchange) error {
-	f, err := x.fields(refreshFields)
+	f, err := x.readFields(refreshFields)
 	if err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func (s *Server) refresh(x *exchange) error {
 		b = appendMember(b, "refresh", tokens.Refresh)
 	}
 	b = appendMember(b, "access", tokens.Access)
-	x.durable(tokens.Durability)
+	x.setDurability(tokens.Durability)
 	x.write(http.StatusOK, append(b, '}'))
 	return nil
 }

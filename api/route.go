@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,66 +12,81 @@ import (
 	"tokengate/session"
 )
 
-// methods is what an endpoint answers to.
+// route is one endpoint. A route with a title is one of the Django app's
+// endpoints, or answers like one, and its path is also served with a trailing
+// slash. For other routes a trailing slash makes a different path: .../sessions/
+// has an empty session id, and must not be taken for .../sessions, which names
+// all sessions.
+type route struct {
+	name    string // in metrics, in the log and in the table of answers
+	path    string
+	methods methods
+	title   string                  // the "name" in the answer to OPTIONS; empty for routes that do not answer it
+	guard   func(x *exchange) error // runs before every other check and may reject the caller; nil admits every caller
+	handle  func(x *exchange) error // writes the answer, or returns an error and writes nothing
+}
+
+// methods lists the HTTP methods that an endpoint accepts. The zero value
+// accepts every method.
 type methods []string
 
-// The zero value stands for every method.
 var (
-	every methods
-	post  = methods{http.MethodPost, http.MethodOptions}
-	get   = methods{http.MethodGet, http.MethodHead}
-	del   = methods{http.MethodDelete}
+	anyMethod methods
+	post      = methods{http.MethodPost, http.MethodOptions}
+	get       = methods{http.MethodGet, http.MethodHead}
+	del       = methods{http.MethodDelete}
 )
 
 func (m methods) has(method string) bool { return m == nil || slices.Contains(m, method) }
 
-// router serves routes. Those that share a path differ in their methods.
+// router returns a handler for routes. Routes that share a path differ in their
+// methods.
 func (s *Server) router(routes ...route) http.Handler {
 	r := chi.NewRouter()
-	r.Use(ignoreMethod)
-	r.NotFound(serve([]route{{handle: notFound}}))
-	served := map[string]bool{}
+	handlers := map[string]http.HandlerFunc{} // by pattern
+	handle := func(pattern string, h http.HandlerFunc) {
+		handlers[pattern] = h
+		r.Handle(pattern, h)
+	}
 	for _, rt := range routes {
-		if served[rt.path] {
+		if handlers[rt.path] != nil {
 			continue
 		}
-		served[rt.path] = true
 		h := serve(slices.DeleteFunc(slices.Clone(routes), func(other route) bool { return other.path != rt.path }))
-		r.Post(rt.path, h)
+		handle(rt.path, h)
 		if rt.title != "" {
-			r.Post(rt.path+"/", h)
+			handle(rt.path+"/", h)
 		}
 		if before, after, ok := strings.Cut(rt.path, "/{app}/"); ok {
 			for name := range s.apps {
-				r.Post(before+"/"+name+"/"+after, ofApp(name, h))
+				handle(before+"/"+name+"/"+after, withApp(name, h))
 			}
 		}
 	}
+	handlers[""] = serve([]route{{handle: notFound}})
+	r.NotFound(handlers[""])
+	// A path's own handler decides about methods: forward-auth takes any, and the others
+	// check the caller before the method. Handle covers the methods that chi knows; for
+	// any other method chi calls this.
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		handlers[r.Find(chi.RouteContext(req.Context()), http.MethodGet, cmp.Or(req.URL.RawPath, req.URL.Path))](w, req)
+	})
 	return s.observe(r)
 }
 
-// ofApp serves the path of one app. Those are known, and a path without
-// parameters is found in half the time.
-func ofApp(name string, next http.HandlerFunc) http.HandlerFunc {
+// withApp serves a path that contains an app's name. The apps are known when the
+// router is built, and chi finds a path without parameters in half the time.
+func withApp(name string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		w.(*exchange).pathApp = name // observe has made it
+		w.(*exchange).pathApp = name // observe passes an exchange
 		next(w, r)
 	}
 }
 
-// ignoreMethod has chi find a route by its path alone: it knows no method but
-// the usual ones, and who asks comes before how.
-func ignoreMethod(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		chi.RouteContext(r.Context()).RouteMethod = http.MethodPost
-		next.ServeHTTP(w, r)
-	})
-}
-
-// notFound answers for every path without a route, in JSON like the rest.
+// notFound handles every path without a route.
 func notFound(*exchange) error { return session.Fail(codeNotFound, nil) }
 
-// serve makes a handler of the routes of one path.
+// serve returns a handler for the routes of one path.
 func serve(routes []route) http.HandlerFunc {
 	var all methods
 	for _, rt := range routes {
@@ -78,7 +94,7 @@ func serve(routes []route) http.HandlerFunc {
 	}
 	allow := strings.Join(all, ", ")
 	return func(w http.ResponseWriter, r *http.Request) {
-		x := w.(*exchange) // observe has made it
+		x := w.(*exchange) // observe passes an exchange
 		x.Request = r
 		rt := &routes[0]
 		for i := range routes {
@@ -88,15 +104,15 @@ func serve(routes []route) http.HandlerFunc {
 		}
 		x.endpoint = rt.name
 		if rt.title != "" {
-			x.seedHeaders()
+			x.setDjangoHeaders()
 		}
 		if err := rt.run(x, allow); err != nil {
-			x.refuse(err)
+			x.writeError(err)
 		}
 	}
 }
 
-// Shared by all answers: net/http only reads them.
+// Header values that all answers share; net/http only reads them.
 var (
 	allowPost  = []string{strings.Join(post, ", ")}
 	varyAccept = []string{"Accept"}
@@ -105,15 +121,15 @@ var (
 	sameOrigin = []string{"same-origin"}
 )
 
-// seedHeaders are on every answer of the seed's endpoints.
-func (x *exchange) seedHeaders() {
+// setDjangoHeaders sets the headers that the Django app sends with every answer.
+func (x *exchange) setDjangoHeaders() {
 	h := x.Header()
 	h["Allow"], h["Vary"] = allowPost, varyAccept
 	h["X-Frame-Options"], h["X-Content-Type-Options"], h["Referrer-Policy"] = noFrame, noSniff, sameOrigin
 }
 
-// run keeps the seed's order of checks: who asks, how, what. allow is what the
-// route's path answers to, other routes included.
+// run handles a request in the Django app's order of checks: the caller, the
+// method, then the body. allow lists the methods of all routes with this path.
 func (rt *route) run(x *exchange, allow string) error {
 	if rt.guard != nil {
 		if err := rt.guard(x); err != nil {
@@ -127,14 +143,14 @@ func (rt *route) run(x *exchange, allow string) error {
 		}
 		return methodNotAllowed(method)
 	case rt.title != "" && method == http.MethodOptions:
-		x.describe(rt.title)
+		x.writeOptions(rt.title)
 		return nil
 	}
 	return rt.handle(x)
 }
 
-// describe answers OPTIONS.
-func (x *exchange) describe(title string) {
+// writeOptions answers OPTIONS.
+func (x *exchange) writeOptions(title string) {
 	b := appendMember(append(x.buffer(), '{'), "name", title)
 	b = appendMember(b, "description", "")
 	b = appendList(appendKey(b, "renders"), []string{mediaJSON})
@@ -142,7 +158,7 @@ func (x *exchange) describe(title string) {
 	x.write(http.StatusOK, append(b, '}'))
 }
 
-// param is a part of the path, unescaped.
+// param returns a parameter of the path, unescaped.
 func (x *exchange) param(name string) string {
 	if name == "app" && x.pathApp != "" {
 		return x.pathApp
@@ -157,8 +173,8 @@ func (x *exchange) param(name string) string {
 	return raw
 }
 
-// other serves a handler of another make.
-func other(h http.Handler) func(*exchange) error {
+// wrapHandler adapts an http.Handler to a route.
+func wrapHandler(h http.Handler) func(*exchange) error {
 	return func(x *exchange) error {
 		h.ServeHTTP(x, x.Request)
 		return nil

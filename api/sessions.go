@@ -7,11 +7,11 @@ import (
 	"tokengate/session"
 )
 
-// list is POST /api/session/list/: the caller's sessions of one type, or of
-// both. The step itself checks that the caller's own session lives, so that the
-// answer costs one round trip.
+// list handles POST /api/session/list/, which returns the caller's sessions of
+// one type or of both. The step itself checks that the caller's own session is
+// live, so the request needs one round trip to the store.
 func (s *Server) list(x *exchange) error {
-	f, err := x.fields(listFields)
+	f, err := x.readFields(listFields)
 	if err != nil {
 		return err
 	}
@@ -21,18 +21,19 @@ func (s *Server) list(x *exchange) error {
 	}
 	b := append(x.buffer(), '{')
 	for _, t := range types {
-		b = appendGroup(appendKey(b, typeTitles[t]), t, x.caller.App.Policies[t], listed.Sessions)
+		b = appendSessionsOfType(appendKey(b, typeTitles[t]), t, x.caller.App.Policies[t], listed.Sessions)
 	}
 	x.write(http.StatusOK, append(b, '}'))
 	return nil
 }
 
-// typeTitles are the list's names for the session types.
+// typeTitles has the names of the session types in the list.
 var typeTitles = map[session.Type]string{session.Short: "Short", session.Long: "Long"}
 
-// appendGroup appends what the list says of one type. The free places are
-// always a text; the seed mixes texts and numbers.
-func appendGroup(b []byte, t session.Type, p session.Policy, all []session.Session) []byte {
+// appendSessionsOfType appends the list's object for one session type. The
+// number of available sessions is always a string; the Django app mixes strings
+// and numbers.
+func appendSessionsOfType(b []byte, t session.Type, p session.Policy, all []session.Session) []byte {
 	live := 0
 	for i := range all {
 		if all[i].Type == t {
@@ -49,17 +50,14 @@ func appendGroup(b []byte, t session.Type, p session.Policy, all []session.Sessi
 		if all[i].Type != t {
 			continue
 		}
-		if b[len(b)-1] != '[' {
-			b = append(b, ',')
-		}
-		b = append(appendSession(append(b, '{'), &all[i]), '}')
+		b = append(appendSession(appendItem(b), &all[i]), '}')
 	}
 	return append(b, ']', '}')
 }
 
-// appendSession appends the members that a session shows. The first and the
-// last time are whole seconds, as in the tokens; the middle one is not, since
-// it decides which session is the oldest.
+// appendSession appends the members of one session. created_at and expires_at
+// are whole seconds, as in the tokens. last_update has microseconds, because it
+// decides which session is evicted first.
 func appendSession(b []byte, s *session.Session) []byte {
 	b = appendMember(b, "session_id", string(s.ID))
 	b = appendTime(appendKey(b, "created_at"), s.Created, wholeSeconds)
@@ -68,54 +66,57 @@ func appendSession(b []byte, s *session.Session) []byte {
 	return appendMember(b, "session_info", s.Info)
 }
 
-// destroy is POST /api/session/destroy/: one session of the caller's ends, which
-// may be the one in use. Somebody else's is answered like one that never was.
+// destroy handles POST /api/session/destroy/, which revokes one of the caller's
+// sessions, possibly the one in use. Another user's session gets the same answer
+// as one that does not exist.
 func (s *Server) destroy(x *exchange) error {
-	f, err := x.fields(destroyFields)
+	f, err := x.readFields(destroyFields)
 	if err != nil {
 		return err
 	}
-	receipt, err := s.engine.Destroy(x.ctx(), x.caller, f[0])
+	result, err := s.engine.Destroy(x.ctx(), x.caller, f[0])
 	if err != nil {
 		return err
 	}
-	return x.done(receipt)
+	return x.writeEmpty(result)
 }
 
-// destroyOthers is POST /api/session/destroyAllOther/: all of the caller's of
-// one type, or of both, end except the one that the refresh token names. A
-// token that names no live session of the caller's ends nothing: to guess what
-// was to be kept would sign the user out on this device too.
+// destroyOthers handles POST /api/session/destroyAllOther/, which revokes the
+// caller's sessions of one type or of both, except the one that the refresh token
+// names. If the token names no live session of the caller, nothing is revoked:
+// guessing which session to keep could log the user out on this device too.
 func (s *Server) destroyOthers(x *exchange) error {
-	f, err := x.fields(othersFields)
+	f, err := x.readFields(othersFields)
 	if err != nil {
 		return err
 	}
-	receipt, err := s.engine.DestroyOthers(x.ctx(), x.caller, f[0], f[1])
+	result, err := s.engine.DestroyOthers(x.ctx(), x.caller, f[0], f[1])
 	if err != nil {
 		return err
 	}
-	return x.done(receipt)
+	return x.writeEmpty(result)
 }
 
-// logout is POST /api/session/logout/. The refresh token alone says which
-// session ends: a client whose access token has expired can still log out.
+// logout handles POST /api/session/logout/. The refresh token names the session. No
+// access token is needed, so a client whose access token has expired can still
+// log out.
 func (s *Server) logout(x *exchange) error {
-	f, err := x.fields(logoutFields)
+	f, err := x.readFields(logoutFields)
 	if err != nil {
 		return err
 	}
-	receipt, err := s.engine.Logout(x.ctx(), f[0], f[1])
+	result, err := s.engine.Logout(x.ctx(), f[0], f[1])
 	if err != nil {
 		return err
 	}
-	return x.done(receipt)
+	return x.writeEmpty(result)
 }
 
-// verify is POST /api/session/verify/, simplejwt's TokenVerifyView: 200 for a token, access or refresh,
-// that is good and whose session lives.
+// verify handles POST /api/session/verify/, which answers like simplejwt's
+// TokenVerifyView: with 200 if the token, access or refresh, is valid and its session
+// is live.
 func (s *Server) verify(x *exchange) error {
-	f, err := x.fields(verifyFields)
+	f, err := x.readFields(verifyFields)
 	if err != nil {
 		return err
 	}
@@ -123,13 +124,13 @@ func (s *Server) verify(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.note(caller)
-	return x.done(session.Receipt{})
+	x.logCaller(caller)
+	return x.writeEmpty(session.RevokeResult{})
 }
 
-// done answers a step that has nothing to show.
-func (x *exchange) done(receipt session.Receipt) error {
-	x.durable(receipt.Durability)
+// writeEmpty answers with an empty object.
+func (x *exchange) writeEmpty(result session.RevokeResult) error {
+	x.setDurability(result.Durability)
 	x.write(http.StatusOK, append(x.buffer(), '{', '}'))
 	return nil
 }

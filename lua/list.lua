@@ -1,22 +1,22 @@
--- Gives what is kept of a user's sessions; package redisstore drops those that
--- are over, which costs less there. Changes nothing.
--- KEYS: 1 epoch, 2 gone, 3 user, 4… sessions and data of each type, those
---       asked for first
--- ARGV: 1 clock, 2 trail, 3 check user, 4 caller (empty: not checked),
---       5 types asked for
--- Returns: ok, now, epoch, sessions and data of each type
+-- Returns what is stored of a user's sessions. Package redisstore drops those that
+-- are no longer live, which costs less there. Changes nothing.
+-- KEYS: 1 not-before, 2 tombstones, 3 user, 4… sessions and data of each type, the
+--       given ones first
+-- ARGV: 1 clock, 2 revocation parameters, 3 check user, 4 caller (empty means not
+--       checked), 5 number of types
+-- Returns: ok, now, not-before, sessions and data of each type
 --        | token_revoked, cause | user_not_found | user_inactive
 
--- include lib
--- include guards
--- include find
+-- include prelude
+-- include refusals
+-- include find_session
 local user = KEYS[3]
 local check, caller, types = unpack(ARGV, 3)
 
-local denied = refused(check, user) or revoked(caller, 5, 2)
-if denied then return denied end
+local refusal = refuse_user(check, user) or refuse_caller(caller, 5, 2)
+if refusal then return refusal end
 
-local reply = {'ok', micros, epoch}
+local reply = {'ok', micros, not_before}
 for k = 4, 2 + 2 * types, 2 do
   reply[#reply + 1] = redis.call('ZRANGE', KEYS[k], 0, -1)
   reply[#reply + 1] = redis.call('HGETALL', KEYS[k + 1])

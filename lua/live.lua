@@ -1,13 +1,13 @@
--- Tells whether one session is, whichever its type. Changes nothing.
--- KEYS: 1 epoch, 2 gone, 3… data of each type
--- ARGV: 1 clock, 2 trail, 3 id
+-- Reports whether a session is live, whatever its type. Changes nothing.
+-- KEYS: 1 not-before, 2 tombstones, 3… data of each type
+-- ARGV: 1 clock, 2 revocation parameters, 3 id
 -- Returns: ok | unknown | ended, cause | expired, cause
 
--- include lib
--- include guards
--- include find
+-- include prelude
+-- include refusals
+-- include find_session
 local id = ARGV[3]
 
-local at, record = find(id, 3, 1)
-if not at then return missing(id) end
-return over(record) or {'ok'}
+local at, record = find_session(id, 3, 1)
+if not at then return refuse_missing(id) end
+return refuse_ended(record) or {'ok'}

@@ -1,9 +1,11 @@
-// Package lua holds the scripts that are the gateway's steps on Redis: each
-// runs whole or not at all, on keys of one slot.
+// Package lua holds the scripts that run the gateway's steps on Redis. Each
+// script runs atomically, on keys of one slot. It has the name of the method that
+// it implements, in snake case.
 //
-// A script begins with a header that says its KEYS, its ARGV and every reply it
-// gives; the first element of a reply is a session.Code. What several share they
-// include, so that each is one text to Redis.
+// A script starts with a header that lists its KEYS, its ARGV and every reply. The
+// first element of a reply is a session.Code. Code that several scripts share is
+// in include/, and is inserted where a script names it, because Redis needs each
+// script as one text.
 package lua
 
 import (
@@ -11,57 +13,53 @@ import (
 	"regexp"
 )
 
-//go:embed *.lua
+//go:embed *.lua include/*.lua
 var files embed.FS
 
-// Script is one step, ready for EVAL.
+// Script is one script, ready for EVAL.
 type Script struct {
-	Name string // its file without ".lua"
-	Text string // with what it includes
+	Name string // the file's name without ".lua"
+	Text string // the file's text with all includes inserted
 }
 
-// The steps of session.Store.
+// The scripts of the methods of session.Store.
 var (
-	Create  = script("create")
-	Refresh = script("refresh")
-	List    = script("list")
-	End     = script("end")
-	Others  = script("others")
-	Logout  = script("logout")
+	Create       = script("create")
+	Refresh      = script("refresh")
+	List         = script("list")
+	Revoke       = script("revoke")
+	RevokeOthers = script("revoke_others")
+	Logout       = script("logout")
+	Live         = script("live")
+	Tombstones   = script("tombstones")
+	RevokeApp    = script("revoke_app") // for one bucket
 )
 
-// The steps of session.Ledger.
+// The scripts of the methods of session.Directory, and of the reservation of
+// usernames. They share no code with the others.
 var (
-	Live   = script("live")
-	Traces = script("traces")
-	Epoch  = script("epoch")
+	PutAccount      = script("put_account")
+	RemoveAccount   = script("remove_account")
+	ReserveUsername = script("reserve_username")
+	ConfirmUsername = script("confirm_username")
+	ReleaseUsername = script("release_username")
 )
 
-// The steps of session.Directory, which share nothing with the others.
-var (
-	Claim   = script("claim")
-	Confirm = script("confirm")
-	Release = script("release")
-	Put     = script("put")
-	Remove  = script("remove")
-)
-
-// include is the line that another file's text takes the place of, wherever it
-// stands: what is included where only some runs come past costs the others
-// nothing.
-var include = regexp.MustCompile(`(?m)^ *-- include ([a-z]+)\n`)
+// include matches the line that an included file replaces, at any indentation. A
+// file that is included in a branch costs the other branches nothing.
+var include = regexp.MustCompile(`(?m)^ *-- include ([a-z_]+)\n`)
 
 func script(name string) Script {
-	whole := include.ReplaceAllStringFunc(read(name), func(line string) string {
-		return read(include.FindStringSubmatch(line)[1])
+	text := include.ReplaceAllStringFunc(read(name), func(line string) string {
+		return read("include/" + include.FindStringSubmatch(line)[1])
 	})
-	return Script{name, whole}
+	return Script{name, text}
 }
 
 func read(name string) string {
 	text, err := files.ReadFile(name + ".lua")
 	if err != nil {
-		panic(err) // no such file: a slip in the tables above, or in a script
+		panic(err) // a mistake in the lists above or in a script: the file does not exist
 	}
 	return string(text)
 }

@@ -12,14 +12,12 @@ import (
 )
 
 var scripts = []lua.Script{
-	lua.Create, lua.Refresh, lua.List, lua.End, lua.Others, lua.Logout,
-	lua.Live, lua.Traces, lua.Epoch,
-	lua.Claim, lua.Confirm, lua.Release, lua.Put, lua.Remove,
+	lua.Create, lua.Refresh, lua.List, lua.Revoke, lua.RevokeOthers, lua.Logout,
+	lua.Live, lua.Tombstones, lua.RevokeApp,
+	lua.ReserveUsername, lua.ConfirmUsername, lua.ReleaseUsername, lua.PutAccount, lua.RemoveAccount,
 }
 
-// shared is what scripts include.
-var shared = []string{"lib", "guards", "judge", "settle", "change", "find", "recency"}
-
+// source returns the text of a file, such as "create" or "include/find_session".
 func source(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name + ".lua")
@@ -29,25 +27,33 @@ func source(t *testing.T, name string) string {
 	return string(text)
 }
 
-func TestEveryFileIsAScript(t *testing.T) {
-	files, err := os.ReadDir(".")
+// fileNames returns the names of the Lua files in a directory, without ".lua".
+func fileNames(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var known []string
-	for _, s := range scripts {
-		known = append(known, s.Name)
-	}
 	for _, f := range files {
-		name, isLua := strings.CutSuffix(f.Name(), ".lua")
-		if isLua && !slices.Contains(known, name) && !slices.Contains(shared, name) {
-			t.Errorf("%s is no script of this test", f.Name())
+		if name, isLua := strings.CutSuffix(f.Name(), ".lua"); isLua {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// TestEveryFileIsAScript checks that each file outside include/ is a script that
+// package lua exports.
+func TestEveryFileIsAScript(t *testing.T) {
+	for _, name := range fileNames(t, ".") {
+		if !slices.ContainsFunc(scripts, func(s lua.Script) bool { return s.Name == name }) {
+			t.Errorf("%s.lua is not in the list of scripts", name)
 		}
 	}
 }
 
-// TestIncludes: a script's text is its file with the shared ones where it asks
-// for them, and none of those is there for nothing.
+// TestIncludes checks that the text of a script is its file with the included files
+// inserted, and that every file in include/ is included by a script.
 func TestIncludes(t *testing.T) {
 	included := map[string]bool{}
 	for _, s := range scripts {
@@ -55,29 +61,29 @@ func TestIncludes(t *testing.T) {
 		for line := range strings.Lines(source(t, s.Name)) {
 			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "-- include "); ok {
 				included[name] = true
-				line = source(t, name)
+				line = source(t, "include/"+name)
 			}
 			want += line
 		}
 		if s.Text != want {
-			t.Errorf("%s: the text is not its file with what it includes", s.Name)
+			t.Errorf("%s: the text differs from the file with its includes", s.Name)
 		}
 	}
-	for _, name := range shared {
+	for _, name := range fileNames(t, "include") {
 		if !included[name] {
-			t.Errorf("nothing includes %s", name)
+			t.Errorf("no script includes include/%s.lua", name)
 		}
 	}
 }
 
-// header is what a script's first comment says.
+// header is the content of a script's first comment.
 type header struct {
 	keys, args numbered
 	words      []string
 }
 
-// numbered is a list such as "1 epoch, 2 user, 5… data": its length, and
-// whether it goes on.
+// numbered describes a list such as "1 not-before, 2 user, 3… data": its length, and
+// whether its last number stands for several elements.
 type numbered struct {
 	n    int
 	more bool
@@ -88,11 +94,12 @@ var (
 	number  = regexp.MustCompile(`(?:^|, )\s*(\d+)(…?) `)
 )
 
+// readHeader splits a script's text into its header and the rest.
 func readHeader(t *testing.T, name, text string) (h header, body string) {
 	t.Helper()
 	end := strings.Index(text, "\n\n")
 	if !strings.HasPrefix(text, "-- ") || end < 0 {
-		t.Fatalf("%s does not begin with a comment and a line left free", name)
+		t.Fatalf("%s does not begin with a comment and an empty line", name)
 	}
 	comment := text[:end]
 	for rest := comment; ; {
@@ -100,9 +107,9 @@ func readHeader(t *testing.T, name, text string) (h header, body string) {
 		if m == nil {
 			break
 		}
-		what, content := rest[m[2]:m[3]], rest[m[4]:m[5]]
+		title, content := rest[m[2]:m[3]], rest[m[4]:m[5]]
 		content = strings.ReplaceAll(strings.ReplaceAll(content, "\n--", " "), "  ", " ")
-		switch what {
+		switch title {
 		case "KEYS":
 			h.keys = readNumbers(t, name, content)
 		case "ARGV":
@@ -120,17 +127,17 @@ func readNumbers(t *testing.T, name, content string) (list numbered) {
 	for _, m := range number.FindAllStringSubmatch(content, -1) {
 		list.n++
 		if m[1] != strconv.Itoa(list.n) {
-			t.Errorf("%s: %q is not numbered from 1 on", name, content)
+			t.Errorf("%s: %q is not numbered from 1", name, content)
 		}
 		list.more = m[2] != ""
 	}
 	return list
 }
 
-// firstWords gives the first word of each reply.
+// firstWords returns the first word of each reply.
 func firstWords(content string) (words []string) {
-	for one := range strings.SplitSeq(content, "|") {
-		word, _, _ := strings.Cut(strings.TrimSpace(one), ",")
+	for reply := range strings.SplitSeq(content, "|") {
+		word, _, _ := strings.Cut(strings.TrimSpace(reply), ",")
 		words = append(words, word)
 	}
 	return words
@@ -140,11 +147,12 @@ var (
 	index    = regexp.MustCompile(`(KEYS|ARGV)\[(\d+)\]`)
 	unpacked = regexp.MustCompile(`local ([a-z_, ]+) = (?:[A-Z]+\[\d\], )?unpack\((KEYS|ARGV)(?:, (\d+))?\)`)
 	loop     = regexp.MustCompile(`for k = (\d+),`)
-	looked   = regexp.MustCompile(`(?:find|revoked)\(\w+, (\d+), (\d+)\)`)
+	lookup   = regexp.MustCompile(`(?:find_session|refuse_caller)\(\w+, (\d+), (\d+)\)`)
 	literal  = regexp.MustCompile(`return \{'([a-z_]+)'`)
 )
 
-// uses gives which elements of KEYS and ARGV a text reads one by one.
+// uses returns the elements of KEYS and ARGV that a script reads by their numbers, or by
+// unpacking them into variables.
 func uses(text string) map[string]map[int]bool {
 	used := map[string]map[int]bool{"KEYS": {}, "ARGV": {}}
 	for _, m := range index.FindAllStringSubmatch(text, -1) {
@@ -156,7 +164,7 @@ func uses(text string) map[string]map[int]bool {
 		if m[3] != "" {
 			first, _ = strconv.Atoi(m[3])
 		}
-		if strings.Contains(m[0], "[") { // the first name is another's
+		if strings.Contains(m[0], "[") { // the first name belongs to the other value
 			names = names[1:]
 		}
 		for i := range names {
@@ -166,7 +174,8 @@ func uses(text string) map[string]map[int]bool {
 	return used
 }
 
-func TestHeaderIsBody(t *testing.T) {
+// TestHeadersMatchBodies checks the KEYS, ARGV and replies of each script against its header.
+func TestHeadersMatchBodies(t *testing.T) {
 	for _, s := range scripts {
 		h, body := readHeader(t, s.Name, source(t, s.Name))
 		used := uses(s.Text)
@@ -175,75 +184,80 @@ func TestHeaderIsBody(t *testing.T) {
 		checkMore(t, s.Name, h.keys, body)
 		for _, m := range literal.FindAllStringSubmatch(body, -1) {
 			if !slices.Contains(h.words, m[1]) {
-				t.Errorf("%s returns %q, its header says %q", s.Name, m[1], h.words)
+				t.Errorf("%s returns %q, and its header lists %q", s.Name, m[1], h.words)
 			}
 		}
 		if !slices.Contains(h.words, "ok") {
-			t.Errorf("%s: the header knows no success", s.Name)
+			t.Errorf("%s: the header lists no successful reply", s.Name)
 		}
 	}
 }
 
-func check(t *testing.T, name, what string, said numbered, used map[int]bool) {
+// check compares the elements of KEYS or ARGV that a header lists with those that the
+// script uses.
+func check(t *testing.T, name, array string, listed numbered, used map[int]bool) {
 	t.Helper()
-	alone := said.n
-	if said.more {
-		alone-- // the last number stands for many, which loops read
+	individual := listed.n
+	if listed.more {
+		individual-- // the last number stands for several elements, which are read in loops
 	}
-	for i := 1; i <= alone; i++ {
+	for i := 1; i <= individual; i++ {
 		if !used[i] {
-			t.Errorf("%s: %s[%d] of the header is not used", name, what, i)
+			t.Errorf("%s: the header lists %s[%d], which is not used", name, array, i)
 		}
 	}
 	for i := range used {
-		if i > alone {
-			t.Errorf("%s: %s[%d] is used and not in the header", name, what, i)
+		if i > individual {
+			t.Errorf("%s: %s[%d] is used but not in the header", name, array, i)
 		}
 	}
 }
 
-// checkMore wants loops over the keys that go on to begin where they do.
-func checkMore(t *testing.T, name string, said numbered, body string) {
+// checkMore checks that the loops over the last keys of the header begin at their
+// number.
+func checkMore(t *testing.T, name string, listed numbered, body string) {
 	t.Helper()
 	var firsts []string
 	for _, m := range loop.FindAllStringSubmatch(body, -1) {
 		firsts = append(firsts, m[1])
 	}
-	for _, m := range looked.FindAllStringSubmatch(body, -1) {
+	for _, m := range lookup.FindAllStringSubmatch(body, -1) {
 		n, _ := strconv.Atoi(m[1])
 		step, _ := strconv.Atoi(m[2])
 		firsts = append(firsts, strconv.Itoa(n-step+1)) // data comes last of each type's keys
 	}
-	if said.more != (len(firsts) > 0) {
-		t.Errorf("%s: header says that keys go on: %t; loops begin at %v", name, said.more, firsts)
+	if listed.more != (len(firsts) > 0) {
+		t.Errorf("%s: the header lists a variable number of keys: %t; loops begin at %v", name, listed.more, firsts)
 	}
 	for _, f := range firsts {
-		if f != strconv.Itoa(said.n) {
-			t.Errorf("%s: keys go on from %d, a loop begins at %s", name, said.n, f)
+		if f != strconv.Itoa(listed.n) {
+			t.Errorf("%s: the variable keys begin at %d, a loop begins at %s", name, listed.n, f)
 		}
 	}
 }
 
-func TestNoKeyIsBuilt(t *testing.T) {
+// TestKeysComeFromKEYS checks that no script builds the name of a key.
+func TestKeysComeFromKEYS(t *testing.T) {
 	call := regexp.MustCompile(`redis\.call\('[A-Z]+', ([^,)]+)`)
 	for _, s := range scripts {
 		for _, m := range call.FindAllStringSubmatch(s.Text, -1) {
 			if strings.ContainsAny(m[1], ".'\"") {
-				t.Errorf("%s: %s names a key that no caller gave", s.Name, m[0])
+				t.Errorf("%s: %s uses a key that is not in KEYS", s.Name, m[0])
 			}
 		}
 	}
 }
 
+// TestSize limits the length of scripts, so that each does one job.
 func TestSize(t *testing.T) {
 	for _, s := range scripts {
 		if n := codeLines(source(t, s.Name)); n > 45 {
-			t.Errorf("%s has %d lines of code: it does more than one job", s.Name, n)
+			t.Errorf("%s has %d lines of code, want at most 45", s.Name, n)
 		}
 	}
-	for _, name := range shared {
-		if n := strings.Count(source(t, name), "\n"); n >= 80 {
-			t.Errorf("%s has %d lines", name, n)
+	for _, name := range fileNames(t, "include") {
+		if n := strings.Count(source(t, "include/"+name), "\n"); n >= 80 {
+			t.Errorf("include/%s has %d lines, want fewer than 80", name, n)
 		}
 	}
 }

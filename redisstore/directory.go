@@ -9,46 +9,68 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"tokengate/lua"
 	"tokengate/session"
 )
 
-// account is the user of an app with this id, where its keys are.
-func (s *Store) account(app, id string) owner {
-	return s.schema.owner(session.Owner{App: app, User: id})
+// Directory implements [session.Directory] on the servers of a Store. It is safe
+// for concurrent use, and by any number of processes.
+type Directory struct {
+	store *Store
+
+	reserveUsername, confirmUsername, releaseUsername, putAccount, removeAccount *script
 }
 
-// Find is session.Directory's.
-func (s *Store) Find(ctx context.Context, app, username string) (session.Account, error) {
-	held, err := s.claimTo(ctx, app, username)
+var _ session.Directory = (*Directory)(nil)
+
+// Directory returns the users that the store's steps check.
+func (s *Store) Directory() *Directory { return s.directory }
+
+func newDirectory(s *Store) *Directory {
+	return &Directory{
+		store: s, reserveUsername: newScript(lua.ReserveUsername), confirmUsername: newScript(lua.ConfirmUsername),
+		releaseUsername: newScript(lua.ReleaseUsername), putAccount: newScript(lua.PutAccount), removeAccount: newScript(lua.RemoveAccount),
+	}
+}
+
+// keys returns the keys of a user, or of a username, which has its own bucket.
+func (d *Directory) keys(app, user string) ownerKeys {
+	return d.store.schema.owner(session.Owner{App: app, User: user})
+}
+
+// FindAccount implements [session.Directory].
+func (d *Directory) FindAccount(ctx context.Context, app, username string) (session.Account, error) {
+	stored, err := d.readReservation(ctx, app, username)
 	if err != nil {
 		return session.Account{}, err
 	}
-	a, err := s.read(ctx, app, held.user())   // also without an id, which nobody has: as long for a name that is not there
-	if err == nil && a.Username != username { // he has another name by now, or not yet this one
+	// If there is no reservation, this reads the account of an empty ID, which no user
+	// has: an unknown username takes as long as a known one.
+	a, err := d.read(ctx, app, stored.user())
+	if err == nil && a.Username != username { // the user was renamed since, or has only reserved the name
 		err = session.Fail(session.UserUnknown, nil)
 	}
 	return a, err
 }
 
-// Account is session.Directory's.
-func (s *Store) Account(ctx context.Context, app string, id session.UserID) (session.Account, error) {
-	return s.read(ctx, app, id.String())
+// Account implements [session.Directory].
+func (d *Directory) Account(ctx context.Context, app string, id session.UserID) (session.Account, error) {
+	return d.read(ctx, app, id.String())
 }
 
-// read gives a user by ID. It is one command on the user's slot, so it sees a
-// user as one Put wrote it, never half of two.
-func (s *Store) read(ctx context.Context, app, id string) (session.Account, error) {
-	key := newCall()
-	s.account(app, id).account(key)
-	fields, err := s.client.HGetAll(ctx, string(key.buf)).Result()
+// read returns the account with an ID. It is one command on one key, so it never sees
+// parts of two writes.
+func (d *Directory) read(ctx context.Context, app, id string) (session.Account, error) {
+	fields, err := d.store.client.HGetAll(ctx, keyText(d.keys(app, id).addAccount)).Result()
 	if err != nil {
 		return session.Account{}, classify("find", err)
 	}
 	return parseAccount(fields)
 }
 
-// parseAccount reads a user's hash; one that isn't there is empty. An ID that
-// can't be read is a defect of whatever wrote it, not an unknown user.
+// parseAccount parses the hash of an account; an empty one means that there is no
+// account. An invalid ID is a defect of the program that wrote it, so it fails with
+// Internal and not with UserUnknown.
 func parseAccount(fields map[string]string) (a session.Account, err error) {
 	if len(fields) == 0 {
 		return a, session.Fail(session.UserUnknown, nil)
@@ -63,106 +85,109 @@ func parseAccount(fields map[string]string) (a session.Account, err error) {
 	return a, nil
 }
 
-// Put is session.Directory's. After an error the user may have been written. The
-// script decides; the look before it spares the name a claim in vain.
-func (s *Store) Put(ctx context.Context, app string, a, was session.Account) (session.Durability, error) {
+// PutAccount implements [session.Directory]. After an error, the account may have been
+// written. The script decides whether the stored account still equals was; the
+// comparison before it only avoids a useless reservation.
+func (d *Directory) PutAccount(ctx context.Context, app string, a, was session.Account) (session.Durability, error) {
 	id := a.ID.String()
-	held, err := s.read(ctx, app, id)
+	stored, err := d.read(ctx, app, id)
 	if err != nil && session.CodeOf(err) != session.UserUnknown {
 		return "", err
 	}
-	if err := was.Still(held); err != nil {
+	if err := was.CheckUnchanged(stored); err != nil {
 		return "", err
 	}
 	if was.ID.IsZero() {
-		return s.name(ctx, app, a, was)
+		return d.putReserving(ctx, app, a, was)
 	}
-	former, err := s.claimTo(ctx, app, was.Username)
+	former, err := d.readReservation(ctx, app, was.Username)
 	if err != nil {
 		return "", err
 	}
-	holds := former.user() == id
-	if holds && was.Username == a.Username {
-		return s.write(ctx, app, a, was, "")
+	reserved := former.user() == id // false if a failover has lost the reservation
+	if reserved && was.Username == a.Username {
+		return d.write(ctx, app, a, was, "")
 	}
-	durability, err := s.name(ctx, app, a, was)
-	if err == nil && holds && was.Username != a.Username {
-		s.giveUp(ctx, app, was.Username, former)
+	durability, err := d.putReserving(ctx, app, a, was)
+	if err == nil && reserved && was.Username != a.Username {
+		d.release(ctx, app, was.Username, former)
 	}
 	return durability, err
 }
 
-// write writes a user; a claim's permit is needed where the name is another.
-func (s *Store) write(ctx context.Context, app string, a, was session.Account, by claim) (session.Durability, error) {
+// write writes an account in place of was. If the username is new, it needs the key of
+// the reservation res.
+func (d *Directory) write(ctx context.Context, app string, a, was session.Account, res reservation) (session.Durability, error) {
 	id := a.ID.String()
-	c, k := newCall(), s.account(app, id)
-	k.account(c)
-	k.users(c)
-	k.permit(c, by.number())
+	c, keys := newCall(), d.keys(app, id)
+	keys.addAccount(c)
+	keys.addUsers(c)
+	keys.addReservation(c, res.number())
 	c.endKeys()
-	c.text(id)
-	c.user(a)
-	c.user(was)
-	r, err := s.run(ctx, s.put, c, true)
+	c.add(id)
+	c.addAccountFields(a)
+	c.addAccountFields(was)
+	r, err := d.store.run(ctx, d.putAccount, c, true)
 	return r.durability, err
 }
 
-// user adds the fields of a user's hash; those of nobody are empty, as they are
-// to a script that finds no hash.
-func (c *call) user(a session.Account) {
+// addAccountFields adds the values of an account's hash. Those of the zero Account are
+// empty, like the fields of a hash that does not exist.
+func (c *call) addAccountFields(a session.Account) {
 	if a.ID.IsZero() {
 		for range 5 {
-			c.text("")
+			c.add("")
 		}
 		return
 	}
-	c.text(string(a.ID.AppendJSON(nil)))
-	c.text(a.Username)
-	c.text(a.Password)
-	c.flag(a.Active)
-	c.text(string(a.Claims))
+	c.add(string(a.ID.AppendJSON(nil)))
+	c.add(a.Username)
+	c.add(a.Password)
+	c.addBool(a.Active)
+	c.add(string(a.Claims))
 }
 
-// Remove is session.Directory's. The script decides; what is read before it is the
-// claim to the name, which is his if he still has the name when he goes.
-func (s *Store) Remove(ctx context.Context, app string, id session.UserID) (session.Durability, error) {
-	held, err := s.read(ctx, app, id.String())
+// RemoveAccount implements [session.Directory]. It reads the reservation of the
+// username first and deletes it last. If the user is renamed in between, the name that
+// the script returns has another reservation, and release deletes nothing.
+func (d *Directory) RemoveAccount(ctx context.Context, app string, id session.UserID) (session.Durability, error) {
+	stored, err := d.read(ctx, app, id.String())
 	if err != nil && session.CodeOf(err) != session.UserUnknown {
 		return "", err
 	}
-	former, err := s.claimTo(ctx, app, held.Username)
+	former, err := d.readReservation(ctx, app, stored.Username)
 	if err != nil {
 		return "", err
 	}
-	c, k := newCall(), s.account(app, id.String())
-	k.account(c)
-	k.users(c)
+	c, keys := newCall(), d.keys(app, id.String())
+	keys.addAccount(c)
+	keys.addUsers(c)
 	c.endKeys()
-	c.text(id.String())
-	r, err := s.run(ctx, s.remove, c, true)
+	c.add(id.String())
+	r, err := d.store.run(ctx, d.removeAccount, c, true)
 	if err != nil {
 		return "", err
 	}
-	name, _ := at[string](r.rest, 1)
+	name, _ := element[string](r.elements, 1)
 	if former.user() == id.String() {
-		s.giveUp(ctx, app, name, former)
+		d.release(ctx, app, name, former)
 	}
 	return r.durability, nil
 }
 
-// accountsAtOnce bounds how much of a directory one pipeline asks for.
-const accountsAtOnce = 1000
+// accountsPerPipeline bounds how many accounts Accounts reads in one round trip.
+const accountsPerPipeline = 1000
 
-// Accounts is session.Directory's. It is not one step: a user who is written
-// meanwhile may be missing.
-func (s *Store) Accounts(ctx context.Context, app string) ([]session.Account, error) {
-	ids, err := s.userIDs(ctx, app)
+// Accounts implements [session.Directory]. It is not atomic: an account that is
+// written at the same time may be missing.
+func (d *Directory) Accounts(ctx context.Context, app string) ([]session.Account, error) {
+	ids, err := d.userIDs(ctx, app)
 	if err != nil {
 		return nil, err
 	}
 	var all []session.Account
-	for some := range slices.Chunk(ids, accountsAtOnce) {
-		if all, err = s.readAll(ctx, all, app, some); err != nil {
+	for chunk := range slices.Chunk(ids, accountsPerPipeline) {
+		if all, err = d.appendAccounts(ctx, all, app, chunk); err != nil {
 			return nil, err
 		}
 	}
@@ -170,47 +195,43 @@ func (s *Store) Accounts(ctx context.Context, app string) ([]session.Account, er
 	return all, nil
 }
 
-// userIDs reads every bucket's index, in one round trip per server. The indexes
-// exist so that nothing ever has to SCAN, whose cost is all keys of all apps.
-func (s *Store) userIDs(ctx context.Context, app string) ([]string, error) {
-	pipe := s.client.Pipeline()
-	found := make([]*redis.StringSliceCmd, buckets)
-	for n := range found {
-		key := newCall()
-		owner{head: s.schema.bucket(app, uint32(n))}.users(key)
-		found[n] = pipe.SMembers(ctx, string(key.buf))
+// userIDs returns the IDs of an app's users, in one round trip per server. Each bucket
+// has a set of them, because the alternative, SCAN, goes through all keys of all apps.
+func (d *Directory) userIDs(ctx context.Context, app string) ([]string, error) {
+	pipe := d.store.client.Pipeline()
+	sets := make([]*redis.StringSliceCmd, buckets)
+	for n := range sets {
+		sets[n] = pipe.SMembers(ctx, keyText(d.store.schema.bucket(app, uint32(n)).addUsers))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, classify("accounts", err)
 	}
 	var ids []string
-	for _, cmd := range found {
+	for _, cmd := range sets {
 		ids = append(ids, cmd.Val()...)
 	}
 	return ids, nil
 }
 
-// readAll adds the users with some IDs to all.
-func (s *Store) readAll(ctx context.Context, all []session.Account, app string, ids []string) ([]session.Account, error) {
-	pipe := s.client.Pipeline()
-	found := make([]*redis.MapStringStringCmd, len(ids))
+// appendAccounts appends the accounts with the given IDs to list.
+func (d *Directory) appendAccounts(ctx context.Context, list []session.Account, app string, ids []string) ([]session.Account, error) {
+	pipe := d.store.client.Pipeline()
+	hashes := make([]*redis.MapStringStringCmd, len(ids))
 	for i, id := range ids {
-		key := newCall()
-		s.account(app, id).account(key)
-		found[i] = pipe.HGetAll(ctx, string(key.buf))
+		hashes[i] = pipe.HGetAll(ctx, keyText(d.keys(app, id).addAccount))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, classify("accounts", err)
 	}
-	for _, cmd := range found {
+	for _, cmd := range hashes {
 		a, err := parseAccount(cmd.Val())
 		switch session.CodeOf(err) {
 		case session.OK:
-			all = append(all, a)
-		case session.UserUnknown: // removed since
+			list = append(list, a)
+		case session.UserUnknown: // removed since userIDs
 		default:
 			return nil, err
 		}
 	}
-	return all, nil
+	return list, nil
 }

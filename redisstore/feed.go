@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	sweepTimeout  = 5 * time.Second
-	entriesAtOnce = 1000 // of one stream, per round trip
+	pollTimeout    = 5 * time.Second
+	entriesPerRead = 1000 // of one outbox, per round trip
 )
 
-// Follow is session.Feed's. The channel brings an ending at once, but a message
-// may be lost; the outboxes lose nothing, and are read from where the last
-// sweep left off. So freshness rests on the sweeps alone.
+// Follow implements [session.Feed]. The channel brings a revocation at once, but its
+// messages may be lost. The outboxes lose nothing, and each poll continues where the
+// last one stopped. So CaughtUp depends on the polls only.
 func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) error {
 	f := s.newFollower(apps, sink)
 	channel := s.client.Subscribe(ctx, s.schema.channel())
@@ -37,47 +37,48 @@ func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) er
 			}
 			f.report(m.Payload)
 		case <-next.C:
-			f.sweep(ctx)
-			next.Reset(s.o.Sweep)
+			f.poll(ctx)
+			next.Reset(s.options.PollInterval)
 		}
 	}
 }
 
-// follower reads the outboxes of some apps. It is used by one goroutine.
+// follower reads the outboxes of some apps. Only one goroutine may use it.
 type follower struct {
-	client  redis.UniversalClient
-	sink    session.Sink
-	apps    map[string]bool
-	streams []*stream
+	client   redis.UniversalClient
+	sink     session.Sink
+	apps     map[string]bool
+	outboxes []*outbox
 }
 
-// stream is an outbox and the last entry read of it.
-type stream struct{ key, last string }
+// outbox is the position of a follower in one outbox.
+type outbox struct {
+	key    string
+	lastID string // of the last entry read
+}
 
-// beginning is XRANGE's word for the first entry there is. A new follower needs
-// no other start: an outbox holds nothing older than the horizon.
-const beginning = "-"
+// firstID is the ID that stands for the first entry in XRANGE. A new follower starts
+// there, because an outbox holds nothing older than the retention.
+const firstID = "-"
 
 func (s *Store) newFollower(apps []string, sink session.Sink) *follower {
 	f := &follower{client: s.client, sink: sink, apps: map[string]bool{}}
 	for _, app := range apps {
 		f.apps[app] = true
 		for n := range uint32(buckets) {
-			key := newCall()
-			owner{head: s.schema.bucket(app, n)}.endings(key)
-			f.streams = append(f.streams, &stream{string(key.buf), beginning})
+			f.outboxes = append(f.outboxes, &outbox{keyText(s.schema.bucket(app, n).addRevocations), firstID})
 		}
 	}
 	return f
 }
 
-// sweep reports what came since the last sweep. One that fails is nothing but
-// missing: the list of endings grows stale, and the next one makes up for it.
-func (f *follower) sweep(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+// poll reports what was added to the outboxes since the last poll. If it fails, it does
+// not call CaughtUp: the revocation list gets stale until a later poll succeeds.
+func (f *follower) poll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
-	asOf := time.Now() // before reading: what is acknowledged by now will be read
-	for unread := f.streams; len(unread) > 0; {
+	asOf := time.Now() // before reading: every revocation acknowledged by now will be read
+	for unread := f.outboxes; len(unread) > 0; {
 		var err error
 		if unread, err = f.read(ctx, unread); err != nil {
 			return
@@ -86,70 +87,70 @@ func (f *follower) sweep(ctx context.Context) {
 	f.sink.CaughtUp(asOf)
 }
 
-// read reads on in some streams, in one round trip, and gives those of which
-// there may be more.
-func (f *follower) read(ctx context.Context, streams []*stream) (more []*stream, err error) {
+// read reads the next entries of some outboxes in one round trip, and returns the
+// outboxes that may have more.
+func (f *follower) read(ctx context.Context, outboxes []*outbox) (more []*outbox, err error) {
 	pipe := f.client.Pipeline()
-	ranges := make([]*redis.XMessageSliceCmd, len(streams))
-	for i, st := range streams {
-		ranges[i] = pipe.XRangeN(ctx, st.key, st.last, "+", entriesAtOnce)
+	ranges := make([]*redis.XMessageSliceCmd, len(outboxes))
+	for i, o := range outboxes {
+		ranges[i] = pipe.XRangeN(ctx, o.key, o.lastID, "+", entriesPerRead)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
-	for i, st := range streams {
-		if f.advance(st, ranges[i].Val()) {
-			more = append(more, st)
+	for i, o := range outboxes {
+		if f.reportEntries(o, ranges[i].Val()) {
+			more = append(more, o)
 		}
 	}
 	return more, nil
 }
 
-// advance reports entries, the first of which should be the one that was last
-// read. If it isn't there, a failover has lost it, or time has trimmed it: then
-// what follows may not be what followed, and the stream is read from the start.
-func (f *follower) advance(st *stream, entries []redis.XMessage) (more bool) {
-	if st.last != beginning {
-		if len(entries) == 0 || entries[0].ID != st.last {
-			st.last = beginning
+// reportEntries reports the entries of an outbox and returns whether there may be more.
+// The first entry should be the last one that was read before. If it is not there, a
+// failover has lost it, or it was trimmed. Then entries may be missing between the two
+// readings, so the outbox is read from the start.
+func (f *follower) reportEntries(o *outbox, entries []redis.XMessage) (more bool) {
+	more = len(entries) == entriesPerRead
+	if o.lastID != firstID {
+		if len(entries) == 0 || entries[0].ID != o.lastID {
+			o.lastID = firstID
 			return true
 		}
-		more = len(entries) == entriesAtOnce
 		entries = entries[1:]
-	} else {
-		more = len(entries) == entriesAtOnce
 	}
 	for _, e := range entries {
-		ending, _ := e.Values["e"].(string)
-		f.report(ending)
-		st.last = e.ID
+		text, _ := e.Values["e"].(string)
+		f.report(text)
+		o.lastID = e.ID
 	}
 	return more
 }
 
-// report tells the sink of an ending of one of its apps. The channel is shared
-// by all apps under the prefix, those of other gateways included, so not every
-// message is for us; what can't be read is newer than this program, and skipped.
+// report passes the revocation of an app's sessions to the sink. It ignores other apps,
+// because all apps under the prefix share the channel, also those of other gateways.
+// It ignores a text that it can't parse, which a newer version may have written.
 func (f *follower) report(text string) {
-	ids, e, ok := parseEnding(text)
-	if !ok || !f.apps[e.App] {
+	ids, r, ok := parseRevocation(text)
+	if !ok || !f.apps[r.App] {
 		return
 	}
 	for id := range strings.SplitSeq(ids, ",") {
-		e.ID = session.ID(id)
-		f.sink.Ended(e)
+		r.ID = session.ID(id)
+		f.sink.Revoked(r)
 	}
 }
 
-// parseEnding reads what lua/change.lua's tell wrote.
-func parseEnding(text string) (ids string, e session.Ending, ok bool) {
+// parseRevocation parses what record_revocation in lua/include/revocation.lua writes.
+// It returns the session IDs, separated by commas, apart from what they share.
+func parseRevocation(text string) (ids string, r session.Revocation, ok bool) {
 	const fields = 6
 	f := strings.SplitN(text, "|", fields)
 	if len(f) != fields {
-		return "", e, false
+		return "", r, false
 	}
 	at, err := strconv.ParseInt(f[0], 10, 64)
-	e.At, e.Cause, e.By = millis(at), session.Cause(f[1]), unescapeBy(f[2])
-	e.App, e.User = f[4], f[5]
-	return f[3], e, err == nil
+	r.At, r.Cause, r.By = millis(at), session.Cause(f[1]), unescapeRevokedBy(f[2])
+	r.App, r.User = f[4], f[5]
+	return f[3], r, err == nil
 }

@@ -15,190 +15,195 @@ import (
 	"tokengate/session"
 )
 
-// listener is a Sink that remembers.
-type listener struct {
-	mu       sync.Mutex
-	heard    map[session.ID]session.Ending
-	caughtUp time.Time
-	sweeps   int
+// recorder implements [session.Sink] and records the calls.
+type recorder struct {
+	mu          sync.Mutex
+	revocations map[session.ID]session.Revocation
+	caughtUp    time.Time
 }
 
-func (l *listener) Ended(e session.Ending) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.heard[e.ID] = e
+func (r *recorder) Revoked(revocation session.Revocation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.revocations[revocation.ID] = revocation
 }
 
-func (l *listener) CaughtUp(asOf time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.caughtUp = asOf
-	l.sweeps++
+func (r *recorder) CaughtUp(asOf time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.caughtUp = asOf
 }
 
-func (l *listener) has(id session.ID) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, ok := l.heard[id]
+func (r *recorder) has(id session.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.revocations[id]
 	return ok
 }
 
-func (l *listener) sweptSince(moment time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.caughtUp.After(moment)
+func (r *recorder) caughtUpSince(moment time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.caughtUp.After(moment)
 }
 
-// follow lets a listener follow until the test ends.
-func follow(t *testing.T, s *redisstore.Store) *listener {
+// follow runs Follow with a recorder until the test ends.
+func follow(t *testing.T, s *redisstore.Store) *recorder {
 	t.Helper()
-	l := &listener{heard: map[session.ID]session.Ending{}}
+	r := &recorder{revocations: map[session.ID]session.Revocation{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- s.Follow(ctx, []string{"shop"}, l) }()
+	go func() { done <- s.Follow(ctx, []string{"shop"}, r) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("Follow: %v", err)
+			t.Errorf("Follow: got %v, want %v", err, context.Canceled)
 		}
 	})
-	return l
+	return r
 }
 
-func sweeping(every time.Duration) func(*redisstore.Options) {
-	return func(o *redisstore.Options) { o.Sweep = every }
+func polling(interval time.Duration) func(*redisstore.Options) {
+	return func(o *redisstore.Options) { o.PollInterval = interval }
 }
 
+// subscribers returns the number of subscribers to the channel, or -1 if it is unknown.
 func subscribers(srv *redistest.Server) int {
 	n, _ := strconv.Atoi(srv.Do("PUBSUB", "NUMPAT"))
-	_, err := fmt.Sscanf(srv.Do("PUBSUB", "NUMSUB", "tg:endings"), "tg:endings\n%d", &n)
+	_, err := fmt.Sscanf(srv.Do("PUBSUB", "NUMSUB", "tg:revocations"), "tg:revocations\n%d", &n)
 	if err != nil {
 		return -1
 	}
 	return n
 }
 
-// TestFeedIsImmediate: the channel alone brings an ending, long before a sweep.
-func TestFeedIsImmediate(t *testing.T) {
+// TestFollowReportsAtOnce checks that the channel brings revocations long before the next
+// poll.
+func TestFollowReportsAtOnce(t *testing.T) {
 	for name, url := range map[string]string{
 		"standalone": redistest.Standalone(t).URL, "cluster": redistest.Cluster(t, 3).URL,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, url, sweeping(time.Hour))
-			l := follow(t, s)
-			soon(t, "the first sweep is done", func() bool { return l.sweptSince(time.Time{}) })
+			s := open(t, url, polling(time.Hour))
+			r := follow(t, s)
+			waitFor(t, "the first poll is done", func() bool { return r.caughtUpSince(time.Time{}) })
 			for user := range 20 { // in several slots
 				o := session.Owner{App: "shop", User: strconv.Itoa(user)}
 				var id session.ID
-				soon(t, "an ending is heard of", func() bool {
-					id = login(t, s, o, long).Session.ID
-					if _, err := s.End(ctx, session.EndStep{Owner: o, ID: id, Cause: session.CauseUser}); err != nil {
+				waitFor(t, "a revocation is reported", func() bool {
+					id = login(t, s, o, policy).Session.ID
+					if _, err := s.Revoke(ctx, session.RevokeStep{Owner: o, ID: id, Cause: session.CauseUser}); err != nil {
 						t.Fatal(err)
 					}
 					time.Sleep(5 * time.Millisecond)
-					return l.has(id)
+					return r.has(id)
 				})
 			}
 		})
 	}
 }
 
-// TestFeedSurvivesItsSubscription: endings come by the sweeps when the channel
-// is cut, and by the channel again later.
-func TestFeedSurvivesItsSubscription(t *testing.T) {
+// TestFollowResubscribes checks that revocations are reported after the subscription was
+// cut, and that Follow subscribes again.
+func TestFollowResubscribes(t *testing.T) {
 	srv := redistest.Standalone(t)
-	s := open(t, srv.URL, sweeping(50*time.Millisecond))
-	l := follow(t, s)
-	soon(t, "the subscription is there", func() bool { return subscribers(srv) == 1 })
+	s := open(t, srv.URL, polling(50*time.Millisecond))
+	r := follow(t, s)
+	waitFor(t, "Follow has subscribed", func() bool { return subscribers(srv) == 1 })
 	srv.Do("CLIENT", "KILL", "TYPE", "pubsub")
-	id := login(t, s, alice, long).Session.ID
-	end(t, s, id)
-	soon(t, "the ending is heard of", func() bool { return l.has(id) })
-	soon(t, "the subscription is back", func() bool { return subscribers(srv) == 1 })
+	id := login(t, s, alice, policy).Session.ID
+	revoke(t, s, id)
+	waitFor(t, "the revocation is reported", func() bool { return r.has(id) })
+	waitFor(t, "Follow has subscribed again", func() bool { return subscribers(srv) == 1 })
 }
 
-func TestFeedSurvivesARestart(t *testing.T) {
+// TestFollowSurvivesRestart checks that Follow does not call CaughtUp while the server is
+// down, and goes on after it has restarted.
+func TestFollowSurvivesRestart(t *testing.T) {
 	srv := redistest.Standalone(t)
-	s := open(t, srv.URL, sweeping(50*time.Millisecond))
-	l := follow(t, s)
-	soon(t, "the first sweep is done", func() bool { return l.sweptSince(time.Time{}) })
+	s := open(t, srv.URL, polling(50*time.Millisecond))
+	r := follow(t, s)
+	waitFor(t, "the first poll is done", func() bool { return r.caughtUpSince(time.Time{}) })
 	srv.Kill()
 	time.Sleep(100 * time.Millisecond)
-	dead := time.Now()
+	down := time.Now()
 	time.Sleep(200 * time.Millisecond)
-	if l.sweptSince(dead) {
-		t.Error("caught up with a server that is dead")
+	if r.caughtUpSince(down) {
+		t.Error("CaughtUp was called while the server was down")
 	}
 	srv.Restart()
-	soon(t, "it has caught up again", func() bool { return l.sweptSince(dead) })
-	id := login(t, s, alice, long).Session.ID
-	end(t, s, id)
-	soon(t, "an ending is heard of", func() bool { return l.has(id) })
+	waitFor(t, "Follow has caught up again", func() bool { return r.caughtUpSince(down) })
+	id := login(t, s, alice, policy).Session.ID
+	revoke(t, s, id)
+	waitFor(t, "a revocation is reported", func() bool { return r.has(id) })
 }
 
-// TestFeedBegins: who follows later is told what happened within the horizon.
-func TestFeedBegins(t *testing.T) {
+// TestFollowReportsPastRevocations checks that Follow begins with the revocations within
+// the retention.
+func TestFollowReportsPastRevocations(t *testing.T) {
 	srv := redistest.Standalone(t)
 	s := open(t, srv.URL)
-	p := long
+	p := policy
 	p.Max = 1
 	var ids []session.ID
 	for range 5 {
 		ids = append(ids, login(t, s, alice, p).Session.ID)
 	}
 	before := time.Now()
-	if _, err := s.EndApp(ctx, "shop"); err != nil {
+	if _, err := s.RevokeApp(ctx, "shop"); err != nil {
 		t.Fatal(err)
 	}
-	l := follow(t, s)
-	soon(t, "the first sweep is done", func() bool { return l.sweptSince(before) })
+	r := follow(t, s)
+	waitFor(t, "the first poll is done", func() bool { return r.caughtUpSince(before) })
 	for i, id := range ids[:4] {
-		e := l.heard[id]
-		if e.Owner != alice || e.Cause != session.CauseEvicted || e.By != string(ids[i+1]) || time.Since(e.At) > time.Minute {
-			t.Errorf("heard %+v", e)
+		got := r.revocations[id]
+		if got.Owner != alice || got.Cause != session.CauseEvicted || got.By != string(ids[i+1]) || time.Since(got.At) > time.Minute {
+			t.Errorf("got %+v, want the eviction of %s by %s", got, id, ids[i+1])
 		}
 	}
-	if l.has(ids[4]) {
-		t.Error("heard of a session that was not ended by itself")
+	if r.has(ids[4]) {
+		t.Error("a session that was revoked with its app was reported by its ID")
 	}
-	e, ok := l.heard[""]
-	if !ok || e.Cause != session.CauseApp || e.App != "shop" || e.User != "" || e.At.Before(before.Truncate(time.Millisecond)) {
-		t.Errorf("heard %+v of the app", e)
+	got, ok := r.revocations[""]
+	if !ok || got.Cause != session.CauseApp || got.App != "shop" || got.User != "" || got.At.Before(before.Truncate(time.Millisecond)) {
+		t.Errorf("got %+v, want the revocation of the app", got)
 	}
 }
 
-// TestFeedAfterALossyFailover: the outbox that a new primary has may lack what
-// was read of the old one, and go on with lower entry IDs.
-func TestFeedAfterALossyFailover(t *testing.T) {
+// TestFollowAfterLossyFailover checks that Follow reads an outbox from the start if it
+// lacks the last entry read: after a failover, the new primary may continue with lower
+// entry IDs.
+func TestFollowAfterLossyFailover(t *testing.T) {
 	srv := redistest.Standalone(t)
-	s := open(t, srv.URL, sweeping(50*time.Millisecond))
-	l := follow(t, s)
-	first := login(t, s, alice, long).Session.ID
-	end(t, s, first)
-	soon(t, "the first ending is read", func() bool { return l.has(first) })
-	swept := time.Now()
-	soon(t, "a sweep has read it too", func() bool { return l.sweptSince(swept) })
-	outbox := slices.DeleteFunc(keys(srv), func(k string) bool { return srv.Do("TYPE", k) != "stream" })
-	if len(outbox) != 1 {
-		t.Fatalf("outboxes: %q", outbox)
+	s := open(t, srv.URL, polling(50*time.Millisecond))
+	r := follow(t, s)
+	first := login(t, s, alice, policy).Session.ID
+	revoke(t, s, first)
+	waitFor(t, "the first revocation is reported", func() bool { return r.has(first) })
+	reported := time.Now()
+	waitFor(t, "a poll has read it, too", func() bool { return r.caughtUpSince(reported) })
+	outboxes := slices.DeleteFunc(keys(srv), func(k string) bool { return srv.Do("TYPE", k) != "stream" })
+	if len(outboxes) != 1 {
+		t.Fatalf("got outboxes %q, want one", outboxes)
 	}
-	lost := session.NewID()
-	entry := fmt.Sprintf("%d|user||%s|shop|42", time.Now().UnixMilli(), lost)
-	srv.Do("EVAL", "redis.call('DEL', KEYS[1]) redis.call('XADD', KEYS[1], '1-1', 'e', ARGV[1])", "1", outbox[0], entry)
-	soon(t, "the entry with a lower ID is read", func() bool { return l.has(lost) })
+	later := session.NewID()
+	entry := fmt.Sprintf("%d|user||%s|shop|42", time.Now().UnixMilli(), later)
+	srv.Do("EVAL", "redis.call('DEL', KEYS[1]) redis.call('XADD', KEYS[1], '1-1', 'e', ARGV[1])", "1", outboxes[0], entry)
+	waitFor(t, "the entry with a lower ID is reported", func() bool { return r.has(later) })
 }
 
-// TestFeedReadsOn: many endings of one bucket, more than one reading takes.
-func TestFeedReadsOn(t *testing.T) {
+// TestFollowReadsManyEntries checks that Follow reads an outbox with more revocations than
+// one read returns.
+func TestFollowReadsManyEntries(t *testing.T) {
 	srv := redistest.Standalone(t)
 	s := open(t, srv.URL+"?auto_pipeline=true")
-	p := long
+	p := policy
 	p.Max = 1
 	const n = 2500
-	logins(t, s, p, n)
-	l := follow(t, s)
-	soon(t, "the first sweep is done", func() bool { return l.sweptSince(time.Time{}) })
-	if len(l.heard) != n-1 {
-		t.Errorf("heard of %d endings, want %d", len(l.heard), n-1)
+	loginMany(t, s, p, n)
+	r := follow(t, s)
+	waitFor(t, "the first poll is done", func() bool { return r.caughtUpSince(time.Time{}) })
+	if len(r.revocations) != n-1 {
+		t.Errorf("got %d revocations, want %d", len(r.revocations), n-1)
 	}
 }

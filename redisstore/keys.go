@@ -7,82 +7,95 @@ import (
 	"tokengate/session"
 )
 
-// The Redis schema. Every key begins with the prefix ("tg") and a tag that puts
-// all keys of one bucket of one app's users in one slot; b is the bucket.
+// The Redis schema. Every key begins with the prefix ("tg") and a hash tag that puts
+// all keys of one bucket of an app's users into one slot; b is the bucket.
 //
-//	{app:b}:LONG:user       ZSET    session ID → expiry (ms); lives until the last of them; so SHORT
-//	{app:b}:data:LONG:user  HASH    f → record, f+"i" → info, f+"c" → claims; lives as long; so SHORT
-//	{app:b}:gone:user       ZSET    "ID|cause|by" → when (ms), at most 32; lives 7 days from the last ending
-//	{app:b}:endings         STREAM  field "e": an ending; trimmed to the horizon, lives that long from the last
-//	{app:b}:epoch           STRING  µs; sessions that began under a lower one are over; lives for the longest absolute lifetime
-//	{app:b}:user:user       HASH    a user of the directory; lives until removed, as does its place in the next
-//	{app:b}:users           SET     the IDs in the bucket's directory
-//	{app:b}:permit:n        STRING  allows one writing of a user under another name; used up by it, lives for a minute
-//	{app:b}:name:name       STRING  "user|n": who has a name, or wants it (b is the name's own bucket); until another wants it
-//	endings                 channel the endings, as in the streams
+//	{app:b}:LONG:U         ZSET    session ID → expiry (ms); expires with the last session; the same for SHORT
+//	{app:b}:data:LONG:U    HASH    f → record, f+"i" → info, f+"c" → claims; expires at the same time; the same for SHORT
+//	{app:b}:tombstones:U   ZSET    "ID|cause|by" → time (ms), at most 32; expires 7 days after the last revocation
+//	{app:b}:revocations    STREAM  the outbox; field "e" is a revocation; trimmed to the retention, expires that long after the last
+//	{app:b}:not_before     STRING  µs; sessions created under a lower one are revoked; expires after the longest absolute lifetime
+//	{app:b}:user:U         HASH    an account of the directory; kept until it is removed, as is its entry in the next key
+//	{app:b}:users          SET     the IDs of the bucket's accounts
+//	{app:b}:username:NAME  STRING  "U|n": the reservation of a username (b is the name's own bucket); replaced when another user takes the name
+//	{app:b}:reservation:n  STRING  lets one write use reservation n; deleted by that write or on cancellation, expires after a minute
+//	revocations            channel the revocations, as in the streams
 //
-// f is the ID's first 10 characters. An ending is "at (ms)|cause|by|ID,ID…|app|user".
+// U is the user's ID, f the first 10 characters of the session's ID, n a random number.
+// A revocation is "time (ms)|cause|by|ID,ID…|app|U". See username_reservation.go for
+// reservations.
 type schema struct{ prefix string }
 
-// buckets is a constant for ever: it is part of every key.
+// buckets is the number of buckets of each app. It can never change, because every key
+// depends on it.
 const buckets = 64
 
-func (s schema) channel() string { return s.prefix + ":endings" }
+func (s schema) channel() string { return s.prefix + ":revocations" }
 
-// bucket gives the part of a bucket's keys that comes before their names.
-func (s schema) bucket(app string, n uint32) string {
+// owner returns the keys of one user and of the user's bucket.
+func (s schema) owner(o session.Owner) ownerKeys {
+	keys := s.bucket(o.App, bucketOf(o.User))
+	keys.user = escape(o.User)
+	return keys
+}
+
+// bucket returns the keys of one bucket, without a user.
+func (s schema) bucket(app string, n uint32) ownerKeys {
 	const hex = "0123456789abcdef"
-	return s.prefix + ":{" + app + ":" + string([]byte{hex[n>>4], hex[n&15]}) + "}:"
+	return ownerKeys{prefix: s.prefix + ":{" + app + ":" + string([]byte{hex[n>>4], hex[n&15]}) + "}:"}
 }
 
-// owner gives the parts of a user's keys around their names.
-func (s schema) owner(o session.Owner) owner {
-	return owner{head: s.bucket(o.App, bucketOf(o.User)), user: escape(o.User)}
-}
-
-// owner makes the keys of one user; a key is head, name and user. Its methods
-// add a key to a call part by part, since a key of its own text would cost an
-// allocation, seven of them at each step.
-type owner struct{ head, user string }
-
-func (o owner) key(c *call, name string) { c.text(o.head, name, ":", o.user) }
-
-func (o owner) epoch(c *call)   { c.text(o.head, "epoch") }
-func (o owner) endings(c *call) { c.text(o.head, "endings") }
-func (o owner) users(c *call)   { c.text(o.head, "users") }
-
-func (o owner) permit(c *call, number string) { c.text(o.head, "permit:", number) }
-
-func (o owner) account(c *call) { o.key(c, "user") }
-func (o owner) gone(c *call)    { o.key(c, "gone") }
-func (o owner) name(c *call)    { o.key(c, "name") }
-
-func (o owner) sessions(c *call, t session.Type) { o.key(c, string(t)) }
-func (o owner) data(c *call, t session.Type)     { c.text(o.head, "data:", string(t), ":", o.user) }
-
-// ofTypes adds both keys of each of types, in the order in which scripts loop
-// over them.
-func (o owner) ofTypes(c *call, types []session.Type) {
-	for _, t := range types {
-		o.sessions(c, t)
-		o.data(c, t)
-	}
-}
-
-// bucketOf is FNV-1a modulo the number of buckets. Other programs that look
-// for a user's keys depend on it, so it is as fixed as the keys themselves.
+// bucketOf returns a user's bucket: the FNV-1a hash modulo the number of buckets. It
+// can never change, because other programs use it to find a user's keys.
 func bucketOf(user string) uint32 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(user)) // never fails
 	return h.Sum32() % buckets
 }
 
-var escaper = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D", ":", "%3A")
+// ownerKeys builds the keys of one user, or of a bucket. A key consists of prefix,
+// name and user. The methods add a key to a call part by part: a string for each key
+// would cost an allocation, and a step has up to eight keys.
+type ownerKeys struct{ prefix, user string }
 
-// escape keeps a user's ID from looking like another part of a key.
+func (k ownerKeys) addNotBefore(c *call)   { c.add(k.prefix, "not_before") }
+func (k ownerKeys) addRevocations(c *call) { c.add(k.prefix, "revocations") }
+func (k ownerKeys) addUsers(c *call)       { c.add(k.prefix, "users") }
+
+func (k ownerKeys) addTombstones(c *call) { c.add(k.prefix, "tombstones:", k.user) }
+func (k ownerKeys) addAccount(c *call)    { c.add(k.prefix, "user:", k.user) }
+
+func (k ownerKeys) addSessions(c *call, t session.Type) { c.add(k.prefix, string(t), ":", k.user) }
+func (k ownerKeys) addData(c *call, t session.Type)     { c.add(k.prefix, "data:", string(t), ":", k.user) }
+
+// addTypes adds both keys of each session type, in the order in which scripts loop
+// over them.
+func (k ownerKeys) addTypes(c *call, types []session.Type) {
+	for _, t := range types {
+		k.addSessions(c, t)
+		k.addData(c, t)
+	}
+}
+
+// addUsername adds the key of a username, which takes the place of the user.
+func (k ownerKeys) addUsername(c *call) { c.add(k.prefix, "username:", k.user) }
+
+// addReservation adds the reservation key with a number.
+func (k ownerKeys) addReservation(c *call, number string) { c.add(k.prefix, "reservation:", number) }
+
+// keyText returns the key that add adds, for a command that is not a script.
+func keyText(add func(*call)) string {
+	c := newCall()
+	add(c)
+	return string(c.buf)
+}
+
+// escape replaces the characters that have a meaning in keys.
 func escape(user string) string {
 	if !strings.ContainsAny(user, "%{}:") {
 		return user
 	}
-	return escaper.Replace(user)
+	return userEscaper.Replace(user)
 }
+
+var userEscaper = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D", ":", "%3A")

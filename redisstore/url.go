@@ -18,7 +18,14 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// topology is how the servers of a URL stand to each other.
+// servers is a parsed URL: the servers and how to connect to them.
+type servers struct {
+	topology
+	redis.UniversalOptions
+	autoPipeline bool
+}
+
+// topology is the kind of deployment that a URL describes.
 type topology string
 
 const (
@@ -27,22 +34,29 @@ const (
 	cluster    topology = "cluster"
 )
 
-var errURL = errors.New("URL can't be read: give redis://USER:PASSWORD@HOST:PORT/DB or another of its forms, " +
-	"with %XX for special characters in the password")
-
-// servers is what a URL says.
-type servers struct {
-	topology
-	redis.UniversalOptions
-	autoPipeline bool
+var topologies = map[string]topology{
+	"redis": standalone, "rediss": standalone, "unix": standalone,
+	"redis+sentinel": sentinel, "rediss+sentinel": sentinel,
+	"redis+cluster": cluster, "rediss+cluster": cluster,
 }
 
-// parseURL reads a URL. Its errors never repeat any part of it that may be, or
-// by a slip of the pen contain, the password.
+var errURL = errors.New("URL is invalid: give redis://USER:PASSWORD@HOST:PORT/DB or another of its forms, " +
+	"with %XX for special characters in the password")
+
+// parseURL parses a URL:
+//
+//	redis://USER:PASSWORD@HOST:PORT/DB
+//	unix://USER:PASSWORD@/PATH/OF/SOCKET
+//	redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER
+//	redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT
+//
+// With rediss instead of redis, connections use TLS. Options may follow after "?"; see
+// parameters. Errors never repeat any part of the URL that may be the password, or may
+// contain it by mistake.
 func parseURL(text string) (servers, error) {
 	scheme, rest, _ := strings.Cut(text, "://")
-	where, tls := topologies[scheme], strings.HasPrefix(scheme, "rediss")
-	if where == "" {
+	kind, encrypted := topologies[scheme], strings.HasPrefix(scheme, "rediss")
+	if kind == "" {
 		return servers{}, errURL
 	}
 	authority, tail := rest, ""
@@ -53,33 +67,27 @@ func parseURL(text string) (servers, error) {
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		user, hosts = authority[:i+1], authority[i+1:]
 	}
-	// A list of hosts is more than url.Parse takes; it is left out.
+	// url.Parse rejects a list of hosts, so it gets another host instead.
 	u, err := url.Parse("redis://" + user + "host" + tail)
 	if err != nil || u.Fragment != "" {
 		return servers{}, errURL
 	}
-	s := servers{topology: where, UniversalOptions: baseline()}
+	s := servers{topology: kind, UniversalOptions: clientDefaults()}
 	s.Username = u.User.Username()
 	s.Password, _ = u.User.Password()
 	if scheme == "unix" {
-		return s, s.unix(hosts, u)
+		return s, s.parseUnix(hosts, u)
 	}
-	return s, s.network(hosts, u, tls)
+	return s, s.parseNetwork(hosts, u, encrypted)
 }
 
-var topologies = map[string]topology{
-	"redis": standalone, "rediss": standalone, "unix": standalone,
-	"redis+sentinel": sentinel, "rediss+sentinel": sentinel,
-	"redis+cluster": cluster, "rediss+cluster": cluster,
-}
-
-// baseline is what a step needs of the client, and time-outs that suit somebody
-// who waits for an answer.
-func baseline() redis.UniversalOptions {
+// clientDefaults returns the client options that steps rely on, and timeouts that suit
+// users waiting for an answer.
+func clientDefaults() redis.UniversalOptions {
 	return redis.UniversalOptions{
-		Protocol:                 2,    // nothing here needs more, and it costs less to read
-		MaxRetries:               -1,   // a step runs once: its caller knows what a retry does
-		ContextTimeoutEnabled:    true, // a request's deadline is the step's
+		Protocol:                 2,    // suffices, and costs less to parse than 3
+		MaxRetries:               -1,   // a step runs once; its caller decides on a retry
+		ContextTimeoutEnabled:    true, // a request's deadline limits its steps
 		DialTimeout:              2 * time.Second,
 		DialerRetries:            1,
 		ReadTimeout:              3 * time.Second,
@@ -89,17 +97,17 @@ func baseline() redis.UniversalOptions {
 	}
 }
 
-// unix reads the rest of a unix:// URL, whose path is the socket's.
-func (s *servers) unix(host string, u *url.URL) error {
+// parseUnix parses the rest of a unix:// URL. Its path is that of the socket.
+func (s *servers) parseUnix(host string, u *url.URL) error {
 	if host != "" || u.Path == "" || u.Path == "/" {
-		return errors.New("URL: give the path of a socket, unix:///run/redis.sock")
+		return errors.New("URL: give the path of a socket, such as unix:///run/redis.sock")
 	}
 	s.Addrs = []string{u.Path}
-	return s.query(u.Query())
+	return s.parseQuery(u.Query())
 }
 
-// network reads the rest of any other URL: hosts, then a path, then parameters.
-func (s *servers) network(hosts string, u *url.URL, encrypted bool) error {
+// parseNetwork parses the rest of any other URL: hosts, path and parameters.
+func (s *servers) parseNetwork(hosts string, u *url.URL, encrypted bool) error {
 	if encrypted {
 		s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
@@ -108,23 +116,24 @@ func (s *servers) network(hosts string, u *url.URL, encrypted bool) error {
 		port = "26379"
 	}
 	for host := range strings.SplitSeq(hosts, ",") {
-		addr, err := address(host, port)
+		addr, err := hostPort(host, port)
 		if err != nil {
 			return err
 		}
 		s.Addrs = append(s.Addrs, addr)
 	}
 	if s.topology == standalone && len(s.Addrs) > 1 {
-		return errors.New("URL names several hosts: write redis+sentinel:// or redis+cluster://")
+		return errors.New("URL names several hosts: give redis+sentinel:// or redis+cluster://")
 	}
-	if err := s.path(strings.Trim(u.Path, "/")); err != nil {
+	if err := s.parsePath(strings.Trim(u.Path, "/")); err != nil {
 		return err
 	}
-	return s.query(u.Query())
+	return s.parseQuery(u.Query())
 }
 
-// address completes a host with the usual port.
-func address(host, port string) (string, error) {
+// hostPort returns a host with its port, or with the given one if it has none. The
+// default host is localhost.
+func hostPort(host, port string) (string, error) {
 	u, err := url.Parse("redis://" + host)
 	if err != nil || u.Host != host || strings.ContainsAny(host, "%@") ||
 		strings.Contains(u.Hostname(), ":") && host[0] != '[' {
@@ -140,8 +149,9 @@ func address(host, port string) (string, error) {
 	return net.JoinHostPort(name, port), nil
 }
 
-// path reads what comes after the hosts: a database, or the name of a master.
-func (s *servers) path(path string) error {
+// parsePath parses what follows the hosts: the number of a database, or the name of a
+// master that Sentinel monitors.
+func (s *servers) parsePath(path string) error {
 	switch s.topology {
 	case sentinel:
 		if path == "" || strings.Contains(path, "/") {
@@ -150,67 +160,69 @@ func (s *servers) path(path string) error {
 		s.MasterName = path
 	case cluster:
 		if path != "" {
-			return errors.New("URL: a cluster has one database, so nothing follows the hosts")
+			return errors.New("URL: a Cluster has only one database; give nothing after the hosts")
 		}
 	default:
 		db, err := strconv.Atoi("0" + path)
 		if err != nil {
-			return errors.New("URL: what follows the host is the number of a database")
+			return errors.New("URL: give the number of a database after the host, or nothing")
 		}
 		s.DB = db
 	}
 	return nil
 }
 
-// query reads the client's options.
-func (s *servers) query(values url.Values) error {
+// parseQuery parses the parameters.
+func (s *servers) parseQuery(values url.Values) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		read, ok := parameters[name]
+		set, ok := parameters[name]
 		if !ok {
-			return errors.New("URL has an unknown parameter; it takes " +
+			return errors.New("URL has an unknown parameter; give one of " +
 				strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
 		}
-		if err := read(s, values.Get(name)); err != nil {
+		if err := set(s, values.Get(name)); err != nil {
 			return fmt.Errorf("URL parameter %s: %w", name, err)
 		}
 	}
 	if s.topology == cluster && s.DB != 0 {
-		return errors.New("URL parameter db: a cluster has database 0 only")
+		return errors.New("URL parameter db: a Cluster has database 0 only; leave the parameter out")
 	}
 	return nil
 }
 
-// parameters are the options that a URL may have after "?". Durations are Go's;
-// dial_timeout (2s), read_timeout and write_timeout (3s) and pool_timeout (2s)
-// bound a step where its context doesn't. pool_size and the other numbers of
-// connections are per server, 10 per CPU by default. user and password of the
-// URL are for the data's servers; Sentinel's own are parameters. ca_cert is the
-// path of the only certificates to trust. auto_pipeline=true sends steps that
-// run at the same time together, on one connection: it halves Redis's work when
-// there are many, and a single one takes a little longer.
+// parameters are the options that a URL may have after "?".
+//
+// Durations have Go's syntax. dial_timeout (default 2s), read_timeout and write_timeout
+// (3s), and pool_timeout (2s) limit a step whose context does not. pool_size and the
+// other numbers of connections are per server, 10 per CPU by default. The user and the
+// password of the URL are for Redis; sentinel_username and sentinel_password are for
+// Sentinel. ca_cert is the path of a PEM file with the only certificates to trust.
+// auto_pipeline=true sends steps that run at the same time together, on one connection:
+// Redis has half the work if there are many, but a single step takes a little longer.
 var parameters = map[string]func(*servers, string) error{
-	"db":                 whole(func(s *servers) *int { return &s.DB }),
-	"pool_size":          whole(func(s *servers) *int { return &s.PoolSize }),
-	"min_idle_conns":     whole(func(s *servers) *int { return &s.MinIdleConns }),
-	"max_idle_conns":     whole(func(s *servers) *int { return &s.MaxIdleConns }),
-	"max_active_conns":   whole(func(s *servers) *int { return &s.MaxActiveConns }),
-	"dial_timeout":       duration(func(s *servers) *time.Duration { return &s.DialTimeout }),
-	"read_timeout":       duration(func(s *servers) *time.Duration { return &s.ReadTimeout }),
-	"write_timeout":      duration(func(s *servers) *time.Duration { return &s.WriteTimeout }),
-	"pool_timeout":       duration(func(s *servers) *time.Duration { return &s.PoolTimeout }),
-	"conn_max_idle_time": duration(func(s *servers) *time.Duration { return &s.ConnMaxIdleTime }),
-	"conn_max_lifetime":  duration(func(s *servers) *time.Duration { return &s.ConnMaxLifetime }),
-	"client_name":        word(func(s *servers) *string { return &s.ClientName }),
-	"sentinel_username":  word(func(s *servers) *string { return &s.SentinelUsername }),
-	"sentinel_password":  word(func(s *servers) *string { return &s.SentinelPassword }),
-	"ca_cert":            (*servers).trust,
-	"skip_verify":        (*servers).skipVerify,
-	"auto_pipeline":      (*servers).pipeline,
+	"db":                 intParameter(func(s *servers) *int { return &s.DB }),
+	"pool_size":          intParameter(func(s *servers) *int { return &s.PoolSize }),
+	"min_idle_conns":     intParameter(func(s *servers) *int { return &s.MinIdleConns }),
+	"max_idle_conns":     intParameter(func(s *servers) *int { return &s.MaxIdleConns }),
+	"max_active_conns":   intParameter(func(s *servers) *int { return &s.MaxActiveConns }),
+	"dial_timeout":       durationParameter(func(s *servers) *time.Duration { return &s.DialTimeout }),
+	"read_timeout":       durationParameter(func(s *servers) *time.Duration { return &s.ReadTimeout }),
+	"write_timeout":      durationParameter(func(s *servers) *time.Duration { return &s.WriteTimeout }),
+	"pool_timeout":       durationParameter(func(s *servers) *time.Duration { return &s.PoolTimeout }),
+	"conn_max_idle_time": durationParameter(func(s *servers) *time.Duration { return &s.ConnMaxIdleTime }),
+	"conn_max_lifetime":  durationParameter(func(s *servers) *time.Duration { return &s.ConnMaxLifetime }),
+	"client_name":        stringParameter(func(s *servers) *string { return &s.ClientName }),
+	"sentinel_username":  stringParameter(func(s *servers) *string { return &s.SentinelUsername }),
+	"sentinel_password":  stringParameter(func(s *servers) *string { return &s.SentinelPassword }),
+	"ca_cert":            (*servers).setCACert,
+	"skip_verify":        (*servers).setSkipVerify,
+	"auto_pipeline":      (*servers).setAutoPipeline,
 }
 
-// whole, duration and word make the readers of parameters. Their errors say what
-// to give and not what was given: it may be a password that went astray.
-func whole(field func(*servers) *int) func(*servers, string) error {
+// intParameter returns a function that sets a field to the number in a parameter. Its
+// errors, like those of the functions below, name valid values and do not repeat the
+// given one, which may be a misplaced password.
+func intParameter(field func(*servers) *int) func(*servers, string) error {
 	return func(s *servers, text string) error {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {
@@ -221,7 +233,7 @@ func whole(field func(*servers) *int) func(*servers, string) error {
 	}
 }
 
-func duration(field func(*servers) *time.Duration) func(*servers, string) error {
+func durationParameter(field func(*servers) *time.Duration) func(*servers, string) error {
 	return func(s *servers, text string) error {
 		d, err := time.ParseDuration(text)
 		if err != nil || d <= 0 {
@@ -232,17 +244,17 @@ func duration(field func(*servers) *time.Duration) func(*servers, string) error 
 	}
 }
 
-func word(field func(*servers) *string) func(*servers, string) error {
+func stringParameter(field func(*servers) *string) func(*servers, string) error {
 	return func(s *servers, text string) error {
 		*field(s) = text
 		return nil
 	}
 }
 
-var errNotTLS = errors.New("is for rediss:// only")
+var errNotTLS = errors.New("it is for rediss:// only; use that, or leave the parameter out")
 
-// trust takes the certificates in a PEM file as the only roots.
-func (s *servers) trust(path string) error {
+// setCACert makes the certificates in a PEM file the only roots to trust.
+func (s *servers) setCACert(path string) error {
 	if s.TLSConfig == nil {
 		return errNotTLS
 	}
@@ -257,7 +269,7 @@ func (s *servers) trust(path string) error {
 	return nil
 }
 
-func (s *servers) skipVerify(text string) (err error) {
+func (s *servers) setSkipVerify(text string) (err error) {
 	if s.TLSConfig == nil {
 		return errNotTLS
 	}
@@ -267,40 +279,9 @@ func (s *servers) skipVerify(text string) (err error) {
 	return nil
 }
 
-func (s *servers) pipeline(text string) (err error) {
+func (s *servers) setAutoPipeline(text string) (err error) {
 	if s.autoPipeline, err = strconv.ParseBool(text); err != nil {
 		return errors.New("give true or false")
 	}
 	return nil
-}
-
-// reloadEvery is how long a Cluster's client may dial a dead master: it asks
-// who has the slots now when it repeats a command, which steps never do, and
-// otherwise only as often as this.
-const reloadEvery = time.Second
-
-// connect makes the client, and the pipeline in front of it if there is to be
-// one. It dials when it is first used.
-func (s servers) connect() (redis.UniversalClient, *redis.AutoPipeliner, error) {
-	s.Dialer = s.dial
-	var client interface {
-		redis.UniversalClient
-		AsyncAutoPipelineWithOptions(*redis.AutoPipelineOptions) (*redis.AutoPipeliner, error)
-	}
-	switch s.topology {
-	case cluster:
-		o := s.Cluster()
-		o.DisableRoutingPolicies = true // a script goes where its first key is; nothing else needs asking
-		o.ClusterStateReloadInterval = reloadEvery
-		client = redis.NewClusterClient(o)
-	case sentinel:
-		client = redis.NewFailoverClient(s.Failover())
-	default:
-		client = redis.NewClient(s.Simple())
-	}
-	if !s.autoPipeline {
-		return client, nil, nil
-	}
-	pipeline, err := client.AsyncAutoPipelineWithOptions(redis.DefaultBlockingAutoPipelineOptions())
-	return client, pipeline, err
 }

@@ -2,81 +2,82 @@ package session
 
 import "context"
 
-// AppUnknown says that there is no app of the name that an operator gave.
-const AppUnknown Code = "app_not_found"
-
-// Holdings is what an operator sees of one user.
-type Holdings struct {
-	Sessions []Session // live, the oldest first
-	Ended    []Trace   // lately ended, the latest first
+// UserSessions holds the sessions of one user as an operator sees them.
+type UserSessions struct {
+	Live       []Session   // the oldest first
+	Tombstones []Tombstone // the latest first; see Store.Tombstones
 }
 
-// UserSessions gives a user's live sessions and the traces of those that
-// ended. The two are read one after the other: a session that ends in between
-// may stand in both. A user without either is no error. Fails with AppUnknown,
-// Unavailable.
-func (e *Engine) UserSessions(ctx context.Context, owner Owner) (Holdings, error) {
-	var held Holdings
+// UserSessions returns a user's live sessions and tombstones. They are read one
+// after the other, so a session that is revoked in between may be in both. A user
+// without any is not an error. It fails with AppUnknown or Unavailable.
+func (e *Engine) UserSessions(ctx context.Context, owner Owner) (UserSessions, error) {
+	var result UserSessions
 	ev := Event{Step: StepAdmin, App: owner.App, User: owner.User}
-	_, err := e.operate(ctx, ev, func() (_ Receipt, err error) {
-		held, err = e.userSessions(ctx, owner)
-		return Receipt{}, err
+	_, err := e.runAdmin(ctx, ev, func() (_ RevokeResult, err error) {
+		result, err = e.userSessions(ctx, owner)
+		return RevokeResult{}, err
 	})
-	return held, err
+	return result, err
 }
 
-func (e *Engine) userSessions(ctx context.Context, owner Owner) (Holdings, error) {
+func (e *Engine) userSessions(ctx context.Context, owner Owner) (UserSessions, error) {
 	listed, err := e.Store.List(ctx, ListStep{Owner: owner, Types: Types})
 	if err != nil {
-		return Holdings{}, err
+		return UserSessions{}, err
 	}
-	ended, err := e.Ledger.Traces(ctx, owner)
-	return Holdings{Sessions: listed.Sessions, Ended: ended}, err
+	revoked, err := e.Store.Tombstones(ctx, owner)
+	return UserSessions{Live: listed.Sessions, Tombstones: revoked}, err
 }
 
-// EndSession ends one session of a user, by the word of the operator by. Fails
-// with AppUnknown, Unavailable, else as Store.End does.
-func (e *Engine) EndSession(ctx context.Context, owner Owner, id ID, by string) (Receipt, error) {
+// RevokeSession revokes one session of a user with CauseOperator; by is the
+// operator's name. It fails with AppUnknown, with Unknown if id is not a session's
+// ID, or as [Store.Revoke] does.
+func (e *Engine) RevokeSession(ctx context.Context, owner Owner, id ID, by string) (RevokeResult, error) {
 	ev := Event{Step: StepAdmin, App: owner.App, User: owner.User, Session: id}
-	return e.operate(ctx, ev, func() (Receipt, error) {
+	return e.runAdmin(ctx, ev, func() (RevokeResult, error) {
 		if !id.Valid() {
-			return Receipt{}, Fail(Unknown, nil)
+			return RevokeResult{}, Fail(Unknown, nil)
 		}
-		return e.Store.End(ctx, EndStep{Owner: owner, ID: id, Cause: CauseOperator, By: by})
+		return e.Store.Revoke(ctx, RevokeStep{Owner: owner, ID: id, Cause: CauseOperator, By: by})
 	})
 }
 
-// EndUser ends every session of a user: cause is CauseOperator, or CauseAccount
-// where the account was disabled or its password changed. None to end is a
-// success. Fails with AppUnknown, Unavailable.
-func (e *Engine) EndUser(ctx context.Context, owner Owner, cause Cause, by string) (Receipt, error) {
+// RevokeUser revokes every session of a user. The cause is CauseOperator, or
+// CauseAccount if the account was disabled or its password changed; by is the
+// operator's name. If there are no sessions, it succeeds. It fails with AppUnknown
+// or Unavailable.
+func (e *Engine) RevokeUser(ctx context.Context, owner Owner, cause Cause, by string) (RevokeResult, error) {
 	ev := Event{Step: StepAdmin, App: owner.App, User: owner.User}
-	return e.operate(ctx, ev, func() (Receipt, error) {
-		return e.Store.EndOthers(ctx, EndOthersStep{Owner: owner, Types: Types, Cause: cause, By: by})
+	return e.runAdmin(ctx, ev, func() (RevokeResult, error) {
+		return e.Store.RevokeOthers(ctx, RevokeOthersStep{Owner: owner, Types: Types, Cause: cause, By: by})
 	})
 }
 
-// EndApp ends every session of an app that began before now. Fails with
-// AppUnknown, Unavailable; then some may have ended, and a retry ends the rest.
-func (e *Engine) EndApp(ctx context.Context, app, by string) (Receipt, error) {
+// RevokeApp revokes every session of an app that was created before now; by is the
+// operator's name. It fails with AppUnknown, or with Unavailable: then some
+// sessions may be revoked, and a retry revokes the others.
+func (e *Engine) RevokeApp(ctx context.Context, app, by string) (RevokeResult, error) {
 	ev := Event{Step: StepAdmin, App: app, By: by}
-	receipt, err := e.operate(ctx, ev, func() (Receipt, error) { return e.Ledger.EndApp(ctx, app) })
-	if err == nil { // nobody knows which sessions there were, so it is told as one ending
-		e.observeEnded(ctx, ev, []Trace{{Cause: CauseApp, By: by}})
+	result, err := e.runAdmin(ctx, ev, func() (RevokeResult, error) { return e.Store.RevokeApp(ctx, app) })
+	if err == nil { // it is not known which sessions there were, so it is observed as one revocation
+		e.observeRevoked(ctx, ev, []Tombstone{{Cause: CauseApp, By: by}})
 	}
-	return receipt, err
+	return result, err
 }
 
-// operate runs an operator's step on an app that there is, and tells of it.
-func (e *Engine) operate(ctx context.Context, ev Event, step func() (Receipt, error)) (Receipt, error) {
-	var receipt Receipt
+// runAdmin runs an operator's step if ev.App is an app of the engine, and observes
+// it. An unknown app's name is left out of the event: apps are labels of metrics,
+// and an operator could otherwise add any number of them.
+func (e *Engine) runAdmin(ctx context.Context, ev Event, step func() (RevokeResult, error)) (RevokeResult, error) {
+	var result RevokeResult
 	err := error(Fail(AppUnknown, nil))
 	if e.App(ev.App) != nil {
-		receipt, err = step()
+		result, err = step()
 	} else {
-		ev.App = "" // a name of anybody's making is no label
+		ev.App = ""
 	}
 	e.observe(ctx, ev, err)
-	e.observeEnded(ctx, ev, receipt.Ended)
-	return receipt, err
+	e.observeRevoked(ctx, ev, result.Revoked)
+	return result, err
 }

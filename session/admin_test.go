@@ -1,110 +1,89 @@
 package session_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
 	"tokengate/session"
 )
 
-var alice = session.Owner{App: "shop", User: "1"}
-
 func TestUserSessions(t *testing.T) {
-	r := newRig(t)
-	gone, stays := r.login(session.Long), r.login(session.Short)
-	_, err := r.EndSession(t.Context(), alice, gone.Session, "ops")
-	r.fails(err, session.OK, "")
-	r.told("admin shop/1 ok", "admin shop/1 ok operator")
-	held, err := r.UserSessions(t.Context(), alice)
-	r.fails(err, session.OK, "")
-	r.told("admin shop/1 ok")
-	if len(held.Sessions) != 1 || held.Sessions[0].ID != stays.Session || len(held.Ended) != 1 || held.Ended[0].By != "ops" {
-		t.Errorf("got %+v", held)
-	}
-	var table strings.Builder
-	if err := (session.Operator{Engine: r.Engine, Owner: alice, Name: "ops", Out: &table}).Run(t.Context(), "list", ""); err != nil {
-		t.Fatal(err)
-	}
-	for _, part := range []string{string(stays.Session), string(gone.Session), "SHORT", `"phone"`, "operator", "ops", "2030-01-02T03:04:05Z"} {
-		if !strings.Contains(table.String(), part) {
-			t.Errorf("%q is not in the table:\n%s", part, table.String())
-		}
+	f := newFixture(t)
+	revoked, live := f.login(session.Long), f.login(session.Short)
+	_, err := f.RevokeSession(t.Context(), alice, revoked.Session, "ops")
+	f.wantError(err, session.OK, "")
+	f.wantEvents("admin shop/1 ok", "admin shop/1 ok operator")
+	got, err := f.UserSessions(t.Context(), alice)
+	f.wantError(err, session.OK, "")
+	f.wantEvents("admin shop/1 ok")
+	if len(got.Live) != 1 || got.Live[0].ID != live.Session || len(got.Tombstones) != 1 || got.Tombstones[0].By != "ops" {
+		t.Errorf("got %+v, want the live session %s and one tombstone by ops", got, live.Session)
 	}
 }
 
-func TestEndSession(t *testing.T) {
-	r := newRig(t)
-	tokens := r.login(session.Long)
-	asked := r.store.asked
-	for _, id := range []session.ID{"", "nothing|of:ours", session.NewID()} {
-		_, err := r.EndSession(t.Context(), alice, id, "ops")
-		r.fails(err, session.Unknown, "")
+func TestRevokeSession(t *testing.T) {
+	f := newFixture(t)
+	tokens := f.login(session.Long)
+	calls := f.store.calls
+	for _, id := range []session.ID{"", "not|a:session", session.NewID()} {
+		_, err := f.RevokeSession(t.Context(), alice, id, "ops")
+		f.wantError(err, session.Unknown, "")
 	}
-	if r.store.asked != asked+1 {
-		t.Error("the store was asked for what is no id of a session")
+	if f.store.calls != calls+1 {
+		t.Errorf("got %d steps of the store, want one for the only valid ID", f.store.calls-calls)
 	}
-	_, err := r.EndSession(t.Context(), alice, tokens.Session, "ops")
-	r.fails(err, session.OK, "")
-	_, err = r.EndSession(t.Context(), alice, tokens.Session, "ops")
-	r.fails(err, session.Ended, session.CauseOperator)
+	_, err := f.RevokeSession(t.Context(), alice, tokens.Session, "ops")
+	f.wantError(err, session.OK, "")
+	_, err = f.RevokeSession(t.Context(), alice, tokens.Session, "ops")
+	f.wantError(err, session.Revoked, session.CauseOperator)
 }
 
-// TestOperatorEndsNoSession: what the user has not is said in words.
-func TestOperatorEndsNoSession(t *testing.T) {
-	r := newRig(t)
-	for _, id := range []session.ID{"nope", session.NewID()} {
-		err := session.Operator{Engine: r.Engine, Owner: alice, Name: "ops", Out: &strings.Builder{}}.Run(t.Context(), "end", id)
-		r.fails(err, session.Unknown, "")
-		if want := `user 1 has no session "` + string(id) + `"`; !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want …%s…", err, want)
-		}
+func TestRevokeUser(t *testing.T) {
+	f := newFixture(t)
+	tokens := f.login(session.Long)
+	f.login(session.Short)
+	result, err := f.RevokeUser(t.Context(), alice, session.CauseAccount, "ops")
+	f.wantError(err, session.OK, "")
+	f.wantEvents("admin shop/1 ok", "admin shop/1 ok account", "admin shop/1 ok account")
+	if len(result.Revoked) != 2 {
+		t.Errorf("got %v revoked, want two sessions", result.Revoked)
 	}
+	f.wantLive(0)
+	_, err = f.refresh(tokens.Refresh)
+	f.wantError(err, session.Revoked, session.CauseAccount)
+	_, err = f.RevokeUser(t.Context(), alice, session.CauseAccount, "ops") // nothing is left to revoke
+	f.wantError(err, session.OK, "")
 }
 
-func TestEndUser(t *testing.T) {
-	r := newRig(t)
-	tokens := r.login(session.Long)
-	r.login(session.Short)
-	receipt, err := r.EndUser(t.Context(), alice, session.CauseAccount, "ops")
-	r.fails(err, session.OK, "")
-	r.told("admin shop/1 ok", "admin shop/1 ok account", "admin shop/1 ok account")
-	if len(receipt.Ended) != 2 || r.live() != 0 {
-		t.Errorf("ended %v, %d live", receipt.Ended, r.live())
-	}
-	_, err = r.refresh(tokens.Refresh)
-	r.fails(err, session.Ended, session.CauseAccount)
-	_, err = r.EndUser(t.Context(), alice, session.CauseAccount, "ops")
-	r.fails(err, session.OK, "")
+func TestRevokeApp(t *testing.T) {
+	f := newFixture(t)
+	tokens := f.login(session.Long)
+	f.now = f.now.Add(time.Second)
+	_, err := f.RevokeApp(t.Context(), "shop", "ops")
+	f.wantError(err, session.OK, "")
+	f.wantEvents("admin shop/ ok", "admin shop/ ok app")
+	_, err = f.refresh(tokens.Refresh)
+	f.wantError(err, session.Revoked, session.CauseApp)
+	later := f.login(session.Long)
+	_, err = f.refresh(later.Refresh)
+	f.wantError(err, session.OK, "")
 }
 
-func TestEndApp(t *testing.T) {
-	r := newRig(t)
-	tokens := r.login(session.Long)
-	r.now = r.now.Add(time.Second)
-	_, err := r.EndApp(t.Context(), "shop", "ops")
-	r.fails(err, session.OK, "")
-	r.told("admin shop/ ok", "admin shop/ ok app")
-	_, err = r.refresh(tokens.Refresh)
-	r.fails(err, session.Ended, session.CauseApp)
-	fresh := r.login(session.Long)
-	_, err = r.refresh(fresh.Refresh)
-	r.fails(err, session.OK, "")
-}
-
-func TestOperatorsAppMustBe(t *testing.T) {
-	r := newRig(t)
-	nobody := session.Owner{App: "none", User: "1"}
-	_, err := r.UserSessions(t.Context(), nobody)
-	r.fails(err, session.AppUnknown, "")
-	_, err = r.EndSession(t.Context(), nobody, session.NewID(), "ops")
-	r.fails(err, session.AppUnknown, "")
-	_, err = r.EndUser(t.Context(), nobody, session.CauseOperator, "ops")
-	r.fails(err, session.AppUnknown, "")
-	_, err = r.EndApp(t.Context(), "none", "ops")
-	r.fails(err, session.AppUnknown, "")
-	r.told("admin /1 app_not_found", "admin /1 app_not_found", "admin /1 app_not_found", "admin / app_not_found") // each app is a label of metrics
-	if r.store.asked != 0 {
-		t.Error("the store was asked")
+// TestAdminStepsRejectUnknownApp checks that an unknown app's name is in no event,
+// because each app is a label of metrics.
+func TestAdminStepsRejectUnknownApp(t *testing.T) {
+	f := newFixture(t)
+	owner := session.Owner{App: "none", User: "1"}
+	_, err := f.UserSessions(t.Context(), owner)
+	f.wantError(err, session.AppUnknown, "")
+	_, err = f.RevokeSession(t.Context(), owner, session.NewID(), "ops")
+	f.wantError(err, session.AppUnknown, "")
+	_, err = f.RevokeUser(t.Context(), owner, session.CauseOperator, "ops")
+	f.wantError(err, session.AppUnknown, "")
+	_, err = f.RevokeApp(t.Context(), "none", "ops")
+	f.wantError(err, session.AppUnknown, "")
+	f.wantEvents("admin /1 app_not_found", "admin /1 app_not_found", "admin /1 app_not_found", "admin / app_not_found")
+	if f.store.calls != 0 {
+		t.Errorf("got %d steps of the store, want none", f.store.calls)
 	}
 }

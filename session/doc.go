@@ -1,61 +1,169 @@
-// Package session is the engine of tokengate: it begins, refreshes, lists and
-// ends sessions, and says which tokens are good. It needs the standard library
-// only, knows neither HTTP nor Redis, and keeps nothing in memory that a
-// decision rests on, so any number of engines may share one store.
+// Package session is the engine of tokengate. It checks users' credentials,
+// creates, refreshes, lists and revokes sessions, and issues and verifies
+// tokens.
 //
-// # Words
+// [Engine] has one method for each step. It reaches everything outside the
+// package through an interface: [Store] keeps the sessions, [Signer] signs and
+// verifies tokens, [Checker] checks users, [Directory] keeps users, [Feed]
+// brings the revocations of other instances, and [Observer] receives events.
+// The package uses the standard library only, and depends on neither HTTP nor
+// Redis. No decision about a session depends on an Engine's memory, so any
+// number of Engines may share one Store.
 //
-// An app is one application that the gateway fronts. A user is an id that the
-// app's user source gives; unique within the app. A session is one login of one
-// user on one device; its type, LONG or SHORT, picks its policy. A generation
-// counts the refresh tokens that a session has been given: exactly one is
-// current, and a token says of which generation it is. An ending is how a
-// session ceases, with one cause out of a fixed list (Causes).
+// # Glossary
+//
+// The project uses one word for each idea, in code, log lines and documents.
+//
+// Apps and users:
+//
+//   - App: one application that the gateway fronts, with secrets, keys, a user
+//     source and policies of its own ([App]).
+//   - User: an ID that the app's user source returns; unique within the app
+//     ([UserID]).
+//   - Owner: one user of one app. Each session has one owner ([Owner]).
+//   - User source: where an app's users and their passwords are: a user file,
+//     the directory, an HTTP service or a PostgreSQL table ([Checker]; see
+//     package users).
+//   - Directory: the users that are kept in Redis beside the sessions, for apps
+//     without a user source elsewhere ([Directory]). One of its users is an
+//     [Account].
+//   - Username reservation: the record in Redis that gives a username to one
+//     account only.
+//   - Cached status: whether a user was active when an instance last queried the
+//     user source. It is kept for a while, so that a refresh need not query the
+//     source.
+//   - Circuit breaker: the limit on queries to a user source that does not
+//     answer.
+//   - Dummy hash: the hash that a password is compared with where there is no
+//     user or no usable hash, so that the time of a failed login does not show
+//     which usernames exist (see package password).
+//   - Hash queue: the queue that bounds how many passwords are hashed at a time,
+//     so that many logins do not slow down refreshes (see package password).
+//   - The Django app: simplejwt_multisessions, which the gateway replaces. The
+//     gateway has the same endpoints, settings and token claims.
+//
+// Processes:
+//
+//   - Instance: one process of the gateway, with one Engine. All instances share
+//     one Redis.
+//   - Step: one operation, such as a login: a method of the Engine, and the atomic
+//     method of the Store that it calls.
+//
+// Sessions:
+//
+//   - Session: one login of one user on one device ([Session]).
+//   - Session type: LONG or SHORT. It selects a session's policy and has no
+//     further meaning ([Type]).
+//   - Policy: what an app allows the sessions of one type: lifetimes, rotation,
+//     extension, and how many there may be ([Policy]).
+//   - Generation: a counter in the session. A refresh token carries the
+//     generation that it was issued for. The token of the session's own
+//     generation is the current one; a token of a lower generation is spent.
+//   - Retry window: how long the token that was spent last is still answered
+//     with its successor.
+//   - Replay: the use of a spent token outside the retry window.
+//   - Heal: to continue from a token whose generation is above the session's,
+//     because the store has lost a step in a failover.
+//   - Live: neither revoked nor expired. A session that is no longer live has
+//     ended.
+//   - Expire: to end by time, at the session's expiry or at its absolute expiry,
+//     which nothing extends.
+//
+// Revocations:
+//
+//   - Revoke: to end a session by an act, such as a logout or a login that needs
+//     its place. The result is a revocation, and the reason is its cause
+//     ([Cause]).
+//   - Evict: to revoke a session in favor of a new login of the same user.
+//   - Tombstone: the record that says when and why a session was revoked, and by
+//     whom ([Tombstone]). A Store keeps up to 32 of each owner, for seven days.
+//   - Not-before: the moment before which all sessions of an app are revoked
+//     ([Store.RevokeApp]).
+//   - Revocation outbox: the stream in Redis that gets every revocation, in the
+//     same atomic step as the revocation itself.
+//   - Revocation feed: the delivery of the revocations of all instances to each
+//     one ([Feed]).
+//   - Revocation list: the revoked sessions whose access tokens may not have
+//     expired yet, in the memory of an instance ([RevocationList]).
+//   - Retention: how long the outbox and the list keep a revocation, which is at
+//     least the longest lifetime of an access token.
+//   - Poll interval: how often an instance reads the outboxes.
 //
 // # Promises
 //
-// Each step is one atomic step of the Store: no two logins both take the last
-// place, no two refreshes both spend the same token, no refresh brings back
-// what a logout ended. A user never holds more sessions of a type than the
-// policy's maximum. A retry of the refresh token just spent is given the same
-// successor for the policy's retry window; anything older ends the session. A
-// store that can't be reached is Unavailable, never "not there".
+// Each of these has a test that can fail.
 //
-// # One session
+//   - Each step on a user's sessions is atomic. Two logins never both take the
+//     last place that the policy allows, two refreshes never both spend one
+//     token, and no refresh brings back a session that a logout revoked.
+//   - A user never holds more sessions of a type than the policy's maximum.
+//   - A retry with the refresh token that was spent last returns the same
+//     successor within the policy's retry window. After that, or with an older
+//     token, it is a replay and revokes the session.
+//   - Every end of a session is explained by one cause out of a fixed list
+//     ([Causes]).
+//   - If a store or a user source cannot answer, the code is [Unavailable]. It
+//     never means "no such session" or "no such user".
+//   - A login, refresh, list, destroy or logout takes one step of the Store. The
+//     verification of an access token takes none while the revocation list is
+//     fresh.
+//
+// # The states of a session
+//
+// g is the generation in the session's record, p the one in the refresh token
+// that is presented.
 //
 //	    Create
 //	      │
-//	      ▼      p = g: rotation or extension due → g+1
-//	┌─► live(g) ──────────────────────────────────┐
-//	│     │ │    p = g, nothing due → g           │
-//	│     │ │    p = g-1 in the window → g again  │
-//	│     │ │    p > g: the store lost steps → p, │
-//	│     │ │           then as p = g             │
-//	└─────┼─┼─────────────────────────────────────┘
-//	      │ └── its time is over ──► gone (expired, absolute)
+//	      ▼
+//	┌─► live(g) ── Refresh ────────────────────────────────────┐
+//	│     │ │      p = g, a rotation or extension is due → g+1 │
+//	│     │ │      p = g, nothing is due                 → g   │
+//	│     │ │      p = g-1, within the retry window      → g   │
+//	│     │ │      p > g, the store has lost a step      → p,  │
+//	│     │ │             and then as for p = g                │
+//	└─────┼─┼──────────────────────────────────────────────────┘
+//	      │ │
+//	      │ └── by time ──► expired, causes: expired, absolute
 //	      │
-//	      └── p < g otherwise ─────► gone (replay)
-//	          user, others, logout, evicted, type_mismatch,
-//	          operator, account, app ► gone, with a trace
+//	      └── by an act ──► revoked, causes:
+//	                        replay (p < g otherwise), type_mismatch,
+//	                        logout, user, others, evicted, operator,
+//	                        account, app
 //
-// p is the generation that a refresh token presents, g the record's.
+// With reuse detection switched off, a replay is only rejected, and the session
+// stays live.
 //
-// # Why it is so
+// # Why it works this way
 //
-// The refresh token is computed from the record and never stored: the same
-// record gives the same claims, which is what lets a retry have the same token
-// without anybody having kept it, and leaves nothing in the store that a thief
-// of the store could present.
+// A refresh token is computed from the session's record and never stored. The
+// same record always results in the same claims, so a retry gets the same token
+// although no copy was kept, and the store holds nothing that a thief of its
+// content could present.
 //
-// Only one spent generation is ever honoured, and only until its successor is
-// used: by then it is two behind. So a lost answer costs nothing, and a thief
-// who holds a copy is found out when either side comes second.
+// At most one spent generation is accepted, and only until its successor is used,
+// because it is then two generations behind. So a lost response costs the client
+// nothing, and a stolen copy of a token is detected when the second of the two
+// holders presents theirs.
 //
-// The time to live of a key only frees memory. Steps compare times, with one
-// clock, the store's; the instances' clocks judge nothing but the tokens'
-// dates, which are whole seconds written from that same clock.
+// A refresh token of the wrong session type revokes the session, because the
+// Django app documents that.
 //
-// A generation above the record's is no forgery, since the signature is ours:
-// the store has lost an acknowledged step in a failover. The record catches up,
-// because the alternative is to log out everybody who was active that second.
+// A key's time to live in Redis only frees memory. Steps compare times, and all
+// of them come from one clock, the store's. An instance's own clock decides only
+// whether a token's dates are valid, which are whole seconds of the store's clock,
+// and whether its revocation list is fresh.
+//
+// A generation above the record's is not a forgery, because the token's signature
+// is valid. It means that the store has lost an acknowledged step in a failover.
+// The record then catches up. The alternative would be to log out every user who
+// was active in that second.
+//
+// An access token is not checked against the store at each request, because its
+// verification is part of every request to an app. The revocation list answers
+// from memory instead. The price is that a revocation by another instance takes
+// effect a little later: at once if the message about it arrives, otherwise after
+// the next poll, and at the latest when the list's bound has passed. A list that
+// was last complete longer ago than the bound is not fresh, and then the store is
+// queried: doubt never counts as "not revoked".
 package session

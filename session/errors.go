@@ -2,53 +2,15 @@ package session
 
 import "errors"
 
-// Code is a word that says how a step came out. The same word is the first
-// element of a script's reply, the label of a metric, the field of a log line
-// and, through one table in package api, the answer on the wire.
-type Code string
-
-// What a Store says. OK, Retried and Healed are successes.
-const (
-	OK           Code = "ok"
-	Retried      Code = "retried"       // the token just spent came again within the retry window
-	Healed       Code = "healed"        // the store had lost an acknowledged step; it caught up
-	Unknown      Code = "unknown"       // no such session, and no trace of one
-	Ended        Code = "ended"         // no such session; a trace says why (Error.Cause)
-	Expired      Code = "expired"       // its time was over
-	TypeMismatch Code = "type_mismatch" // asked for as another type; the session is ended now
-	Replayed     Code = "replayed"      // a spent token came again; the session is ended now
-	Spent        Code = "spent"         // a spent token came again; nothing changed
-	LimitReached Code = "limit_reached" // as many sessions as the policy allows; nothing changed
-	UserUnknown  Code = "user_not_found"
-	UserInactive Code = "user_inactive"
-)
-
-// What the engine and its ports say beyond that.
-const (
-	InvalidCredentials Code = "invalid_credentials" // login: secret, user name or password; never which
-	InvalidClient      Code = "invalid_client"      // refresh, logout: no app has this secret
-	InvalidType        Code = "invalid_type"        // not a session type
-	TokenInvalid       Code = "token_invalid"       // undecodable, forged, expired, not yet valid, other audience
-	TokenWrongKind     Code = "token_wrong_kind"    // a refresh token as access token, or the other way round
-	TokenNoExpiry      Code = "token_no_expiry"
-	TokenNoID          Code = "token_no_id"
-	TokenNoKind        Code = "token_no_kind"
-	TokenNoUser        Code = "token_no_user"
-	TokenRevoked       Code = "token_revoked" // good in itself; its session has ended
-	Busy               Code = "busy"          // too many logins wait for their turn
-	Unavailable        Code = "unavailable"   // cannot tell: never to be taken for "not there"
-	Internal           Code = "internal"      // a defect of the gateway; details are in its log only
-)
-
-// Error is a step that did not come out. Err, for the log only, may be nil.
+// Error is the error of a step that failed.
 type Error struct {
 	Code  Code
-	Cause Cause // why the session ended, where it did
-	Err   error
+	Cause Cause // why the session was revoked or has expired, if it has; else empty
+	Err   error // the reason, for the log only; may be nil
 }
 
-// Error gives the code, the cause and the reason; it holds no secret as long
-// as the wrapped error holds none.
+// Error returns the code, the cause and the reason. It holds no secret as long as
+// the wrapped error holds none.
 func (e *Error) Error() string {
 	s := string(e.Code)
 	if e.Cause != "" {
@@ -60,13 +22,14 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap gives the reason, nil where none was recorded.
+// Unwrap returns the reason, or nil if there is none.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Fail is an Error with a code and, optionally, its reason.
+// Fail returns an Error with a code and a reason, which may be nil.
 func Fail(code Code, reason error) *Error { return &Error{Code: code, Err: reason} }
 
-// CodeOf is the code of err: OK for nil, Internal for an error that carries none.
+// CodeOf returns the code of err: OK for nil, and Internal for an error without a
+// code.
 func CodeOf(err error) Code {
 	if err == nil {
 		return OK
@@ -77,7 +40,7 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-// CauseOf is the cause that err carries, or empty.
+// CauseOf returns the cause in err, or empty if there is none.
 func CauseOf(err error) Cause {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Cause
@@ -85,27 +48,72 @@ func CauseOf(err error) Cause {
 	return ""
 }
 
-// Cause is the one reason why a session ceased; the list is fixed.
-type Cause string
+// Code is a word for the outcome of a step. The same word is the first element of
+// a script's reply, a label of a metric and a field of a log line, and a table in
+// package api maps it to a response.
+type Code string
 
-// Endings that somebody caused. Each leaves a trace, an outbox entry and a
-// publication in the step that acts.
+// Codes of a [Store] and a [Directory]. OK, Retried and Healed are successes.
 const (
-	CauseUser         Cause = "user"          // destroyed by its user, by id
-	CauseOthers       Cause = "others"        // destroyed by its user from another session
-	CauseLogout       Cause = "logout"        //
-	CauseEvicted      Cause = "evicted"       // made room for a newer login
-	CauseReplay       Cause = "replay"        // a spent refresh token came again
-	CauseTypeMismatch Cause = "type_mismatch" // refreshed as another type, which the seed documents
-	CauseOperator     Cause = "operator"      //
-	CauseAccount      Cause = "account"       // user disabled, deleted, or password changed
-	CauseApp          Cause = "app"           // everything of the app was ended
+	OK           Code = "ok"
+	Retried      Code = "retried"        // the token that was spent last came again within the retry window
+	Healed       Code = "healed"         // the store had lost an acknowledged step, and the record has caught up
+	Unknown      Code = "unknown"        // there is no such session, and no tombstone of it
+	Revoked      Code = "ended"          // the session was revoked; Error.Cause says why
+	Expired      Code = "expired"        // the session has expired, or the token; Error.Cause says at which limit
+	TypeMismatch Code = "type_mismatch"  // the token was sent as another type's; its session is now revoked
+	Replayed     Code = "replayed"       // a spent token was presented; its session is now revoked
+	Spent        Code = "spent"          // a spent token was presented; nothing changed
+	LimitReached Code = "limit_reached"  // the user has as many sessions as the policy allows; nothing changed
+	UserUnknown  Code = "user_not_found" // no such user; from PutAccount also: the account has changed
+	UserInactive Code = "user_inactive"  // the user is disabled
 )
 
-// Endings by time. Nobody acts, so they are answered, not published.
+// Further codes of the engine and its other interfaces.
 const (
-	CauseExpired  Cause = "expired"
-	CauseAbsolute Cause = "absolute"
+	InvalidCredentials Code = "invalid_credentials" // login: the secret, the username or the password; never which of them
+	InvalidClient      Code = "invalid_client"      // refresh and logout: no app has this secret
+	InvalidType        Code = "invalid_type"        // not a session type
+	TokenInvalid       Code = "token_invalid"       // malformed, forged, expired, not valid yet, or for another audience
+	TokenWrongKind     Code = "token_wrong_kind"    // a refresh token in place of an access token, or the other way round
+	TokenNoExpiry      Code = "token_no_expiry"     // the claim exp is missing
+	TokenNoID          Code = "token_no_id"         // the claim jti is missing
+	TokenNoKind        Code = "token_no_kind"       // the claim token_type is missing
+	TokenNoUser        Code = "token_no_user"       // the claim with the user's ID is missing
+	TokenRevoked       Code = "token_revoked"       // a valid token whose session was revoked or has expired
+	Busy               Code = "busy"                // too many logins are waiting
+	Unavailable        Code = "unavailable"         // the answer is not known; it never means "there is none"
+	Internal           Code = "internal"            // a defect of the gateway; only its log has the details
+)
+
+// Further codes of operators' steps.
+const (
+	AppUnknown Code = "app_not_found" // no app has this name
+	UserExists Code = "user_exists"   // another user has the username, or the ID
+)
+
+// Cause is the reason why a session has ended. The list is fixed.
+type Cause string
+
+// Causes of revocations. The step that revokes a session writes its tombstone and
+// its entry in the outbox, and publishes the entry. The revocation of an app writes
+// one entry to each of the app's outboxes, and no tombstones.
+const (
+	CauseUser         Cause = "user"          // destroyed by its user, by ID
+	CauseOthers       Cause = "others"        // destroyed by its user, who kept another session
+	CauseLogout       Cause = "logout"        // logged out with its refresh token
+	CauseEvicted      Cause = "evicted"       // evicted by a newer login
+	CauseReplay       Cause = "replay"        // a spent refresh token was presented
+	CauseTypeMismatch Cause = "type_mismatch" // refreshed as another type, which the Django app documents
+	CauseOperator     Cause = "operator"      // revoked by an operator
+	CauseAccount      Cause = "account"       // the user was disabled or deleted, or the password changed
+	CauseApp          Cause = "app"           // all sessions of the app were revoked
+)
+
+// Causes of expiry. No step acts then, so they are returned but not published.
+const (
+	CauseExpired  Cause = "expired"  // at Session.Expires
+	CauseAbsolute Cause = "absolute" // at Session.Absolute
 )
 
 // Causes lists every cause.

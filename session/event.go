@@ -2,40 +2,72 @@ package session
 
 import "context"
 
-// Step names what a caller asked of the engine.
-type Step string
-
-// The engine's steps, one per method.
-const (
-	StepLogin   Step = "login"
-	StepRefresh Step = "refresh"
-	StepList    Step = "list"
-	StepDestroy Step = "destroy"
-	StepOthers  Step = "destroy_others"
-	StepLogout  Step = "logout"
-	StepVerify  Step = "verify"
-	StepAdmin   Step = "admin"
-)
-
-// Event tells what a step came to. A step that ended sessions is followed by
-// one event with Cause set for each of them. It holds no token and no secret.
+// Event is the outcome of one step. If the step revoked sessions, one event with
+// Cause set follows for each of them. An event holds no token and no secret.
 type Event struct {
 	Step    Step
-	App     string // empty when no app could be told
-	User    string // empty when no user could be told
+	App     string // empty if not known
+	User    string // empty if not known
 	Session ID     // the session that the step was about
 	Type    Type
 	Code    Code
-	Cause   Cause // why Session ended; empty unless it did
-	By      string
-	Err     error // for the log only
+	Cause   Cause  // why Session was revoked; empty in the event of the step itself
+	By      string // as in Tombstone
+	Err     error  // for the log only
 }
 
-// about notes whose refresh token a step was given.
-func (e *Event) about(c Claims) { e.User, e.Session, e.Type = c.User.String(), c.Session, c.Type }
+// setToken sets what the event says about the refresh token of a step.
+func (e *Event) setToken(c Claims) { e.User, e.Session, e.Type = c.User.String(), c.Session, c.Type }
 
-// Observer is told of every step. It runs in the step's goroutine, so it must
-// be quick and safe for concurrent use.
+// Step names a step of the engine.
+type Step string
+
+// The steps, one for each method of [Engine] that reports events; StepAdmin is for
+// all methods of operators.
+const (
+	StepLogin         Step = "login"
+	StepRefresh       Step = "refresh"
+	StepList          Step = "list"
+	StepDestroy       Step = "destroy"
+	StepDestroyOthers Step = "destroy_others"
+	StepLogout        Step = "logout"
+	StepAdmin         Step = "admin"
+)
+
+// Observer receives the events of every step except Authenticate and Verify,
+// which are part of other requests. It is called in the step's goroutine, so it
+// must be fast and safe for concurrent use.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
+}
+
+// observe reports the outcome of a step. ev.Code is kept if the step has set it
+// and err is nil.
+func (e *Engine) observe(ctx context.Context, ev Event, err error) {
+	if e.Observer == nil {
+		return
+	}
+	if err != nil {
+		ev.Code, ev.Err = CodeOf(err), err
+	} else if ev.Code == "" {
+		ev.Code = OK
+	}
+	e.Observer.Observe(ctx, ev)
+}
+
+// observeRevoked reports the sessions that a step revoked. It adds them to this
+// instance's revocation list at once; the others receive them from the feed. A
+// tombstone without a time gets this instance's.
+func (e *Engine) observeRevoked(ctx context.Context, ev Event, revoked []Tombstone) {
+	for _, t := range revoked {
+		if t.At.IsZero() {
+			t.At = e.Now()
+		}
+		e.Revocations.Revoked(Revocation{Owner{ev.App, ev.User}, t})
+		if e.Observer == nil {
+			continue
+		}
+		ev.Session, ev.Code, ev.Cause, ev.By, ev.Err = t.ID, OK, t.Cause, t.By, nil
+		e.Observer.Observe(ctx, ev)
+	}
 }

@@ -9,56 +9,56 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"tokengate/session"
 	"tokengate/session/memstore"
 )
 
-// signer makes tokens that anybody can read: header.claims, and a number that
-// makes access tokens differ. Apps with one key accept one another's.
+// signer implements [session.Signer] without cryptography. A token is the key, a
+// dot and the claims. Apps with the same key accept each other's tokens.
 type signer struct {
-	key    string
-	issued atomic.Int64
-	broken error // of Sign
+	key     string
+	issued  atomic.Int64 // access tokens
+	signErr error        // if not nil, Sign fails with it
 }
 
-// spoken is Claims as a token has it: whole seconds.
-type spoken struct {
+// tokenContent is the claims as a token holds them: in whole seconds, and with a
+// number that makes each access token different.
+type tokenContent struct {
 	session.Claims
 	Issued, Expires, AuthTime int64
 	Number                    int64
 }
 
 func (s *signer) Sign(c session.Claims) (string, error) {
-	if s.broken != nil {
-		return "", s.broken
+	if s.signErr != nil {
+		return "", s.signErr
 	}
-	out := spoken{Claims: c, Issued: c.Issued.Unix(), Expires: c.Expires.Unix(), AuthTime: c.AuthTime.Unix()}
-	if c.Kind == session.Access {
-		out.Number = s.issued.Add(1)
+	content := tokenContent{Claims: c, Issued: c.Issued.Unix(), Expires: c.Expires.Unix(), AuthTime: c.AuthTime.Unix()}
+	if c.Kind == session.KindAccess {
+		content.Number = s.issued.Add(1)
 	}
-	raw, err := json.Marshal(out)
+	raw, err := json.Marshal(content)
 	return s.key + "." + base64.RawURLEncoding.EncodeToString(raw), err
 }
 
 func (s *signer) Verify(token string, kind session.Kind, now time.Time) (session.Claims, error) {
 	key, body, _ := strings.Cut(token, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(body)
-	var in spoken
-	if key != s.key || err != nil || json.Unmarshal(raw, &in) != nil {
+	var content tokenContent
+	if key != s.key || err != nil || json.Unmarshal(raw, &content) != nil {
 		return session.Claims{}, session.Fail(session.TokenInvalid, nil)
 	}
-	c := in.Claims
+	c := content.Claims
 	if string(c.Extra) == "null" {
 		c.Extra = nil
 	}
-	c.Issued, c.Expires, c.AuthTime = time.Unix(in.Issued, 0), time.Unix(in.Expires, 0), time.Unix(in.AuthTime, 0)
+	c.Issued, c.Expires, c.AuthTime = time.Unix(content.Issued, 0), time.Unix(content.Expires, 0), time.Unix(content.AuthTime, 0)
 	switch {
 	case c.Kind != kind:
 		return session.Claims{}, session.Fail(session.TokenWrongKind, nil)
-	case !now.Before(c.Expires) && kind == session.Refresh:
+	case !now.Before(c.Expires) && kind == session.KindRefresh:
 		return c, session.Fail(session.Expired, nil)
 	case !now.Before(c.Expires):
 		return session.Claims{}, session.Fail(session.TokenInvalid, nil)
@@ -70,19 +70,20 @@ func (s *signer) Headers() []string { return []string{s.key} }
 
 func (s *signer) Trusts(other session.Signer) bool { return other.(*signer).key == s.key }
 
-// checker knows users whose password is their name. The zero value knows none.
+// checker implements [session.Checker]. A user's password is their username. The
+// zero value has no users.
 type checker struct {
-	users   map[string]session.User
-	fails   error            // of Check, for everybody
-	recheck map[string]error // by id
-	stalls  bool             // no Recheck is answered
+	users       map[string]session.User // by username
+	checkErr    error                   // if not nil, Check fails with it
+	recheckErrs map[string]error        // what Recheck returns, by user ID
+	stalls      bool                    // Recheck waits until its context is done
 }
 
 func (c *checker) Check(_ context.Context, username, password string) (session.User, error) {
 	user, ok := c.users[username]
 	switch {
-	case c.fails != nil:
-		return session.User{}, c.fails
+	case c.checkErr != nil:
+		return session.User{}, c.checkErr
 	case !ok || password != username:
 		return session.User{}, session.Fail(session.InvalidCredentials, nil)
 	}
@@ -94,10 +95,10 @@ func (c *checker) Recheck(ctx context.Context, id session.UserID) error {
 		<-ctx.Done()
 		return session.Fail(session.Unavailable, ctx.Err())
 	}
-	return c.recheck[id.String()]
+	return c.recheckErrs[id.String()]
 }
 
-// observer remembers what it is told.
+// observer implements [session.Observer] and records the events.
 type observer struct {
 	mu     sync.Mutex
 	events []session.Event
@@ -109,7 +110,8 @@ func (o *observer) Observe(_ context.Context, e session.Event) {
 	o.events = append(o.events, e)
 }
 
-// take gives the events since the last take, as lines.
+// take returns the events since the last take as "step app/user code cause",
+// separated by semicolons.
 func (o *observer) take() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -125,182 +127,74 @@ func (o *observer) take() string {
 	return strings.Join(lines, "; ")
 }
 
-// errDown is what a store says that can't be reached.
-var errDown = session.Fail(session.Unavailable, errors.New("no route to it"))
-
-// flaky is a store and ledger that can be down, and counts what it is asked.
-type flaky struct {
+// flakyStore is a store that can be unavailable and counts the steps that it is
+// asked for, except Tombstones.
+type flakyStore struct {
 	*memstore.Store
 	down  bool
-	asked int
+	calls int
 }
 
-func (f *flaky) ask() error {
-	f.asked++
+func (f *flakyStore) call() error {
+	f.calls++
 	if f.down {
-		return errDown
+		return session.Fail(session.Unavailable, errors.New("no route to host"))
 	}
 	return nil
 }
 
-func (f *flaky) Create(ctx context.Context, step session.CreateStep) (out session.Created, err error) {
-	if err = f.ask(); err == nil {
+func (f *flakyStore) Create(ctx context.Context, step session.CreateStep) (out session.CreateResult, err error) {
+	if err = f.call(); err == nil {
 		out, err = f.Store.Create(ctx, step)
 	}
 	return out, err
 }
 
-func (f *flaky) Refresh(ctx context.Context, step session.RefreshStep) (out session.Refreshed, err error) {
-	if err = f.ask(); err == nil {
+func (f *flakyStore) Refresh(ctx context.Context, step session.RefreshStep) (out session.RefreshResult, err error) {
+	if err = f.call(); err == nil {
 		out, err = f.Store.Refresh(ctx, step)
 	}
 	return out, err
 }
 
-func (f *flaky) List(ctx context.Context, step session.ListStep) (out session.Listed, err error) {
-	if err = f.ask(); err == nil {
+func (f *flakyStore) List(ctx context.Context, step session.ListStep) (out session.ListResult, err error) {
+	if err = f.call(); err == nil {
 		out, err = f.Store.List(ctx, step)
 	}
 	return out, err
 }
 
-func (f *flaky) End(ctx context.Context, step session.EndStep) (out session.Receipt, err error) {
-	if err = f.ask(); err == nil {
-		out, err = f.Store.End(ctx, step)
+func (f *flakyStore) Revoke(ctx context.Context, step session.RevokeStep) (out session.RevokeResult, err error) {
+	if err = f.call(); err == nil {
+		out, err = f.Store.Revoke(ctx, step)
 	}
 	return out, err
 }
 
-func (f *flaky) EndOthers(ctx context.Context, step session.EndOthersStep) (out session.Receipt, err error) {
-	if err = f.ask(); err == nil {
-		out, err = f.Store.EndOthers(ctx, step)
+func (f *flakyStore) RevokeOthers(ctx context.Context, step session.RevokeOthersStep) (out session.RevokeResult, err error) {
+	if err = f.call(); err == nil {
+		out, err = f.Store.RevokeOthers(ctx, step)
 	}
 	return out, err
 }
 
-func (f *flaky) Logout(ctx context.Context, step session.LogoutStep) (out session.Receipt, err error) {
-	if err = f.ask(); err == nil {
+func (f *flakyStore) Logout(ctx context.Context, step session.LogoutStep) (out session.RevokeResult, err error) {
+	if err = f.call(); err == nil {
 		out, err = f.Store.Logout(ctx, step)
 	}
 	return out, err
 }
 
-func (f *flaky) Live(ctx context.Context, owner session.Owner, id session.ID) error {
-	if err := f.ask(); err != nil {
+func (f *flakyStore) Live(ctx context.Context, owner session.Owner, id session.ID) error {
+	if err := f.call(); err != nil {
 		return err
 	}
 	return f.Store.Live(ctx, owner, id)
 }
 
-func (f *flaky) EndApp(ctx context.Context, app string) (out session.Receipt, err error) {
-	if err = f.ask(); err == nil {
-		out, err = f.Store.EndApp(ctx, app)
+func (f *flakyStore) RevokeApp(ctx context.Context, app string) (out session.RevokeResult, err error) {
+	if err = f.call(); err == nil {
+		out, err = f.Store.RevokeApp(ctx, app)
 	}
 	return out, err
-}
-
-// rig is an engine on parts that the test moves. The app "shop" has users alice
-// (1) and bob ("b"), "other" has a key, a secret and an alice (1) of its own.
-type rig struct {
-	*testing.T
-	*session.Engine
-	store    *flaky
-	list     *session.Revocations
-	events   *observer
-	checker  *checker
-	signer   *signer
-	now      time.Time
-	policies map[session.Type]session.Policy
-}
-
-func newRig(t *testing.T) *rig {
-	r := &rig{
-		T: t, events: &observer{}, signer: &signer{key: "k1"}, now: time.Date(2030, 1, 2, 3, 4, 5, 600_700_800, time.UTC),
-		list:     session.NewRevocations(keep, bound),
-		policies: map[session.Type]session.Policy{session.Long: good(), session.Short: good()},
-		checker: &checker{recheck: map[string]error{}, users: map[string]session.User{
-			"alice": {ID: session.NumberID(1), Claims: []byte(`{"role":"admin"}`)},
-			"bob":   {ID: session.TextID("b")},
-		}},
-	}
-	clock := func() time.Time { return r.now }
-	r.store = &flaky{Store: memstore.New(memstore.Options{Now: clock})}
-	var err error
-	r.Engine, err = session.New(session.Config{
-		Apps: []session.App{
-			{Name: "shop", Secrets: []string{"s-new", "s-old"}, Policies: r.policies, AccessLifetime: keep, Signer: r.signer, Checker: r.checker},
-			{
-				Name: "other", Secrets: []string{"o"}, Policies: r.policies, AccessLifetime: keep, Signer: &signer{key: "k2"},
-				Checker: &checker{users: map[string]session.User{"alice": {ID: session.NumberID(1)}}},
-			},
-		},
-		Store: r.store, Ledger: r.store, Revocations: r.list, Observer: r.events, Now: clock,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// login logs alice in to "shop".
-func (r *rig) login(t session.Type) session.Tokens {
-	r.Helper()
-	tokens, err := r.Login(r.Context(), session.LoginRequest{
-		Secret: "s-new", Username: "alice", Password: "alice", Type: string(t), Info: "phone",
-	})
-	if err != nil {
-		r.Fatal(err)
-	}
-	r.events.take()
-	return tokens
-}
-
-func (r *rig) refresh(token string) (session.Tokens, error) {
-	return r.Refresh(r.Context(), session.RefreshRequest{Secret: "s-new", Type: "LONG", Token: token})
-}
-
-// caller is who an access token speaks for.
-func (r *rig) caller(access string) session.Caller {
-	r.Helper()
-	c, err := r.Authenticate(r.Context(), access)
-	if err != nil {
-		r.Fatal(err)
-	}
-	return c
-}
-
-func (r *rig) claims(token string, kind session.Kind) session.Claims {
-	r.Helper()
-	c, err := r.signer.Verify(token, kind, time.Time{})
-	if err != nil {
-		r.Fatal(err)
-	}
-	return c
-}
-
-func (r *rig) fails(err error, code session.Code, cause session.Cause) {
-	r.Helper()
-	if session.CodeOf(err) != code || session.CauseOf(err) != cause {
-		r.Fatalf("got %v, want %s %s", err, code, cause)
-	}
-}
-
-// told wants the events since it was last asked.
-func (r *rig) told(want ...string) {
-	r.Helper()
-	if got := r.events.take(); got != strings.Join(want, "; ") {
-		r.Errorf("told %q, want %q", got, strings.Join(want, "; "))
-	}
-}
-
-// live is how many sessions alice has.
-func (r *rig) live() int {
-	r.Helper()
-	out, err := r.store.Store.List(r.Context(), session.ListStep{
-		Owner: session.Owner{App: "shop", User: "1"}, Types: session.Types,
-	})
-	if err != nil {
-		r.Fatal(err)
-	}
-	return len(out.Sessions)
 }

@@ -1,45 +1,47 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
 
-// Policy is what an app allows one session type. The names follow the seed's
-// settings; durations below a second are refused.
+// Policy is what an app allows the sessions of one type. The names of settings
+// follow the Django app's. A lifetime below a second is invalid.
 type Policy struct {
-	Lifetime         time.Duration // REFRESH_TOKEN_LIFETIME: until Expires when nothing extends it
+	Lifetime         time.Duration // REFRESH_TOKEN_LIFETIME: how long a session lives if nothing extends it
 	Rotate           bool          // ROTATE_REFRESH_TOKENS: each refresh spends the token
-	ReuseDetection   bool          // REUSE_DETECTION: a replay ends the session; false: it is only refused
-	RetryWindow      time.Duration // RETRY_WINDOW: the token just spent still gets the same successor; 0: never
-	UpdateLastLogin  bool          // UPDATE_LAST_LOGIN: a refresh moves Updated
+	ReuseDetection   bool          // REUSE_DETECTION: a replay revokes the session; if false, it is only rejected
+	RetryWindow      time.Duration // RETRY_WINDOW: how long the token that was spent last gets the same successor; 0 means not at all
+	UpdateLastLogin  bool          // UPDATE_LAST_LOGIN: a refresh sets Updated
 	Extend           bool          // EXTEND_SESSION: a refresh may move Expires
-	ExtendEveryTime  bool          // EXTEND_SESSION_EVERY_TIME: each refresh does
-	ExtendOnceAfter  time.Duration // EXTEND_SESSION_ONCE_AFTER_EACH: only with less than this left
+	ExtendEveryTime  bool          // EXTEND_SESSION_EVERY_TIME: each refresh moves it
+	ExtendOnceAfter  time.Duration // EXTEND_SESSION_ONCE_AFTER_EACH: a refresh moves it only if less than this is left
 	AbsoluteLifetime time.Duration // ABSOLUTE_LIFETIME: from Created to Absolute
-	Limit            bool          // LIMIT_NUMBER_OF_AVAIL_SESSIONS: whether Max counts
-	Max              int           // MAX_NUMBER_ACTIVE_SESSIONS: 0 lets nobody in
-	DestroyOldest    bool          // DESTROY_OLDEST_ACTIVE_SESSION: at Max end the least recently updated
+	Limit            bool          // LIMIT_NUMBER_OF_AVAIL_SESSIONS: whether Max applies
+	Max              int           // MAX_NUMBER_ACTIVE_SESSIONS: 0 rejects every login
+	DestroyOldest    bool          // DESTROY_OLDEST_ACTIVE_SESSION: at Max, evict the least recently updated session; if false, reject the login
 }
 
-// The bounds that Validate holds a policy to.
+// Bounds of a policy that [Policy.Validate] checks.
 const (
 	MaxRetryWindow      = 300 * time.Second
 	MaxAbsoluteLifetime = 400 * 24 * time.Hour
 	MaxSessionsOfType   = 1000
 )
 
-// Validate names the first setting that is out of its bounds and what to do.
+// Validate returns an error that names the first setting out of its bounds and
+// says what to do.
 func (p Policy) Validate() error {
 	switch {
 	case p.Lifetime < time.Second:
 		return fmt.Errorf("REFRESH_TOKEN_LIFETIME is %s: give at least 1s", p.Lifetime)
 	case p.AbsoluteLifetime <= 0:
-		return fmt.Errorf("ABSOLUTE_LIFETIME is %s: a session must end some day, give 1s to 400d", p.AbsoluteLifetime)
+		return fmt.Errorf("ABSOLUTE_LIFETIME is %s: every session must expire, give 1s to 400d", p.AbsoluteLifetime)
 	case p.AbsoluteLifetime > MaxAbsoluteLifetime:
-		return fmt.Errorf("ABSOLUTE_LIFETIME is %s: give 400d at most", p.AbsoluteLifetime)
+		return fmt.Errorf("ABSOLUTE_LIFETIME is %s: give at most 400d", p.AbsoluteLifetime)
 	case p.AbsoluteLifetime < p.Lifetime:
-		return fmt.Errorf("ABSOLUTE_LIFETIME is %s, shorter than REFRESH_TOKEN_LIFETIME (%s): raise it or lower the other", p.AbsoluteLifetime, p.Lifetime)
+		return fmt.Errorf("ABSOLUTE_LIFETIME is %s, shorter than REFRESH_TOKEN_LIFETIME (%s): raise it or lower REFRESH_TOKEN_LIFETIME", p.AbsoluteLifetime, p.Lifetime)
 	case p.RetryWindow < 0 || p.RetryWindow > MaxRetryWindow:
 		return fmt.Errorf("RETRY_WINDOW is %s: give 0s to 300s", p.RetryWindow)
 	case p.Extend && !p.ExtendEveryTime && p.ExtendOnceAfter <= 0:
@@ -50,7 +52,8 @@ func (p Policy) Validate() error {
 	return nil
 }
 
-// Start fills in the times and the generation of a session that begins now.
+// Start returns s with the times and the generation of a session that is created
+// at now.
 func (p Policy) Start(s Session, now time.Time) Session {
 	s.Generation = 1
 	s.Created = now.Truncate(time.Millisecond)
@@ -61,48 +64,50 @@ func (p Policy) Start(s Session, now time.Time) Session {
 	return s
 }
 
-// Over tells whether s is past its time, and by which limit.
-func Over(s Session, now time.Time) (Cause, bool) {
-	switch {
-	case !now.Before(s.Absolute):
-		return CauseAbsolute, true
-	case !now.Before(s.Expires):
-		return CauseExpired, true
-	}
-	return "", false
-}
-
-// Presented is what a refresh token says of itself.
+// Presented is what a refresh token carries, besides the session that it names.
 type Presented struct {
 	Generation uint32
 	Expires    time.Time // whole seconds
 }
 
-// Refresh is the state machine of one refresh of a session that is not over:
-// what it becomes, and in which word. Only OK and Healed change it; Replayed
-// asks the caller to end it. Redis runs the same rules in lua/refresh.lua.
-func (p Policy) Refresh(s Session, with Presented, now time.Time) (Session, Code) {
+// Refresh returns what a live session s becomes when a refresh token is
+// presented at now, and the outcome:
+//
+//   - [OK]: the token is the current one.
+//   - [Healed]: the token's generation is above the record's, because the store
+//     has lost a step. The record catches up.
+//   - [Retried]: the token was spent last, within the retry window.
+//   - [Replayed]: an older token, with reuse detection. The caller must revoke
+//     the session.
+//   - [Spent]: an older token, without reuse detection.
+//   - [Unknown]: the token is of the session's generation but has another expiry,
+//     or it is of a higher generation and has expired.
+//
+// Only OK and Healed change s. Refresh does not check whether s has expired; see
+// [ExpiryCause]. Redis runs the same rules in lua/refresh.lua
+// and lua/include/token_outcome.lua.
+func (p Policy) Refresh(s Session, presented Presented, now time.Time) (Session, Code) {
 	switch {
-	case with.Generation+1 == s.Generation && now.Before(s.Rotated.Add(p.RetryWindow)):
+	case presented.Generation+1 == s.Generation && now.Before(s.Rotated.Add(p.RetryWindow)):
 		return s, Retried
-	case with.Generation < s.Generation && p.ReuseDetection:
+	case presented.Generation < s.Generation && p.ReuseDetection:
 		return s, Replayed
-	case with.Generation < s.Generation:
+	case presented.Generation < s.Generation:
 		return s, Spent
-	case with.Generation > s.Generation && !now.Before(with.Expires):
-		return s, Unknown // its own time is over, whatever the record has missed
-	case with.Generation > s.Generation:
-		s.Generation = with.Generation
-		s.Expires = later(s.Expires, earlier(with.Expires, s.Absolute))
-		return p.step(s, now), Healed
-	case !with.Expires.Equal(s.Expires):
-		return s, Unknown // well signed, yet not the token that this generation was given
+	case presented.Generation > s.Generation && !now.Before(presented.Expires):
+		return s, Unknown // the token has expired, whatever steps the record has missed
+	case presented.Generation > s.Generation:
+		s.Generation = presented.Generation
+		s.Expires = later(s.Expires, earlier(presented.Expires, s.Absolute))
+		return p.advance(s, now), Healed
+	case !presented.Expires.Equal(s.Expires):
+		return s, Unknown // the signature is valid, but this generation's token has another expiry
 	}
-	return p.step(s, now), OK
+	return p.advance(s, now), OK
 }
 
-// step rotates or extends s where that is due, and notes the use.
-func (p Policy) step(s Session, now time.Time) Session {
+// advance rotates or extends s if that is due, and updates it.
+func (p Policy) advance(s Session, now time.Time) Session {
 	extend := p.Extend && s.Expires.Before(s.Absolute) &&
 		(p.ExtendEveryTime || s.Expires.Before(now.Add(p.ExtendOnceAfter)))
 	if extend {
@@ -118,8 +123,9 @@ func (p Policy) step(s Session, now time.Time) Session {
 	return s
 }
 
-// Surplus is how many of live sessions must end before one more may begin.
-// ok is false where the login is to be refused instead.
+// Surplus returns how many of an owner's live sessions of the type must be
+// evicted before one more is created. ok is false if the login must be rejected
+// instead.
 func (p Policy) Surplus(live int) (n int, ok bool) {
 	switch {
 	case !p.Limit || live < p.Max:
@@ -130,28 +136,34 @@ func (p Policy) Surplus(live int) (n int, ok bool) {
 	return live - p.Max + 1, true
 }
 
-// Free is the number of places left of a type with live sessions; unlimited
-// is true where the policy counts none.
+// Free returns how many more sessions an owner with that many live sessions of
+// the type may have. unlimited is true if the policy has no maximum.
 func (p Policy) Free(live int) (n int, unlimited bool) {
 	return max(p.Max-live, 0), !p.Limit
 }
 
-// LessRecent orders sessions by which is evicted first: the least recently
-// updated; of those the older, then the lower ID.
-func LessRecent(a, b Session) int {
-	if c := a.Updated.Compare(b.Updated); c != 0 {
-		return c
-	}
-	if c := a.Created.Compare(b.Created); c != 0 {
-		return c
-	}
+// ExpiryCause reports whether s has expired at now, and if so, at which limit:
+// CauseExpired or CauseAbsolute.
+func ExpiryCause(s Session, now time.Time) (cause Cause, expired bool) {
 	switch {
-	case a.ID < b.ID:
-		return -1
-	case a.ID > b.ID:
-		return 1
+	case !now.Before(s.Absolute):
+		return CauseAbsolute, true
+	case !now.Before(s.Expires):
+		return CauseExpired, true
 	}
-	return 0
+	return "", false
+}
+
+// ByUpdated compares sessions in the order in which they are evicted: the least
+// recently updated first, then the oldest, then the lowest ID.
+func ByUpdated(a, b Session) int {
+	return cmp.Or(a.Updated.Compare(b.Updated), ByCreated(a, b))
+}
+
+// ByCreated compares sessions in the order in which a list shows them: the oldest
+// first, then the lowest ID.
+func ByCreated(a, b Session) int {
+	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
 }
 
 func wholeSecond(t time.Time) time.Time { return t.Truncate(time.Second) }

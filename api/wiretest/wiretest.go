@@ -1,31 +1,31 @@
-// Package wiretest runs scripts of requests and the answers that they must get
-// against a gateway, be it a handler in this process or the whole program.
+// Package wiretest runs scripts of requests and expected answers against a gateway.
+// The gateway is either a handler in the test's process or the whole program.
 //
-// A script is a txtar file. Its comment is a list of lines:
+// A script is a txtar file. Its comment section is a list of lines:
 //
 //	POST /api/session/list/ {"session":"ALL"}    a request: method, path, body
-//	< Authorization: JWT $access                 … with this header ("-": without it)
-//	> 200                                        its answer must have this status
-//	> Vary: Accept                               … this header ("-": no such header)
-//	> {"Short":"*","Long":"*"}                   … this JSON body
-//	> ={}                                        … this body, byte for byte
-//	wait 1.5s                                    let time pass
-//	set stale $refresh                           give a variable a value
-//	# a remark
+//	< Authorization: JWT $access                 a header of the request; the value "-" removes it
+//	> 200                                        the answer must have this status
+//	> Vary: Accept                               the answer must have this header; "-" means that it must not
+//	> {"Short":"*","Long":"*"}                   the answer must have this JSON body
+//	> ={}                                        the answer must have exactly this body
+//	wait 1.5s                                    wait for a duration
+//	set stale $refresh                           set a variable
+//	# a comment
 //
-// A path that begins with "admin:" goes to the admin listener. A body is sent
-// as application/json unless a header says otherwise; @NAME is the content of
-// the archive's file NAME. A request with "< Transfer-Encoding: chunked" is
-// sent without a length.
+// A path that begins with "admin:" is on the admin listener. A body is sent as
+// application/json unless a header says otherwise. The body @NAME stands for the
+// content of the archive's file NAME. A request with the header
+// "Transfer-Encoding: chunked" is sent without a length.
 //
-// In requests and expectations $name stands for a variable. In a JSON body that
-// is expected, a text that is nothing but $name takes the variable's value from
-// the answer when the variable has none yet. Further: "!$name" is any other
-// text, "~RE" one that matches the expression, "*" any value at all, and a
-// member "..." allows members that are not listed.
+// In requests and expectations, $name stands for the value of a variable. If an
+// expected text is only $name, and the variable has no value yet, the variable is
+// set to the text in the answer. "!text" matches any other text, "~RE" a text that
+// matches the regular expression, and "*" any value. A member "..." allows members
+// that are not listed.
 //
-// The archive's file "settings" has settings of the app, NAME=value, as they
-// follow TOKENGATE_APP_<NAME>_ in the environment.
+// The archive's file "settings" has settings of the app in the form NAME=value.
+// NAME is the part of the environment variable after TOKENGATE_APP_<app>_.
 package wiretest
 
 import (
@@ -42,21 +42,21 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// What every script may rely on: an app of this name with this secret, known
-// to scripts as $secret, and these users.
+// The name and the secret of the app that every script uses. Scripts refer to the
+// secret as $secret.
 const (
 	App    = "wire"
 	Secret = "wire-secret-0123456789"
 )
 
-// User is one of the users that a script may log in as.
+// User is a user that scripts log in as.
 type User struct {
 	ID             int64
 	Name, Password string
 	Active         bool
 }
 
-// Users are all of them.
+// Users lists the users of the app.
 var Users = []User{
 	{1, "alice", "alice-pw-1", true},
 	{2, "bob", "bob-pw-1", true},
@@ -65,16 +65,16 @@ var Users = []User{
 	{5, "dave", " spaced pw ", true},
 }
 
-// AdminToken is the admin API's, known to scripts as $admin.
+// AdminToken is the token of the admin API. Scripts refer to it as $admin.
 const AdminToken = "wire-admin-token"
 
 // Target is the gateway that a script runs against.
 type Target struct {
-	Public string // base URL without a slash at its end
-	Admin  string
+	Public string // base URL of the public listener, without a trailing slash
+	Admin  string // base URL of the admin listener
 }
 
-// Script is one file.
+// Script is one script file.
 type Script struct {
 	Name     string
 	Settings []string // NAME=value
@@ -82,7 +82,7 @@ type Script struct {
 	files    map[string]string
 }
 
-// Load reads the scripts that match a pattern of package filepath.
+// Load reads the scripts whose paths match a pattern as in [filepath.Glob].
 func Load(t *testing.T, pattern string) []Script {
 	t.Helper()
 	paths, err := filepath.Glob(pattern)
@@ -106,7 +106,7 @@ func Load(t *testing.T, pattern string) []Script {
 	return scripts
 }
 
-// run is one script on its way.
+// run is the state of a running script.
 type run struct {
 	*testing.T
 	Script
@@ -114,13 +114,13 @@ type run struct {
 	client *http.Client
 	vars   map[string]string
 
-	line    int // of the script, from 1
-	title   string
-	pending *request
-	answer  *answer // to the last request; nil before the first
+	line        int // number of the current line, from 1
+	lastRequest string
+	pending     *request
+	answer      *answer // to the last request; nil before it is sent
 }
 
-// Run runs the script; its failures are told with their line.
+// Run runs the script. It stops at the first failure and reports its line.
 func (s Script) Run(t *testing.T, target Target) {
 	t.Helper()
 	r := &run{
@@ -130,20 +130,20 @@ func (s Script) Run(t *testing.T, target Target) {
 	defer r.client.CloseIdleConnections()
 	for i, line := range s.lines {
 		r.line = i + 1
-		r.step(strings.TrimSpace(line))
+		r.runLine(strings.TrimSpace(line))
 	}
 	r.send()
 }
 
 var requestLine = regexp.MustCompile(`^([A-Z]+) (\S+)(?: (.*))?$`)
 
-func (r *run) step(line string) {
+func (r *run) runLine(line string) {
 	verb, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)
 	switch verb {
 	case "", "#":
 	case "<":
-		r.header(rest)
+		r.addHeader(rest)
 	case ">":
 		r.send()
 		r.expect(rest)
@@ -160,36 +160,38 @@ func (r *run) step(line string) {
 		r.send()
 		m := requestLine.FindStringSubmatch(line)
 		if m == nil {
-			r.fatal("what is this? %s", line)
+			r.fatalf("invalid line %q", line)
 		}
-		r.title = line
+		r.lastRequest = line
 		r.pending = r.newRequest(m[1], m[2], m[3])
 	}
 }
 
 func (r *run) must(err error) {
 	if err != nil {
-		r.fatal("%v", err)
+		r.fatalf("%v", err)
 	}
 }
 
-func (r *run) fatal(format string, args ...any) {
+// fatalf fails the test with the current line, the last request and its answer.
+func (r *run) fatalf(format string, args ...any) {
 	r.Helper()
 	got := ""
 	if r.answer != nil {
 		got = fmt.Sprintf("\nanswer: %d %s", r.answer.status, r.answer.body)
 	}
-	r.Fatalf("%s:%d: %s\nafter: %s%s", r.Name, r.line, fmt.Sprintf(format, args...), r.title, got)
+	r.Fatalf("%s:%d: %s\nafter: %s%s", r.Name, r.line, fmt.Sprintf(format, args...), r.lastRequest, got)
 }
 
 var variable = regexp.MustCompile(`\$[a-z][a-z0-9_]*`)
 
-// expand puts variables in; one without a value is the script's fault.
+// expand replaces variables by their values. A variable without a value fails the
+// test.
 func (r *run) expand(s string) string {
 	return variable.ReplaceAllStringFunc(s, func(name string) string {
 		value, ok := r.vars[name[1:]]
 		if !ok {
-			r.fatal("%s has no value; there are %v", name, slices.Sorted(maps.Keys(r.vars)))
+			r.fatalf("%s has no value; the variables are %v", name, slices.Sorted(maps.Keys(r.vars)))
 		}
 		return value
 	})

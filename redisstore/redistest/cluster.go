@@ -1,24 +1,25 @@
 package redistest
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// Clustered is a Cluster of masters without replicas.
-type Clustered struct {
-	URL   string // redis+cluster://…
-	Nodes []*Server
+// ClusterServers are the servers of a Cluster.
+type ClusterServers struct {
+	URL   string    // redis+cluster://…
+	Nodes []*Server // the masters, and after Replicate their replicas in the same order
 }
 
-const slots = 16384
+const slotCount = 16384
 
-// Cluster starts n masters that share the slots evenly.
-func Cluster(tb testing.TB, n int) *Clustered {
+// Cluster starts n masters without replicas. They share the slots evenly.
+func Cluster(tb testing.TB, n int) *ClusterServers {
 	tb.Helper()
-	c := &Clustered{}
+	c := &ClusterServers{}
 	var addrs []string
 	for i := range n {
 		node := prepare(tb)
@@ -26,7 +27,7 @@ func Cluster(tb testing.TB, n int) *Clustered {
 			"--cluster-announce-ip", host)
 		node.launch()
 		node.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
-		node.Do(share(i, n)...)
+		node.Do(addSlots(i, n)...)
 		c.Nodes = append(c.Nodes, node)
 		addrs = append(addrs, node.Addr)
 	}
@@ -35,7 +36,7 @@ func Cluster(tb testing.TB, n int) *Clustered {
 		c.Nodes[0].Do("CLUSTER", "MEET", h, port)
 	}
 	for _, node := range c.Nodes {
-		node.until("sees the whole cluster", func() bool {
+		node.waitUntil("has met all nodes", func() bool {
 			info := node.Do("CLUSTER", "INFO")
 			return strings.Contains(info, "cluster_state:ok") &&
 				strings.Contains(info, "cluster_known_nodes:"+strconv.Itoa(n)) &&
@@ -46,11 +47,65 @@ func Cluster(tb testing.TB, n int) *Clustered {
 	return c
 }
 
-// share is the command that gives node i of n its slots.
-func share(i, n int) []string {
+// addSlots returns the command that assigns node i of n its slots.
+func addSlots(i, n int) []string {
 	command := []string{"CLUSTER", "ADDSLOTS"}
-	for slot := i * slots / n; slot < (i+1)*slots/n; slot++ {
+	for slot := i * slotCount / n; slot < (i+1)*slotCount/n; slot++ {
 		command = append(command, strconv.Itoa(slot))
 	}
 	return command
+}
+
+// Replicate adds a replica of each node and waits until all are in sync. Call it once.
+func (c *ClusterServers) Replicate(tb testing.TB) {
+	tb.Helper()
+	masters := c.Nodes
+	for _, m := range masters {
+		node := prepare(tb)
+		node.flags = append(node.flags, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+			"--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")
+		node.launch()
+		h, port, _ := net.SplitHostPort(m.Addr)
+		m.Do("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+		node.Do("CLUSTER", "MEET", h, port)
+		id := m.Do("CLUSTER", "MYID")
+		node.waitUntil("has become a replica", func() bool { return node.Do("CLUSTER", "REPLICATE", id) == "OK" })
+		m.waitAcknowledged()
+		c.Nodes = append(c.Nodes, node)
+	}
+	for _, node := range c.Nodes {
+		node.waitUntil("has met all nodes", func() bool {
+			return strings.Contains(node.Do("CLUSTER", "INFO"), "cluster_known_nodes:"+strconv.Itoa(len(c.Nodes))) &&
+				strings.Count(node.Do("CLUSTER", "NODES"), "connected") >= len(c.Nodes)
+		})
+	}
+}
+
+// Move moves one slot and its keys to another node, as redis-cli does.
+func (c *ClusterServers) Move(slot int, from, to *Server) error {
+	name := strconv.Itoa(slot)
+	fromID, toID := from.Do("CLUSTER", "MYID"), to.Do("CLUSTER", "MYID")
+	if got := to.Do("CLUSTER", "SETSLOT", name, "IMPORTING", fromID); got != "OK" {
+		return fmt.Errorf("IMPORTING: %s", got)
+	}
+	if got := from.Do("CLUSTER", "SETSLOT", name, "MIGRATING", toID); got != "OK" {
+		return fmt.Errorf("MIGRATING: %s", got)
+	}
+	h, port, _ := net.SplitHostPort(to.Addr)
+	for {
+		keys := from.Do("CLUSTER", "GETKEYSINSLOT", name, "10")
+		if keys == "" {
+			break
+		}
+		migrate := append([]string{"MIGRATE", h, port, "", "0", "5000", "KEYS"}, strings.Split(keys, "\n")...)
+		if got := from.Do(migrate...); got != "OK" && got != "NOKEY" {
+			return fmt.Errorf("MIGRATE: %s", got)
+		}
+	}
+	for _, node := range []*Server{to, from} {
+		if got := node.Do("CLUSTER", "SETSLOT", name, "NODE", toID); got != "OK" {
+			return fmt.Errorf("NODE: %s", got)
+		}
+	}
+	return nil
 }

@@ -1,7 +1,7 @@
 // Package redistest starts real Redis servers for tests: standalone, behind
-// Sentinel, and as a Cluster. They listen on free loopback ports, keep nothing
-// on disk but in the test's own directory, and are gone when the test ends. A
-// machine without redis-server fails the test.
+// Sentinel, and as a Cluster. They listen on free loopback ports, write only to a
+// temporary directory, and stop when the test ends. If the machine has no
+// redis-server, the test fails.
 package redistest
 
 import (
@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"tokengate/deploy/ports"
+	"tokengate/deploy/test/freeport"
 )
 
 // Server is one redis-server process.
@@ -27,8 +27,8 @@ type Server struct {
 }
 
 const (
-	host      = "127.0.0.1"
-	startTime = 20 * time.Second // how long a server may take to be as it should
+	host        = "127.0.0.1"
+	waitTimeout = 20 * time.Second // longest wait for a server to reach a state, or to reply
 )
 
 // Standalone starts a server without persistence. args are further options as
@@ -41,14 +41,14 @@ func Standalone(tb testing.TB, args ...string) *Server {
 	return s
 }
 
-// prepare makes a server that is not started yet.
+// prepare returns a server that is not started yet. It stops when the test ends.
 func prepare(tb testing.TB) *Server {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "redistest")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	addr := ports.Address(tb)
+	addr := freeport.Address(tb)
 	_, port, _ := net.SplitHostPort(addr)
 	s := &Server{Addr: addr, URL: "redis://" + addr, tb: tb, dir: dir}
 	s.flags = []string{
@@ -62,27 +62,28 @@ func prepare(tb testing.TB) *Server {
 	return s
 }
 
+// launch starts the process and waits until it answers.
 func (s *Server) launch() {
 	s.tb.Helper()
 	s.cmd = exec.Command("redis-server", s.flags...)
 	if err := s.cmd.Start(); err != nil {
-		s.tb.Fatalf("redis-server is needed for this test: %v", err)
+		s.tb.Fatalf("this test needs redis-server: %v", err)
 	}
-	s.until("answers", func() bool { return s.Do("PING") == "PONG" })
+	s.waitUntil("answers", func() bool { return s.Do("PING") == "PONG" })
 }
 
-// until waits for a server to be as it should.
-func (s *Server) until(what string, reached func() bool) {
+// waitUntil waits for a condition. The text what, after the server's name, describes it.
+func (s *Server) waitUntil(what string, reached func() bool) {
 	s.tb.Helper()
-	for deadline := time.Now().Add(startTime); !reached(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); !reached(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-			s.tb.Fatalf("waited in vain until redis-server %s %s; its log: %s", s.Addr, what, log)
+			s.tb.Fatalf("timed out waiting until redis-server %s %s; its log: %s", s.Addr, what, log)
 		}
 	}
 }
 
-// Kill ends the process as a crash does. It may be called twice.
+// Kill kills the process, as a crash would. It may be called twice.
 func (s *Server) Kill() {
 	if s.cmd != nil && s.cmd.ProcessState == nil {
 		_ = s.cmd.Process.Kill()
@@ -90,7 +91,7 @@ func (s *Server) Kill() {
 	}
 }
 
-// Stop ends the process in good order.
+// Stop shuts the process down in an orderly way.
 func (s *Server) Stop() {
 	if s.cmd != nil && s.cmd.ProcessState == nil {
 		_ = s.cmd.Process.Signal(os.Interrupt)
@@ -98,7 +99,8 @@ func (s *Server) Stop() {
 	}
 }
 
-// Restart starts the server again on its port, without what it held.
+// Restart kills the process and starts it again on the same port. Its data is lost unless
+// an option of Standalone made it persistent.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Kill()

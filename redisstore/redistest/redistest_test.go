@@ -8,17 +8,17 @@ import (
 
 func TestStandalone(t *testing.T) {
 	s := redistest.Standalone(t, "--maxmemory", "10mb")
-	if got := s.Do("CONFIG", "GET", "maxmemory"); got != "maxmemory\n10485760" {
-		t.Errorf("maxmemory: %q", got)
+	if got, want := s.Do("CONFIG", "GET", "maxmemory"), "maxmemory\n10485760"; got != want {
+		t.Errorf("maxmemory: got %q, want %q", got, want)
 	}
 	s.Do("SET", "k", "v")
 	s.Kill()
 	if got := s.Do("GET", "k"); got != "" {
-		t.Errorf("a dead server answered %q", got)
+		t.Errorf("after Kill: got the reply %q, want none", got)
 	}
 	s.Restart()
 	if got := s.Do("DBSIZE"); got != "0" {
-		t.Errorf("after Restart DBSIZE is %q", got)
+		t.Errorf("after Restart: got DBSIZE %q, want 0", got)
 	}
 }
 
@@ -27,19 +27,19 @@ func TestSentinel(t *testing.T) {
 	old := r.Primary.Addr
 	r.FailOver()
 	if r.Primary.Addr == old || r.Primary.Do("SET", "k", "v") != "OK" {
-		t.Errorf("primary %s (was %s) takes no writes", r.Primary.Addr, old)
+		t.Errorf("primary %s, which was %s before, takes no writes", r.Primary.Addr, old)
 	}
 }
 
 func TestCluster(t *testing.T) {
 	c := redistest.Cluster(t, 3)
-	taken := 0
+	accepted := 0
 	for _, node := range c.Nodes {
 		if node.Do("SET", "k", "v") == "OK" {
-			taken++
+			accepted++
 		}
 	}
-	if len(c.Nodes) != 3 || taken != 1 {
-		t.Errorf("%d nodes, %d of which hold one key", len(c.Nodes), taken)
+	if len(c.Nodes) != 3 || accepted != 1 {
+		t.Errorf("%d of %d nodes accept the key, want 1 of 3", accepted, len(c.Nodes))
 	}
 }

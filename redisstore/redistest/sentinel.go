@@ -9,19 +9,20 @@ import (
 	"testing"
 )
 
-// Replicated is a primary and its replica, watched by one Sentinel.
-type Replicated struct {
+// SentinelServers are a primary, its replica, and the Sentinel that monitors them.
+type SentinelServers struct {
 	URL                        string // redis+sentinel://…
 	Primary, Replica, Sentinel *Server
 }
 
+// master is the name of the primary in the Sentinel's configuration.
 const master = "tokengate"
 
-// Sentinel starts a primary, a replica that is in step with it, and a Sentinel
-// that alone decides on a failover, within about a second.
-func Sentinel(tb testing.TB) *Replicated {
+// Sentinel starts a primary, a replica that is in sync with it, and a Sentinel. The
+// Sentinel decides on a failover alone, within about a second.
+func Sentinel(tb testing.TB) *SentinelServers {
 	tb.Helper()
-	r := &Replicated{Primary: Standalone(tb, "--repl-diskless-sync-delay", "0")}
+	r := &SentinelServers{Primary: Standalone(tb, "--repl-diskless-sync-delay", "0")}
 	h, port, _ := net.SplitHostPort(r.Primary.Addr)
 	r.Replica = Standalone(tb, "--replicaof", h, port)
 	r.Sentinel = prepare(tb)
@@ -31,34 +32,37 @@ func Sentinel(tb testing.TB) *Replicated {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	r.Sentinel.flags = append([]string{conf, "--sentinel"}, r.Sentinel.flags[:6]...) // it takes no persistence
+	r.Sentinel.flags = append([]string{conf, "--sentinel"}, r.Sentinel.flags[:6]...) // without the options for persistence
 	r.Sentinel.launch()
-	r.Primary.acknowledged()
-	r.Sentinel.until("knows the replica", func() bool {
+	r.Primary.waitAcknowledged()
+	r.Sentinel.waitUntil("has found the replica", func() bool {
 		return strings.Contains(r.Sentinel.Do("INFO", "sentinel"), "status=ok,address="+r.Primary.Addr+",slaves=1")
 	})
 	r.URL = "redis+sentinel://" + r.Sentinel.Addr + "/" + master
 	return r
 }
 
-// acknowledged waits until a replica has acknowledged all that s wrote; before
-// its first acknowledgement, which may take a second, it gets nothing.
-func (s *Server) acknowledged() {
-	s.tb.Helper()
-	s.Do("PUBLISH", "redistest", "") // something to acknowledge, which leaves nothing
-	s.until("is replicated", func() bool {
-		info := s.Do("INFO", "replication")
-		return strings.Contains(info, "state=online,offset="+field(info, "master_repl_offset")+",")
-	})
-}
-
-// FailOver kills the primary and waits until the replica has taken over. The
-// fields change places; the old primary stays dead.
-func (r *Replicated) FailOver() {
+// FailOver kills the primary and waits until the replica has taken over. It exchanges
+// the fields Primary and Replica, so that Replica is the old primary, which stays down.
+func (r *SentinelServers) FailOver() {
 	r.Primary.tb.Helper()
 	r.Primary.Kill()
-	r.Replica.until("has taken over", func() bool {
+	r.Replica.waitUntil("has taken over", func() bool {
 		return strings.Contains(r.Replica.Do("INFO", "replication"), "role:master")
 	})
 	r.Primary, r.Replica = r.Replica, r.Primary
+}
+
+// Rejoin starts the old primary again, as a replica of the new one. It waits until the
+// replica is in sync and the Sentinel has found it.
+func (r *SentinelServers) Rejoin() {
+	r.Replica.tb.Helper()
+	r.Replica.Restart()
+	h, port, _ := net.SplitHostPort(r.Primary.Addr)
+	r.Replica.Do("REPLICAOF", h, port)
+	r.Primary.WaitInSync(r.Replica)
+	r.Sentinel.waitUntil("has found the replica", func() bool {
+		return strings.Contains(r.Sentinel.Do("INFO", "sentinel"), "status=ok,address="+r.Primary.Addr+",slaves=1") &&
+			!strings.Contains(r.Sentinel.Do("SENTINEL", "REPLICAS", master), "s_down")
+	})
 }

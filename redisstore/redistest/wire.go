@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// Do sends one command on a connection of its own and gives the answer as text,
-// an array's elements on lines of their own; empty when the server is out of
-// reach. It is for setting tests up, apart from the client that they test.
+// Do sends one command on its own connection and returns the reply as text, or the empty
+// string if the server is out of reach. The elements of an array are separated by line
+// breaks. Do does not use the Redis client, which is under test.
 func (s *Server) Do(args ...string) string {
 	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
 	if err != nil {
 		return ""
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(startTime)) // a dead connection shows when it is used
+	_ = conn.SetDeadline(time.Now().Add(waitTimeout)) // if the connection is broken, its use fails
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%d\r\n", len(args))
 	for _, a := range args {
@@ -32,7 +32,25 @@ func (s *Server) Do(args ...string) string {
 	return text
 }
 
-// readReply reads one reply of RESP2.
+// DoWithPassword is like Do, but authenticates with a password first. Arguments must not contain
+// spaces.
+func (s *Server) DoWithPassword(password string, args ...string) string {
+	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(waitTimeout)) // if the connection is broken, its use fails
+	fmt.Fprintf(conn, "AUTH %s\r\n%s\r\n", password, strings.Join(args, " "))
+	r := bufio.NewReader(conn)
+	if _, err := readReply(r); err != nil {
+		return ""
+	}
+	text, _ := readReply(r)
+	return text
+}
+
+// readReply reads one RESP2 reply.
 func readReply(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	if err != nil {
@@ -42,13 +60,13 @@ func readReply(r *bufio.Reader) (string, error) {
 	n, _ := strconv.Atoi(rest)
 	switch {
 	case kind == '*':
-		all := make([]string, max(n, 0))
-		for i := range all {
-			if all[i], err = readReply(r); err != nil {
+		elements := make([]string, max(n, 0))
+		for i := range elements {
+			if elements[i], err = readReply(r); err != nil {
 				return "", err
 			}
 		}
-		return strings.Join(all, "\n"), nil
+		return strings.Join(elements, "\n"), nil
 	case kind == '$' && n < 0:
 		return "", nil
 	case kind == '$':

@@ -8,11 +8,19 @@ import (
 	"tokengate/session"
 )
 
-// Find is session.Directory's.
-func (s *Store) Find(_ context.Context, app, username string) (session.Account, error) {
-	_, end := s.begin()
+// Directory implements [session.Directory] with the users of a [Store].
+type Directory struct{ store *Store }
+
+var _ session.Directory = (*Directory)(nil)
+
+// Directory returns the directory of the users that the store's steps check.
+func (s *Store) Directory() *Directory { return &Directory{s} }
+
+// FindAccount implements [session.Directory].
+func (d *Directory) FindAccount(_ context.Context, app, username string) (session.Account, error) {
+	_, end := d.store.begin()
 	defer end()
-	for _, a := range s.users[app] {
+	for _, a := range d.store.users[app] {
 		if a.Username == username {
 			return clone(a), nil
 		}
@@ -20,60 +28,60 @@ func (s *Store) Find(_ context.Context, app, username string) (session.Account, 
 	return session.Account{}, session.Fail(session.UserUnknown, nil)
 }
 
-// Account is session.Directory's.
-func (s *Store) Account(_ context.Context, app string, id session.UserID) (session.Account, error) {
-	_, end := s.begin()
+// Account implements [session.Directory].
+func (d *Directory) Account(_ context.Context, app string, id session.UserID) (session.Account, error) {
+	_, end := d.store.begin()
 	defer end()
-	a, ok := s.users[app][id.String()]
+	a, ok := d.store.users[app][id.String()]
 	if !ok {
 		return session.Account{}, session.Fail(session.UserUnknown, nil)
 	}
 	return clone(a), nil
 }
 
-// Put is session.Directory's.
-func (s *Store) Put(_ context.Context, app string, a, was session.Account) (session.Durability, error) {
-	_, end := s.begin()
+// PutAccount implements [session.Directory].
+func (d *Directory) PutAccount(_ context.Context, app string, a, was session.Account) (session.Durability, error) {
+	_, end := d.store.begin()
 	defer end()
-	if err := was.Still(s.users[app][a.ID.String()]); err != nil {
-		return session.NotAsked, err
+	if err := was.CheckUnchanged(d.store.users[app][a.ID.String()]); err != nil {
+		return session.NotRequested, err
 	}
-	for id, other := range s.users[app] {
+	for id, other := range d.store.users[app] {
 		if other.Username == a.Username && id != a.ID.String() {
-			return session.NotAsked, session.Fail(session.UserExists, nil)
+			return session.NotRequested, session.Fail(session.UserExists, nil)
 		}
 	}
-	if s.users[app] == nil {
-		s.users[app] = map[string]session.Account{}
+	if d.store.users[app] == nil {
+		d.store.users[app] = map[string]session.Account{}
 	}
-	s.users[app][a.ID.String()] = clone(a)
-	return session.NotAsked, nil
+	d.store.users[app][a.ID.String()] = clone(a)
+	return session.NotRequested, nil
 }
 
-// Accounts is session.Directory's.
-func (s *Store) Accounts(_ context.Context, app string) ([]session.Account, error) {
-	_, end := s.begin()
+// Accounts implements [session.Directory].
+func (d *Directory) Accounts(_ context.Context, app string) ([]session.Account, error) {
+	_, end := d.store.begin()
 	defer end()
 	var out []session.Account
-	for _, a := range s.users[app] {
+	for _, a := range d.store.users[app] {
 		out = append(out, clone(a))
 	}
 	slices.SortFunc(out, func(a, b session.Account) int { return cmp.Compare(a.Username, b.Username) })
 	return out, nil
 }
 
-// Remove is session.Directory's.
-func (s *Store) Remove(_ context.Context, app string, id session.UserID) (session.Durability, error) {
-	_, end := s.begin()
+// RemoveAccount implements [session.Directory].
+func (d *Directory) RemoveAccount(_ context.Context, app string, id session.UserID) (session.Durability, error) {
+	_, end := d.store.begin()
 	defer end()
-	if _, ok := s.users[app][id.String()]; !ok {
-		return session.NotAsked, session.Fail(session.UserUnknown, nil)
+	if _, ok := d.store.users[app][id.String()]; !ok {
+		return session.NotRequested, session.Fail(session.UserUnknown, nil)
 	}
-	delete(s.users[app], id.String())
-	return session.NotAsked, nil
+	delete(d.store.users[app], id.String())
+	return session.NotRequested, nil
 }
 
-// clone keeps the caller's bytes and the store's apart.
+// clone returns a copy of a, so that the caller and the store share no bytes.
 func clone(a session.Account) session.Account {
 	a.Claims = slices.Clone(a.Claims)
 	return a

@@ -8,68 +8,69 @@ import (
 	"tokengate/session"
 )
 
-// heartbeat is how often a follower hears that there is no news.
+// heartbeat is how often Follow calls CaughtUp while there are no revocations.
 const heartbeat = time.Second
 
-// outbox keeps the endings that a follower may not have been told of yet.
+// outbox holds the revocations of the last [Options.Retention].
 type outbox struct {
-	endings []posted
-	trimmed uint64        // how many endings were there before endings[0]
-	news    chan struct{} // closed at the next ending
+	revocations []outboxEntry
+	trimmed     uint64        // number of revocations removed from the front so far
+	changed     chan struct{} // closed and replaced at each revocation
 }
 
-type posted struct {
-	session.Ending
+type outboxEntry struct {
+	session.Revocation
 	at time.Time
 }
 
-// publish adds an ending and wakes the followers.
-func (s *Store) publish(e session.Ending, now time.Time) {
-	s.endings = append(s.endings, posted{e, now})
-	close(s.news)
-	s.news = make(chan struct{})
+// publish adds a revocation and wakes the followers.
+func (s *Store) publish(r session.Revocation, now time.Time) {
+	s.revocations = append(s.revocations, outboxEntry{r, now})
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
-// trim forgets the endings whose access tokens are all dead.
+// trim removes the revocations that are older than the retention: by then every
+// access token of their sessions has expired.
 func (s *Store) trim(now time.Time) {
 	n := 0
-	for n < len(s.endings) && now.After(s.endings[n].at.Add(s.horizon)) {
+	for n < len(s.revocations) && now.After(s.revocations[n].at.Add(s.retention)) {
 		n++
 	}
-	s.endings = s.endings[n:] // append copies the rest some day, and lets go of the front
+	s.revocations = s.revocations[n:] // the front is freed when a later append reallocates
 	s.trimmed += uint64(n)
 }
 
-// Follow is session.Feed's: it begins with the endings within the horizon,
-// then tells each at once. Returns ctx's error.
+// Follow implements [session.Feed]. It first reports the revocations within the
+// retention, then each further one at once. It returns the error of ctx.
 func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) error {
-	tick := time.NewTicker(heartbeat)
-	defer tick.Stop()
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
 	var next uint64
 	for {
-		asOf := time.Now() // before reading: what is acknowledged by now is in the outbox
-		endings, news := s.since(&next)
-		for _, e := range endings {
+		asOf := time.Now() // read before the outbox, which by then has every acknowledged revocation
+		entries, changed := s.since(&next)
+		for _, e := range entries {
 			if slices.Contains(apps, e.App) {
-				sink.Ended(e.Ending)
+				sink.Revoked(e.Revocation)
 			}
 		}
 		sink.CaughtUp(asOf)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-news:
-		case <-tick.C:
+		case <-changed:
+		case <-ticker.C:
 		}
 	}
 }
 
-// since gives the endings from number next on, moves next behind them, and
-// says where to wait for more.
-func (s *Store) since(next *uint64) ([]posted, <-chan struct{}) {
+// since returns the revocations from number next on, and a channel that is closed
+// when there are more. It sets next to the number of the first one to come.
+func (s *Store) since(next *uint64) ([]outboxEntry, <-chan struct{}) {
 	_, end := s.begin()
 	defer end()
 	from := max(*next, s.trimmed)
-	*next = s.trimmed + uint64(len(s.endings))
-	return slices.Clone(s.endings[from-s.trimmed:]), s.news
+	*next = s.trimmed + uint64(len(s.revocations))
+	return slices.Clone(s.revocations[from-s.trimmed:]), s.changed
 }

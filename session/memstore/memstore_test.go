@@ -9,7 +9,7 @@ import (
 	"tokengate/session/storetest"
 )
 
-// clock stands still, or goes on by step at each look.
+// clock advances by step at each read. With a step of zero it stands still.
 type clock struct {
 	mu   sync.Mutex
 	now  time.Time
@@ -37,7 +37,7 @@ func open(step time.Duration) func(*testing.T) storetest.Harness {
 	return func(*testing.T) storetest.Harness {
 		c := newClock(step)
 		s := memstore.New(memstore.Options{Now: c.read})
-		h := storetest.Harness{Store: s, Ledger: s, Directory: s, Feed: s, Advance: c.advance}
+		h := storetest.Harness{Store: s, Directory: s.Directory(), Feed: s, Advance: c.advance}
 		if step == 0 {
 			h.Clock = c.read
 		}
@@ -45,10 +45,13 @@ func open(step time.Duration) func(*testing.T) storetest.Harness {
 	}
 }
 
+// TestStore runs the suite with a clock that stands still.
 func TestStore(t *testing.T) { storetest.Run(t, open(0)) }
 
-// TestStoreRunning has a clock that no two steps share a moment of.
-func TestStoreRunning(t *testing.T) { storetest.Run(t, open(time.Microsecond)) }
+// TestStoreWithRunningClock runs the suite with a clock that gives no two steps the
+// same time.
+func TestStoreWithRunningClock(t *testing.T) { storetest.Run(t, open(time.Microsecond)) }
 
-// TestDifferential can only tell that the comparison accepts what is right.
+// TestDifferential compares the store with itself: it checks only that the comparison
+// accepts a correct store.
 func TestDifferential(t *testing.T) { storetest.Differential(t, open(0)) }

@@ -1,7 +1,6 @@
 package memstore
 
 import (
-	"cmp"
 	"container/list"
 	"slices"
 	"time"
@@ -9,57 +8,58 @@ import (
 	"tokengate/session"
 )
 
-// holder gives the owner's holder, making it if need be.
-func (s *Store) holder(owner session.Owner) *holder {
-	h := s.holders[owner]
-	if h == nil {
-		h = &holder{owner: owner, sessions: map[session.ID]*record{}}
-		s.holders[owner] = h
+// ownerState returns the state of an owner and creates it if there is none.
+func (s *Store) ownerState(owner session.Owner) *ownerState {
+	o := s.owners[owner]
+	if o == nil {
+		o = &ownerState{owner: owner, sessions: map[session.ID]*record{}}
+		s.owners[owner] = o
 	}
-	return h
+	return o
 }
 
-// over tells whether r has ended without anybody having touched it since.
-func (s *Store) over(r *record, now time.Time) (session.Cause, bool) {
-	if r.began < s.epochs[r.owner.App].step {
+// endCause reports whether r has ended although it is still stored, and why:
+// CauseApp, CauseExpired or CauseAbsolute.
+func (s *Store) endCause(r *record, now time.Time) (session.Cause, bool) {
+	if r.createdAtStep < s.notBefore[r.owner.App].step {
 		return session.CauseApp, true
 	}
-	return session.Over(r.Session, now)
+	return session.ExpiryCause(r.Session, now)
 }
 
-// find gives a session that is not over; else Expired, Ended or Unknown.
+// find returns a live session. It fails with Expired, Revoked or Unknown.
 func (s *Store) find(owner session.Owner, id session.ID, now time.Time) (*record, error) {
-	h := s.holders[owner]
-	if h == nil {
+	o := s.owners[owner]
+	if o == nil {
 		return nil, session.Fail(session.Unknown, nil)
 	}
-	if r := h.sessions[id]; r != nil {
-		cause, over := s.over(r, now)
+	if r := o.sessions[id]; r != nil {
+		cause, ended := s.endCause(r, now)
 		switch {
-		case !over:
+		case !ended:
 			return r, nil
 		case cause == session.CauseApp:
-			return nil, &session.Error{Code: session.Ended, Cause: cause}
+			return nil, &session.Error{Code: session.Revoked, Cause: cause}
 		}
 		return nil, &session.Error{Code: session.Expired, Cause: cause}
 	}
-	for _, t := range h.traces {
-		if t.ID == id && now.Before(t.At.Add(traceLife)) {
-			return nil, &session.Error{Code: session.Ended, Cause: t.Cause}
+	for _, t := range o.tombstones {
+		if t.ID == id && now.Before(t.At.Add(tombstoneLifetime)) {
+			return nil, &session.Error{Code: session.Revoked, Cause: t.Cause}
 		}
 	}
 	return nil, session.Fail(session.Unknown, nil)
 }
 
-// live gives the owner's sessions of some types that are not over.
+// live returns the owner's live sessions of the given types, in no particular order.
 func (s *Store) live(owner session.Owner, types []session.Type, now time.Time) []*record {
-	h := s.holders[owner]
-	if h == nil {
+	o := s.owners[owner]
+	if o == nil {
 		return nil
 	}
 	var out []*record
-	for _, r := range h.sessions {
-		if _, over := s.over(r, now); !over && slices.Contains(types, r.Type) {
+	for _, r := range o.sessions {
+		if _, ended := s.endCause(r, now); !ended && slices.Contains(types, r.Type) {
 			out = append(out, r)
 		}
 	}
@@ -70,13 +70,9 @@ func sortRecords(rs []*record, compare func(a, b session.Session) int) {
 	slices.SortFunc(rs, func(a, b *record) int { return compare(a.Session, b.Session) })
 }
 
-// older orders sessions as a list shows them.
-func older(a, b session.Session) int {
-	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
-}
-
-// allowed asks the directory for the owner where a step says so.
-func (s *Store) allowed(owner session.Owner, check bool) error {
+// checkUser checks, if check is set, that the owner is an active user of the
+// directory. It fails with UserUnknown or UserInactive.
+func (s *Store) checkUser(owner session.Owner, check bool) error {
 	if !check {
 		return nil
 	}
@@ -90,10 +86,10 @@ func (s *Store) allowed(owner session.Owner, check bool) error {
 	return nil
 }
 
-// admit lets a caller with an access token in: the user is active where that
-// is asked, and the session that the token names is not over.
-func (s *Store) admit(owner session.Owner, caller session.ID, check bool, now time.Time) error {
-	if err := s.allowed(owner, check); err != nil || caller == "" {
+// checkCaller checks the holder of an access token: that the user is active, if
+// check is set, and that the token's session is live, unless caller is empty.
+func (s *Store) checkCaller(owner session.Owner, caller session.ID, check bool, now time.Time) error {
+	if err := s.checkUser(owner, check); err != nil || caller == "" {
 		return err
 	}
 	if _, err := s.find(owner, caller, now); err != nil {
@@ -102,63 +98,64 @@ func (s *Store) admit(owner session.Owner, caller session.ID, check bool, now ti
 	return nil
 }
 
-// end ends a session: the record goes, a trace and an outbox entry come.
-func (s *Store) end(r *record, cause session.Cause, by string, now time.Time) session.Trace {
-	t := session.Trace{ID: r.ID, Cause: cause, By: by, At: now.Truncate(time.Millisecond)}
-	h := s.holders[r.owner]
-	if h.place == nil {
-		h.place = s.bygone.PushBack(h)
+// revokeRecord replaces a session by a tombstone and publishes the revocation.
+func (s *Store) revokeRecord(r *record, cause session.Cause, by string, now time.Time) session.Tombstone {
+	t := session.Tombstone{ID: r.ID, Cause: cause, By: by, At: now.Truncate(time.Millisecond)}
+	o := s.owners[r.owner]
+	if o.element == nil {
+		o.element = s.revokedOwners.PushBack(o)
 	}
-	s.bygone.MoveToBack(h.place)
-	h.traces = append(h.traces, t)
-	if over := len(h.traces) - maxTraces; over > 0 {
-		h.traces = slices.Delete(h.traces, 0, over)
+	s.revokedOwners.MoveToBack(o.element)
+	o.tombstones = append(o.tombstones, t)
+	if surplus := len(o.tombstones) - maxTombstones; surplus > 0 {
+		o.tombstones = slices.Delete(o.tombstones, 0, surplus)
 	}
 	s.remove(r)
-	s.publish(session.Ending{Owner: r.owner, Trace: t}, now)
+	s.publish(session.Revocation{Owner: r.owner, Tombstone: t}, now)
 	return t
 }
 
-// remove forgets a session, and its owner if that was all.
+// remove deletes a session, and the state of its owner if nothing else is in it.
 func (s *Store) remove(r *record) {
-	s.round.Remove(r.place)
-	h := s.holders[r.owner]
-	delete(h.sessions, r.ID)
-	s.release(h)
+	s.purgeOrder.Remove(r.element)
+	o := s.owners[r.owner]
+	delete(o.sessions, r.ID)
+	s.removeIfEmpty(o)
 }
 
-func (s *Store) release(h *holder) {
-	if len(h.sessions) == 0 && len(h.traces) == 0 {
-		delete(s.holders, h.owner)
+func (s *Store) removeIfEmpty(o *ownerState) {
+	if len(o.sessions) == 0 && len(o.tombstones) == 0 {
+		delete(s.owners, o.owner)
 	}
 }
 
-// sweep frees a little of what nobody will ask for again.
-func (s *Store) sweep(now time.Time) {
-	for range min(sweepWidth, s.round.Len()) {
-		r := s.round.Front().Value.(*record)
-		s.round.MoveToBack(r.place)
-		if _, over := session.Over(r.Session, now.Add(-linger)); over {
+// purge frees the memory of a few expired sessions and old tombstones, and of the
+// revocations older than the retention.
+func (s *Store) purge(now time.Time) {
+	for range min(purgeBatch, s.purgeOrder.Len()) {
+		r := s.purgeOrder.Front().Value.(*record)
+		s.purgeOrder.MoveToBack(r.element)
+		if _, expired := session.ExpiryCause(r.Session, now.Add(-purgeDelay)); expired {
 			s.remove(r)
 		}
 	}
-	for range sweepWidth {
-		s.forget(s.bygone.Front(), now)
+	for range purgeBatch {
+		s.purgeTombstones(s.revokedOwners.Front(), now)
 	}
 	s.trim(now)
 }
 
-// forget drops the traces of the holder that has been without an ending for
-// the longest, if that is long enough.
-func (s *Store) forget(e *list.Element, now time.Time) {
+// purgeTombstones removes the tombstones of one owner once the latest of them is
+// older than tombstoneLifetime. It does nothing if e is nil.
+func (s *Store) purgeTombstones(e *list.Element, now time.Time) {
 	if e == nil {
 		return
 	}
-	h := e.Value.(*holder)
-	if now.Before(h.traces[len(h.traces)-1].At.Add(traceLife)) {
+	o := e.Value.(*ownerState)
+	if now.Before(o.tombstones[len(o.tombstones)-1].At.Add(tombstoneLifetime)) {
 		return
 	}
-	s.bygone.Remove(e)
-	h.place, h.traces = nil, nil
-	s.release(h)
+	s.revokedOwners.Remove(e)
+	o.element, o.tombstones = nil, nil
+	s.removeIfEmpty(o)
 }

@@ -1,15 +1,14 @@
-// Package memstore keeps sessions, users and endings in this process's memory:
-// the store for trying the gateway out, and the model that every other store
-// is compared with. One mutex makes every step atomic; the rules themselves are
-// session.Policy's.
+// Package memstore keeps sessions, users and revocations in this process's memory.
+// It is the store for trying the gateway out, and the model that every other store
+// is compared with. One mutex makes every step atomic; the rules themselves are in
+// [session.Policy].
 //
-// Everything is gone when the process ends, and two processes share nothing.
-// Memory is freed as steps run, a little at each: without any step at all
-// nothing is freed, and nothing grows either.
+// All data is lost when the process ends, and two processes share nothing. Each step
+// frees a little of the memory that is no longer needed. Without steps nothing is
+// freed, but nothing grows either.
 package memstore
 
 import (
-	"cmp"
 	"container/list"
 	"context"
 	"sync"
@@ -18,145 +17,150 @@ import (
 	"tokengate/session"
 )
 
-// Options says how a Store keeps things. The zero value is good.
+// Options configures a Store. The zero value is valid.
 type Options struct {
-	Now     func() time.Time // the store's clock; nil: time.Now
-	Horizon time.Duration    // how far back a new Follow is told of endings, at least the longest access-token life; 0: an hour
+	// Now is the store's clock. Nil means time.Now.
+	Now func() time.Time
+	// Retention is how long the revocation outbox is kept: a new Follow starts with the
+	// revocations of that time. It must be at least the longest lifetime of an access
+	// token. Zero means one hour.
+	Retention time.Duration
 }
 
 const (
-	maxTraces  = 32
-	traceLife  = 7 * 24 * time.Hour
-	horizon    = time.Hour
-	linger     = time.Minute // for so long a session is still known to have expired
-	sweepWidth = 2           // things looked at per step; above 1, so that freeing outruns creating
+	maxTombstones     = 32 // per owner
+	tombstoneLifetime = 7 * 24 * time.Hour
+	defaultRetention  = time.Hour
+	purgeDelay        = time.Minute // how long an expired session is kept, and reported as Expired
+	purgeBatch        = 2           // sessions, and owners, that each step checks; above 1, so that purging outruns creating
 )
 
-// Store is a session.Store, Ledger, Directory and Feed.
+// Store implements [session.Store] and [session.Feed].
 type Store struct {
-	now     func() time.Time
-	horizon time.Duration
+	now       func() time.Time
+	retention time.Duration
 
-	mu      sync.Mutex
-	steps   uint64 // orders logins and epochs where the clock is too coarse to
-	holders map[session.Owner]*holder
-	round   *list.List // of *record: every session, in the order in which the sweep comes by
-	bygone  *list.List // of *holder: those with traces, the longest without an ending first
-	epochs  map[string]epoch
-	users   map[string]map[string]session.Account // app → id as text → user
+	mu            sync.Mutex
+	steps         uint64 // numbers the steps: orders Create and RevokeApp at equal times of the clock
+	owners        map[session.Owner]*ownerState
+	purgeOrder    *list.List // of *record: every session, in the order in which purge checks them
+	revokedOwners *list.List // of *ownerState: those with tombstones, in the order of their latest revocations
+	notBefore     map[string]notBefore
+	users         map[string]map[string]session.Account // app → id as text → user
 	outbox
 }
 
 var (
-	_ session.Store     = (*Store)(nil)
-	_ session.Ledger    = (*Store)(nil)
-	_ session.Directory = (*Store)(nil)
-	_ session.Feed      = (*Store)(nil)
+	_ session.Store = (*Store)(nil)
+	_ session.Feed  = (*Store)(nil)
 )
 
-// holder is what is kept of one owner. It exists as long as it holds anything.
-type holder struct {
-	owner    session.Owner
-	sessions map[session.ID]*record
-	traces   []session.Trace // in the order of ending, at most maxTraces
-	place    *list.Element   // in bygone; nil without traces
+// ownerState holds the sessions and tombstones of one owner. It is removed when it is empty.
+type ownerState struct {
+	owner      session.Owner
+	sessions   map[session.ID]*record
+	tombstones []session.Tombstone // the oldest first, at most maxTombstones
+	element    *list.Element       // in revokedOwners; nil without tombstones
 }
 
 type record struct {
 	session.Session
-	owner session.Owner
-	began uint64
-	place *list.Element // in round
+	owner         session.Owner
+	createdAtStep uint64        // Store.steps at Create
+	element       *list.Element // in purgeOrder
 }
 
-// epoch is the moment of an EndApp.
-type epoch struct {
+// notBefore is the moment of an app's last RevokeApp: sessions created at an earlier
+// step are revoked.
+type notBefore struct {
 	step uint64
 	at   time.Time
 }
 
-// New makes an empty Store.
+// New returns an empty Store.
 func New(opts Options) *Store {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	if opts.Horizon <= 0 {
-		opts.Horizon = horizon
+	if opts.Retention <= 0 {
+		opts.Retention = defaultRetention
 	}
 	return &Store{
-		now:     opts.Now,
-		horizon: opts.Horizon,
-		holders: map[session.Owner]*holder{},
-		round:   list.New(),
-		bygone:  list.New(),
-		epochs:  map[string]epoch{},
-		users:   map[string]map[string]session.Account{},
-		outbox:  outbox{news: make(chan struct{})},
+		now:           opts.Now,
+		retention:     opts.Retention,
+		owners:        map[session.Owner]*ownerState{},
+		purgeOrder:    list.New(),
+		revokedOwners: list.New(),
+		notBefore:     map[string]notBefore{},
+		users:         map[string]map[string]session.Account{},
+		outbox:        outbox{changed: make(chan struct{})},
 	}
 }
 
-// begin opens a step: nothing else happens until end is called.
+// begin starts a step. No other step runs until end is called.
 func (s *Store) begin() (now time.Time, end func()) {
 	s.mu.Lock()
 	s.steps++
 	now = s.now().UTC().Truncate(time.Microsecond)
-	s.sweep(now)
+	s.purge(now)
 	return now, s.mu.Unlock
 }
 
-// Create is session.Store's.
-func (s *Store) Create(_ context.Context, step session.CreateStep) (session.Created, error) {
+// Create implements [session.Store].
+func (s *Store) Create(_ context.Context, step session.CreateStep) (session.CreateResult, error) {
 	now, end := s.begin()
 	defer end()
 	if step.Hash != "" {
 		if s.users[step.App][step.User].Password != step.Hash {
-			return session.Created{}, session.Fail(session.UserUnknown, nil)
+			return session.CreateResult{}, session.Fail(session.UserUnknown, nil)
 		}
-		if err := s.allowed(step.Owner, true); err != nil {
-			return session.Created{}, err
+		if err := s.checkUser(step.Owner, true); err != nil {
+			return session.CreateResult{}, err
 		}
 	}
 	live := s.live(step.Owner, []session.Type{step.Session.Type}, now)
 	surplus, ok := step.Policy.Surplus(len(live))
 	if !ok {
-		return session.Created{}, session.Fail(session.LimitReached, nil)
+		return session.CreateResult{}, session.Fail(session.LimitReached, nil)
 	}
 	if surplus > 0 {
-		sortRecords(live, session.LessRecent)
+		sortRecords(live, session.ByUpdated)
 	}
-	out := session.Created{Session: step.Policy.Start(step.Session, now), Now: now}
+	out := session.CreateResult{Session: step.Policy.Start(step.Session, now), Now: now}
 	for _, r := range live[:surplus] {
-		out.Evicted = append(out.Evicted, s.end(r, session.CauseEvicted, string(step.Session.ID), now))
+		out.Evicted = append(out.Evicted, s.revokeRecord(r, session.CauseEvicted, string(step.Session.ID), now))
 	}
-	r := &record{Session: out.Session, owner: step.Owner, began: s.steps}
-	r.place = s.round.PushBack(r)
-	s.holder(step.Owner).sessions[r.ID] = r
+	r := &record{Session: out.Session, owner: step.Owner, createdAtStep: s.steps}
+	r.element = s.purgeOrder.PushBack(r)
+	s.ownerState(step.Owner).sessions[r.ID] = r
 	return out, nil
 }
 
-// Refresh is session.Store's.
-func (s *Store) Refresh(_ context.Context, step session.RefreshStep) (session.Refreshed, error) {
+// Refresh implements [session.Store].
+func (s *Store) Refresh(_ context.Context, step session.RefreshStep) (session.RefreshResult, error) {
 	now, end := s.begin()
 	defer end()
-	if err := s.allowed(step.Owner, step.CheckUser); err != nil {
-		return session.Refreshed{}, err
+	if err := s.checkUser(step.Owner, step.CheckUser); err != nil {
+		return session.RefreshResult{}, err
 	}
-	r, next, code, err := s.judge(step.Owner, step.ID, step.Type, step.Presented, step.Policy, now)
+	r, next, code, err := s.checkToken(step.Owner, step.ID, step.Type, step.Presented, step.Policy, now)
 	if err != nil {
-		return session.Refreshed{}, err
+		return session.RefreshResult{}, err
 	}
 	r.Session = next
-	return session.Refreshed{Code: code, Session: next, Now: now}, nil
+	return session.RefreshResult{Code: code, Session: next, Now: now}, nil
 }
 
-// judge finds a refresh token's session and runs the policy on it. It fails
-// where the token is not good for its session, which a replay ends.
-func (s *Store) judge(
-	owner session.Owner, id session.ID, t session.Type, with session.Presented, p session.Policy, now time.Time,
+// checkToken finds the session of a refresh token and applies the policy to it. It
+// returns the stored record and what the session becomes. It fails if the token does
+// not fit its session, and revokes the session if that is a replay.
+func (s *Store) checkToken(
+	owner session.Owner, id session.ID, t session.Type, presented session.Presented, p session.Policy, now time.Time,
 ) (*record, session.Session, session.Code, error) {
+
 	r, err := s.find(owner, id, now)
 	if session.CodeOf(err) == session.Expired {
-		s.remove(s.holders[owner].sessions[id])
+		s.remove(s.owners[owner].sessions[id])
 	}
 	if err == nil && r.Type != t {
 		err = session.Fail(session.Unknown, nil)
@@ -164,90 +168,29 @@ func (s *Store) judge(
 	if err != nil {
 		return nil, session.Session{}, "", err
 	}
-	next, code := p.Refresh(r.Session, with, now)
+	next, code := p.Refresh(r.Session, presented, now)
 	switch code {
 	case session.OK, session.Healed, session.Retried:
 		return r, next, code, nil
 	case session.Replayed:
-		s.end(r, session.CauseReplay, "", now)
+		s.revokeRecord(r, session.CauseReplay, "", now)
 		return nil, next, "", &session.Error{Code: code, Cause: session.CauseReplay}
 	}
 	return nil, next, "", session.Fail(code, nil)
 }
 
-// List is session.Store's.
-func (s *Store) List(_ context.Context, step session.ListStep) (session.Listed, error) {
+// List implements [session.Store].
+func (s *Store) List(_ context.Context, step session.ListStep) (session.ListResult, error) {
 	now, end := s.begin()
 	defer end()
-	if err := s.admit(step.Owner, step.Caller, step.CheckUser, now); err != nil {
-		return session.Listed{}, err
+	if err := s.checkCaller(step.Owner, step.Caller, step.CheckUser, now); err != nil {
+		return session.ListResult{}, err
 	}
 	live := s.live(step.Owner, step.Types, now)
-	sortRecords(live, older)
-	out := session.Listed{Now: now}
+	sortRecords(live, session.ByCreated)
+	out := session.ListResult{Now: now}
 	for _, r := range live {
 		out.Sessions = append(out.Sessions, r.Session)
 	}
 	return out, nil
-}
-
-// End is session.Store's.
-func (s *Store) End(_ context.Context, step session.EndStep) (session.Receipt, error) {
-	now, end := s.begin()
-	defer end()
-	if err := s.admit(step.Owner, step.Caller, step.CheckUser, now); err != nil {
-		return session.Receipt{}, err
-	}
-	r, err := s.find(step.Owner, step.ID, now)
-	if session.CodeOf(err) == session.Expired {
-		err = session.Fail(session.Unknown, nil)
-	}
-	if err != nil {
-		return session.Receipt{}, err
-	}
-	return session.Receipt{Ended: []session.Trace{s.end(r, step.Cause, step.By, now)}, Now: now}, nil
-}
-
-// EndOthers is session.Store's.
-func (s *Store) EndOthers(_ context.Context, step session.EndOthersStep) (session.Receipt, error) {
-	now, end := s.begin()
-	defer end()
-	if err := s.allowed(step.Owner, step.CheckUser); err != nil {
-		return session.Receipt{}, err
-	}
-	if step.Keep != "" && !s.holds(step, now) {
-		return session.Receipt{}, session.Fail(session.Unknown, nil)
-	}
-	if err := s.admit(step.Owner, step.Caller, false, now); err != nil {
-		return session.Receipt{}, err
-	}
-	out := session.Receipt{Now: now}
-	for _, r := range s.live(step.Owner, step.Types, now) {
-		if r.ID != step.Keep {
-			out.Ended = append(out.Ended, s.end(r, step.Cause, step.By, now))
-		}
-	}
-	return out, nil
-}
-
-// holds tells whether the refresh token that step was given is current, ahead
-// of its record, or spent within the retry window.
-func (s *Store) holds(step session.EndOthersStep, now time.Time) bool {
-	r, err := s.find(step.Owner, step.Keep, now)
-	if err != nil {
-		return false
-	}
-	return step.KeepGeneration >= r.Generation ||
-		step.KeepGeneration+1 == r.Generation && now.Before(r.Rotated.Add(step.KeepWindow))
-}
-
-// Logout is session.Store's.
-func (s *Store) Logout(_ context.Context, step session.LogoutStep) (session.Receipt, error) {
-	now, end := s.begin()
-	defer end()
-	r, _, _, err := s.judge(step.Owner, step.ID, step.Type, step.Presented, step.Policy, now)
-	if err != nil {
-		return session.Receipt{}, err
-	}
-	return session.Receipt{Ended: []session.Trace{s.end(r, cmp.Or(step.Cause, session.CauseLogout), "", now)}, Now: now}, nil
 }

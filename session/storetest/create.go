@@ -10,286 +10,306 @@ import (
 )
 
 var createTests = map[string]func(*fixture){
-	"Begins":                 createBegins,
-	"EvictsTheOldest":        createEvicts,
-	"Refuses":                createRefuses,
-	"LoweredMaximum":         createLowered,
-	"MaximumZero":            createZero,
-	"Unlimited":              createUnlimited,
-	"CountsApart":            createApart,
-	"ExpiredDontCount":       createExpired,
-	"ExpiredBesideLive":      createExpiredBeside,
-	"RefreshedIsRecent":      createRecent,
-	"NotUpdatedIsOld":        createNotUpdated,
-	"TiesOlderFirst":         createTieCreated,
-	"TiesLowerIDFirst":       createTieID,
-	"MicrosecondsCount":      createMicros,
-	"EvictsExactlyAtMaximum": createExact,
+	"creates a session as the policy says":                createSession,
+	"evicts the oldest session at the maximum":            createEvicts,
+	"fails at the maximum without eviction":               createFailsAtMaximum,
+	"evicts all surplus sessions after a lowered maximum": createLoweredMaximum,
+	"maximum zero rejects every login":                    createMaximumZero,
+	"no limit":                                            createUnlimited,
+	"counts each type, user and app separately":           createCountsSeparately,
+	"expired sessions do not count":                       createIgnoresExpired,
+	"expired sessions do not count beside live ones":      createIgnoresExpiredBesideLive,
+	"a refreshed session is recent":                       createRefreshedIsRecent,
+	"a refresh without UpdateLastLogin is not recent":     createNotUpdatedIsOldest,
+	"evicts the earlier created of equally updated ones":  createTieByCreated,
+	"evicts the lower ID of sessions created together":    createTieByID,
+	"compares Updated to the microsecond":                 createMicroseconds,
+	"many logins never exceed the maximum":                createKeepsMaximum,
 }
 
-func createBegins(f *fixture) {
+// createSession checks the result of Create and what List shows of the session.
+func createSession(f *fixture) {
 	in := session.Session{
 		ID: session.NewID(), Type: session.Short, Info: "Firefox on Linux",
 		Claims: json.RawMessage(`{"role":"ädmin","n":[1,2.50]}`),
 	}
 	out, err := f.Store.Create(f.ctx, session.CreateStep{Owner: f.owner, Session: in, Policy: f.policy})
-	f.ok(err, "Create")
+	f.noError(err, "Create")
 	want := f.policy.Start(in, out.Now)
-	f.same("Create", out.Session, want)
+	f.wantSession("Create", out.Session, want)
 	if f.Clock != nil && !out.Now.Equal(f.Clock()) {
-		f.Errorf("Now is %s, the clock says %s", stamp(out.Now), stamp(f.Clock()))
+		f.Errorf("Now is %s, want the clock's %s", formatTime(out.Now), formatTime(f.Clock()))
 	}
 	if got := out.Session; got.Generation != 1 || got.Info != in.Info || string(got.Claims) != string(in.Claims) {
-		f.Errorf("got generation %d, info %q, claims %s", got.Generation, got.Info, got.Claims)
+		f.Errorf("got generation %d, info %q, claims %s, want 1, %q, %s", got.Generation, got.Info, got.Claims, in.Info, in.Claims)
 	}
 	if s := out.Session; s.Expires.Nanosecond() != 0 || out.Now.Add(time.Hour).Sub(s.Expires) >= time.Second ||
 		s.Absolute.Nanosecond() != 0 || out.Now.Add(24*time.Hour).Sub(s.Absolute) >= time.Second {
-		f.Errorf("Expires %s, Absolute %s are not whole seconds from %s", s.Expires, s.Absolute, out.Now)
+		f.Errorf("Expires is %s and Absolute %s, want whole seconds 1h and 24h after %s", s.Expires, s.Absolute, out.Now)
 	}
 	if len(out.Evicted) != 0 {
-		f.Errorf("evicted %v", out.Evicted)
+		f.Errorf("evicted %v, want none", out.Evicted)
 	}
-	stored := f.listed(f.owner)
+	stored := f.mustList(f.owner)
 	f.wantIDs("List", ids(stored), in.ID)
-	f.same("List", stored[0], want)
+	f.wantSession("List", stored[0], want)
 }
 
+// createEvicts checks that a login at the maximum evicts the least recently updated
+// session, whose tombstone names the new session.
 func createEvicts(f *fixture) {
 	s := f.logins(2)
-	out, err := f.create(f.owner, session.Long, f.capped(2, true))
-	f.ok(err, "Create")
-	f.wantIDs("Evicted", endedIDs(out.Evicted), s[0].ID)
-	f.wantIDs("List", ids(f.listed(f.owner)), s[1].ID, out.Session.ID)
+	out, err := f.create(f.owner, session.Long, f.withMaximum(2, true))
+	f.noError(err, "Create")
+	f.wantIDs("Evicted", tombstoneIDs(out.Evicted), s[0].ID)
+	f.wantList(s[1].ID, out.Session.ID)
 	got := out.Evicted[0]
-	if got.Cause != session.CauseEvicted || got.By != string(out.Session.ID) || apart(got.At, out.Now) >= time.Millisecond {
-		f.Errorf("evicted %+v by %s at %s", got, out.Session.ID, out.Now)
+	if got.Cause != session.CauseEvicted || got.By != string(out.Session.ID) || timeDiff(got.At, out.Now) >= time.Millisecond {
+		f.Errorf("got %+v, want %s by %s at %s", got, session.CauseEvicted, out.Session.ID, out.Now)
 	}
-	_, err = f.present(s[0], token(s[0]), f.policy)
-	f.fails(err, session.Ended, session.CauseEvicted)
-	f.wantTraces(f.owner, got)
+	_, err = f.refresh(s[0], token(s[0]), f.policy)
+	f.wantError(err, session.Revoked, session.CauseEvicted)
+	f.wantTombstones(f.owner, got)
 }
 
-func apart(a, b time.Time) time.Duration { return a.Sub(b).Abs() }
+// timeDiff returns the absolute difference of two times.
+func timeDiff(a, b time.Time) time.Duration { return a.Sub(b).Abs() }
 
-func createRefuses(f *fixture) {
-	s, p := f.logins(2), f.capped(2, false)
-	before := f.listed(f.owner)
+// createFailsAtMaximum checks that Create fails with LimitReached and changes nothing
+// until a session is revoked.
+func createFailsAtMaximum(f *fixture) {
+	s, p := f.logins(2), f.withMaximum(2, false)
+	before := f.mustList(f.owner)
 	for range 2 {
 		_, err := f.create(f.owner, session.Long, p)
-		f.fails(err, session.LimitReached, "")
+		f.wantError(err, session.LimitReached, "")
 	}
-	for i, got := range f.listed(f.owner) {
-		f.same("List after a refusal", got, before[i])
+	for i, got := range f.mustList(f.owner) {
+		f.wantSession("List after LimitReached", got, before[i])
 	}
-	f.wantTraces(f.owner)
-	_, err := f.end(s[0].ID, session.CauseUser, "")
-	f.ok(err, "End")
+	f.wantTombstones(f.owner)
+	_, err := f.revoke(s[0].ID, session.CauseUser, "")
+	f.noError(err, "Revoke")
 	out, err := f.create(f.owner, session.Long, p)
-	f.ok(err, "Create where a place is free")
-	f.wantIDs("Evicted", endedIDs(out.Evicted))
+	f.noError(err, "Create below the maximum")
+	f.wantIDs("Evicted", tombstoneIDs(out.Evicted))
 }
 
-func createLowered(f *fixture) {
+// createLoweredMaximum checks that a user with more sessions than the maximum, which was
+// lowered since, keeps them until a login evicts all that are too many.
+func createLoweredMaximum(f *fixture) {
 	s := f.logins(5)
-	_, err := f.create(f.owner, session.Long, f.capped(2, false))
-	f.fails(err, session.LimitReached, "")
-	f.wantIDs("List after a refusal", ids(f.listed(f.owner)), ids(s)...)
-	out, err := f.create(f.owner, session.Long, f.capped(2, true))
-	f.ok(err, "Create")
-	f.wantSet("Evicted", endedIDs(out.Evicted), ids(s[:4])...)
-	f.wantIDs("List", ids(f.listed(f.owner)), s[4].ID, out.Session.ID)
+	_, err := f.create(f.owner, session.Long, f.withMaximum(2, false))
+	f.wantError(err, session.LimitReached, "")
+	f.wantList(ids(s)...)
+	out, err := f.create(f.owner, session.Long, f.withMaximum(2, true))
+	f.noError(err, "Create")
+	f.wantIDSet("Evicted", tombstoneIDs(out.Evicted), ids(s[:4])...)
+	f.wantList(s[4].ID, out.Session.ID)
 }
 
-func createZero(f *fixture) {
+// createMaximumZero checks that a maximum of zero rejects every login, and evicts no
+// session even if the policy asks for eviction.
+func createMaximumZero(f *fixture) {
 	for _, evict := range []bool{true, false} {
-		_, err := f.create(f.owner, session.Long, f.capped(0, evict))
-		f.fails(err, session.LimitReached, "")
+		_, err := f.create(f.owner, session.Long, f.withMaximum(0, evict))
+		f.wantError(err, session.LimitReached, "")
 	}
 	s := f.login()
-	_, err := f.create(f.owner, session.Long, f.capped(0, true))
-	f.fails(err, session.LimitReached, "")
-	f.wantIDs("List", ids(f.listed(f.owner)), s.ID)
+	_, err := f.create(f.owner, session.Long, f.withMaximum(0, true))
+	f.wantError(err, session.LimitReached, "")
+	f.wantList(s.ID)
 }
 
 func createUnlimited(f *fixture) {
-	p := f.capped(1, true)
+	p := f.withMaximum(1, true)
 	p.Limit = false
 	for i := range 20 {
 		out, err := f.create(f.owner, session.Long, p)
-		f.ok(err, "Create")
-		f.wantIDs(fmt.Sprintf("Evicted by login %d", i), endedIDs(out.Evicted))
+		f.noError(err, "Create")
+		f.wantIDs(fmt.Sprintf("Evicted by login %d", i), tombstoneIDs(out.Evicted))
 	}
-	if n := len(f.listed(f.owner)); n != 20 {
-		f.Errorf("%d sessions, want 20", n)
-	}
-}
-
-func createApart(f *fixture) {
-	p := f.capped(1, false)
-	for _, o := range []session.Owner{f.owner, f.user("2"), {App: "other", User: f.owner.User}} {
-		for _, t := range session.Types {
-			_, err := f.create(o, t, p)
-			f.ok(err, fmt.Sprintf("Create %s of %s", t, o))
-		}
-		for _, t := range session.Types {
-			_, err := f.create(o, t, p)
-			f.fails(err, session.LimitReached, "")
-			out, err := f.create(o, t, f.capped(1, true))
-			f.ok(err, "Create")
-			f.wantIDs("List", ids(f.listed(o, t)), out.Session.ID)
-		}
+	if n := len(f.mustList(f.owner)); n != 20 {
+		f.Errorf("got %d sessions, want 20", n)
 	}
 }
 
-func createExpired(f *fixture) {
+// createCountsSeparately checks that sessions of another type, user or app do not count.
+func createCountsSeparately(f *fixture) {
+	p := f.withMaximum(1, false)
+	for _, o := range []session.Owner{f.owner, f.otherUser("2"), {App: "other", User: f.owner.User}} {
+		for _, t := range session.Types {
+			_, err := f.create(o, t, p)
+			f.noError(err, fmt.Sprintf("Create %s of %s", t, o))
+		}
+		for _, t := range session.Types {
+			_, err := f.create(o, t, p)
+			f.wantError(err, session.LimitReached, "")
+			out, err := f.create(o, t, f.withMaximum(1, true))
+			f.noError(err, "Create")
+			f.wantIDs("List", ids(f.mustList(o, t)), out.Session.ID)
+		}
+	}
+}
+
+// createIgnoresExpired checks that expired sessions neither count nor leave tombstones.
+func createIgnoresExpired(f *fixture) {
 	for _, evict := range []bool{true, false} {
-		p := f.capped(2, evict)
+		p := f.withMaximum(2, evict)
 		for range 2 {
 			for range 2 {
 				out, err := f.create(f.owner, session.Long, p)
-				f.ok(err, "Create")
-				f.wantIDs("Evicted", endedIDs(out.Evicted))
+				f.noError(err, "Create")
+				f.wantIDs("Evicted", tombstoneIDs(out.Evicted))
 			}
 			f.Advance(p.Lifetime)
 		}
 	}
-	f.wantTraces(f.owner)
+	f.wantTombstones(f.owner)
 }
 
-// createExpiredBeside: of sessions that are over and sessions that live only
-// the latter take places, and only they can be evicted.
-func createExpiredBeside(f *fixture) {
+// createIgnoresExpiredBesideLive checks that only the live sessions of a user count and
+// are evicted while expired ones are still stored.
+func createIgnoresExpiredBesideLive(f *fixture) {
 	f.logins(3)
 	f.Advance(f.policy.Lifetime - time.Minute)
 	live := f.logins(2)
 	f.Advance(time.Minute)
-	_, err := f.create(f.owner, session.Long, f.capped(2, false))
-	f.fails(err, session.LimitReached, "")
-	out, err := f.create(f.owner, session.Long, f.capped(2, true))
-	f.ok(err, "Create")
-	f.wantIDs("Evicted", endedIDs(out.Evicted), live[0].ID)
-	f.wantIDs("List", ids(f.listed(f.owner)), live[1].ID, out.Session.ID)
+	_, err := f.create(f.owner, session.Long, f.withMaximum(2, false))
+	f.wantError(err, session.LimitReached, "")
+	out, err := f.create(f.owner, session.Long, f.withMaximum(2, true))
+	f.noError(err, "Create")
+	f.wantIDs("Evicted", tombstoneIDs(out.Evicted), live[0].ID)
+	f.wantList(live[1].ID, out.Session.ID)
 }
 
-func createRecent(f *fixture) {
+// createRefreshedIsRecent checks that a refresh moves a session to the end of the
+// eviction order.
+func createRefreshedIsRecent(f *fixture) {
 	s := f.logins(3)
-	f.refresh(s[0], f.policy)
+	f.mustRefresh(s[0], f.policy)
 	f.Advance(time.Second)
-	out, err := f.create(f.owner, session.Long, f.capped(3, true))
-	f.ok(err, "Create")
-	f.wantIDs("Evicted", endedIDs(out.Evicted), s[1].ID)
+	out, err := f.create(f.owner, session.Long, f.withMaximum(3, true))
+	f.noError(err, "Create")
+	f.wantIDs("Evicted", tombstoneIDs(out.Evicted), s[1].ID)
 }
 
-func createNotUpdated(f *fixture) {
-	s, p := f.logins(3), f.capped(3, true)
+// createNotUpdatedIsOldest checks that a refresh leaves the eviction order as it is
+// without UpdateLastLogin.
+func createNotUpdatedIsOldest(f *fixture) {
+	s, p := f.logins(3), f.withMaximum(3, true)
 	p.UpdateLastLogin = false
-	f.refresh(s[0], p)
+	f.mustRefresh(s[0], p)
 	f.Advance(time.Second)
 	out, err := f.create(f.owner, session.Long, p)
-	f.ok(err, "Create")
-	f.wantIDs("Evicted", endedIDs(out.Evicted), s[0].ID)
+	f.noError(err, "Create")
+	f.wantIDs("Evicted", tombstoneIDs(out.Evicted), s[0].ID)
 }
 
-// named begins a session whose ID begins with a character.
-func (f *fixture) named(c string) session.Session {
+// loginWithID creates a session whose ID begins with the given character.
+func (f *fixture) loginWithID(first string) session.Session {
 	f.Helper()
 	out, err := f.Store.Create(f.ctx, session.CreateStep{
 		Owner: f.owner, Policy: f.policy,
-		Session: session.Session{ID: session.ID(c) + session.NewID()[1:], Type: session.Long},
+		Session: session.Session{ID: session.ID(first) + session.NewID()[1:], Type: session.Long},
 	})
-	f.ok(err, "Create")
+	f.noError(err, "Create")
 	return out.Session
 }
 
-// createTieCreated has sessions whose updates tie where the clock stands still,
-// the older with the higher ID.
-func createTieCreated(f *fixture) {
+// createTieByCreated checks the eviction order of sessions with equal Updated, which
+// they have if the clock stands still. The sessions created earlier have higher IDs.
+func createTieByCreated(f *fixture) {
 	var s []session.Session
 	for _, c := range []string{"z", "y", "x", "w"} {
-		s = append(s, f.named(c))
+		s = append(s, f.loginWithID(c))
 		f.Advance(time.Second)
 	}
 	for _, i := range []int{3, 1, 0, 2} {
-		f.refresh(s[i], f.policy)
+		f.mustRefresh(s[i], f.policy)
 	}
-	f.evictsInOrder("z", "y")
+	f.wantEvicted("z", "y")
 }
 
-func createTieID(f *fixture) {
+// createTieByID checks the eviction order of sessions with equal Updated and Created,
+// which they have if the clock stands still. IDs are ordered by their bytes.
+func createTieByID(f *fixture) {
 	for _, c := range []string{"b", "_", "Z", "a", "0", "-", "A", "9", "z"} {
-		f.named(c)
+		f.loginWithID(c)
 	}
-	f.evictsInOrder("-", "0", "9", "A", "Z", "_")
+	f.wantEvicted("-", "0", "9", "A", "Z", "_")
 }
 
-// createMicros has sessions of one millisecond, the older with the higher ID.
-func createMicros(f *fixture) {
+// createMicroseconds checks the eviction order of sessions created one microsecond
+// apart. The sessions created earlier have higher IDs.
+func createMicroseconds(f *fixture) {
 	for _, c := range []string{"z", "m", "a"} {
-		f.named(c)
+		f.loginWithID(c)
 		f.Advance(time.Microsecond)
 	}
-	f.evictsInOrder("z")
+	f.wantEvicted("z")
 }
 
-// evictsInOrder begins one session more, at a maximum that so many of the
-// present ones must make room for, and wants those gone whose IDs begin so.
-// With a running clock there are no ties: then it wants what LessRecent says.
-func (f *fixture) evictsInOrder(first ...string) {
+// wantEvicted creates one more session, at a maximum for which len(first) sessions must
+// be evicted, and checks that their IDs begin with first. With a running clock no two
+// sessions have equal times: then it checks only the order of [session.ByUpdated].
+func (f *fixture) wantEvicted(first ...string) {
 	f.Helper()
-	s := f.listed(f.owner)
-	slices.SortFunc(s, session.LessRecent)
-	out, err := f.create(f.owner, session.Long, f.capped(len(s)-len(first)+1, true))
-	f.ok(err, "Create")
-	f.wantSet("Evicted", endedIDs(out.Evicted), ids(s[:len(first)])...)
+	s := f.mustList(f.owner)
+	slices.SortFunc(s, session.ByUpdated)
+	out, err := f.create(f.owner, session.Long, f.withMaximum(len(s)-len(first)+1, true))
+	f.noError(err, "Create")
+	f.wantIDSet("Evicted", tombstoneIDs(out.Evicted), ids(s[:len(first)])...)
 	for _, t := range out.Evicted {
 		if f.Clock != nil && !slices.Contains(first, string(t.ID[:1])) {
-			f.Errorf("%s was evicted, want those that begin with %v", t.ID, first)
+			f.Errorf("evicted %s, want only IDs that begin with one of %v", t.ID, first)
 		}
 	}
 }
 
-func createExact(f *fixture) {
+// createKeepsMaximum checks that repeated logins evict one session each.
+func createKeepsMaximum(f *fixture) {
 	const limit = 5
 	var all []session.ID
 	for i := range 3 * limit {
-		out, err := f.create(f.owner, session.Long, f.capped(limit, true))
-		f.ok(err, "Create")
+		out, err := f.create(f.owner, session.Long, f.withMaximum(limit, true))
+		f.noError(err, "Create")
 		all = append(all, out.Session.ID)
-		f.wantIDs("List", ids(f.listed(f.owner)), all[max(0, i+1-limit):]...)
+		f.wantList(all[max(0, i+1-limit):]...)
 		f.Advance(time.Millisecond)
 	}
 }
 
-// wantSet compares ids where their order doesn't count.
-func (f *fixture) wantSet(what string, got []session.ID, want ...session.ID) {
+// wantIDSet compares IDs regardless of their order.
+func (f *fixture) wantIDSet(what string, got []session.ID, want ...session.ID) {
 	f.Helper()
 	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
 	f.wantIDs(what, got, want...)
 }
 
-// wantTraces wants exactly these of an owner, the latest first; of equal
-// moments in any order.
-func (f *fixture) wantTraces(o session.Owner, want ...session.Trace) {
+// wantTombstones checks that an owner has exactly these tombstones, with times to the
+// millisecond.
+func (f *fixture) wantTombstones(o session.Owner, want ...session.Tombstone) {
 	f.Helper()
-	got := f.traces(o)
+	got := f.mustTombstones(o)
 	if len(got) != len(want) {
-		f.Fatalf("traces: got %v, want %v", got, want)
+		f.Fatalf("Tombstones: got %v, want %v", got, want)
 	}
 	for _, w := range want {
-		i := slices.IndexFunc(got, func(t session.Trace) bool { return t.ID == w.ID })
-		if i < 0 || got[i].Cause != w.Cause || got[i].By != w.By || apart(got[i].At, w.At) >= time.Millisecond {
-			f.Fatalf("traces: got %v, want %v", got, want)
+		i := slices.IndexFunc(got, func(t session.Tombstone) bool { return t.ID == w.ID })
+		if i < 0 || got[i].Cause != w.Cause || got[i].By != w.By || timeDiff(got[i].At, w.At) >= time.Millisecond {
+			f.Fatalf("Tombstones: got %v, want %v", got, want)
 		}
 	}
 }
 
-// traces gives an owner's traces and wants them ordered.
-func (f *fixture) traces(o session.Owner) []session.Trace {
+// mustTombstones returns an owner's tombstones and checks that the latest come first.
+func (f *fixture) mustTombstones(o session.Owner) []session.Tombstone {
 	f.Helper()
-	got, err := f.Ledger.Traces(f.ctx, o)
-	f.ok(err, "Traces")
-	if !slices.IsSortedFunc(got, func(a, b session.Trace) int { return b.At.Compare(a.At) }) {
-		f.Fatalf("traces are not in order, the latest first: %v", got)
+	got, err := f.Store.Tombstones(f.ctx, o)
+	f.noError(err, "Tombstones")
+	if !slices.IsSortedFunc(got, func(a, b session.Tombstone) int { return b.At.Compare(a.At) }) {
+		f.Fatalf("Tombstones: got %v, want the latest first", got)
 	}
 	return got
 }

@@ -14,208 +14,211 @@ import (
 
 const (
 	differentialSeeds = 12
-	differentialSteps = 400
+	differentialSteps = 400 // per seed
 )
 
-// Differential runs random sequences of steps, the same in each run, on a
-// store and on the in-memory one with the same clock, and compares every
-// answer and what a list shows after it. The harness must have a Clock.
+// Differential runs random sequences of steps, the same in each run, on a store and on the
+// in-memory store with the same clock. It compares every answer, and the sessions and
+// tombstones after it. The harness must have a Clock.
 func Differential(t *testing.T, open func(t *testing.T) Harness) {
-	met := map[string]int{}
+	outcomes := map[string]int{}
 	for seed := range uint64(differentialSeeds) {
-		t.Run(fmt.Sprint("Seed", seed), func(t *testing.T) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			f := newFixture(t, open(t))
 			if f.Clock == nil {
 				t.Fatal("the harness has no Clock")
 			}
-			d := newDuel(f, seed, met)
+			c := newComparison(f, seed, outcomes)
 			for n := range differentialSteps {
-				d.turn(n)
+				c.randomStep(n)
 				if t.Failed() {
-					t.Fatalf("after %d steps, the last one on %v", n+1, d.owner)
+					t.Fatalf("the stores differ after %d steps, the last one for %v", n+1, c.owner)
 				}
 			}
 		})
 	}
-	for _, outcome := range worthMeeting {
-		if met[outcome] == 0 && !t.Failed() {
-			t.Errorf("no sequence came to %q: %v", outcome, met)
+	for _, outcome := range requiredOutcomes {
+		if outcomes[outcome] == 0 && !t.Failed() {
+			t.Errorf("no step of any sequence had the outcome %q: %v", outcome, outcomes)
 		}
 	}
 }
 
-// worthMeeting are outcomes that the sequences must have come to: a comparison
-// of refusals only would compare little.
-var worthMeeting = []string{
+// requiredOutcomes lists the outcomes that must occur in the sequences. Without it the
+// sequences might consist of failing steps only.
+var requiredOutcomes = []string{
 	"Create ok", "Create limit_reached", "Create user_not_found", "Create user_inactive", "Create evicts",
 	"Refresh ok", "Refresh retried", "Refresh healed", "Refresh replayed", "Refresh spent", "Refresh unknown",
 	"Refresh ended", "Refresh user_inactive", "Refresh extends",
-	"List ok", "List token_revoked", "End ok", "End unknown", "End ended", "End token_revoked",
-	"EndOthers ok", "EndOthers unknown", "EndOthers token_revoked", "EndOthers ends",
+	"List ok", "List token_revoked", "Revoke ok", "Revoke unknown", "Revoke ended", "Revoke token_revoked",
+	"RevokeOthers ok", "RevokeOthers unknown", "RevokeOthers token_revoked", "RevokeOthers revokes",
 	"Logout ok", "Logout replayed", "Logout spent", "Logout unknown", "Logout ended",
-	"Live ok", "Live ended", "Live unknown", "EndApp ok", "Put ok", "Put user_exists", "Remove ok", "Remove user_not_found",
+	"Live ok", "Live ended", "Live unknown", "RevokeApp ok",
+	"PutAccount ok", "PutAccount user_exists", "RemoveAccount ok", "RemoveAccount user_not_found",
 }
 
-// duel is a store and its model in the middle of a sequence.
-type duel struct {
+// comparison runs one sequence of random steps on a store and on its model, the in-memory
+// store. The methods whose names begin with compare run a step on both and compare the
+// results.
+type comparison struct {
 	*fixture
-	model  *memstore.Store
-	random *rand.Rand
-	owners []session.Owner
-	owner  session.Owner                                 // of this turn
-	seen   map[session.Owner][]session.Session           // one per token given
-	last   map[session.Owner]map[session.ID]*recollected // as the model has it
-	met    map[string]int                                // how often the model came to what
+	model    *memstore.Store
+	random   *rand.Rand
+	owners   []session.Owner
+	owner    session.Owner                                 // of the current step
+	tokens   map[session.Owner][]session.Session           // the session as of each token issued
+	latest   map[session.Owner]map[session.ID]*latestState // as the model has it
+	outcomes map[string]int                                // how often each outcome occurred in the model
 }
 
-// recollected is what the latest answer said of a session, and whether EndApp
-// came after it began.
-type recollected struct {
+// latestState is a session as of the latest answer, and whether RevokeApp has revoked it.
+type latestState struct {
 	session.Session
-	before bool
+	revokedByApp bool
 }
 
-func newDuel(f *fixture, seed uint64, met map[string]int) *duel {
-	d := &duel{
-		fixture: f,
-		model:   memstore.New(memstore.Options{Now: f.Clock}),
-		random:  rand.New(rand.NewPCG(seed, 7)),
-		owners:  []session.Owner{{App: "shop", User: "1"}, {App: "shop", User: "a:{b}|%"}, {App: "other", User: "1"}},
-		seen:    map[session.Owner][]session.Session{},
-		last:    map[session.Owner]map[session.ID]*recollected{},
-		met:     met,
+func newComparison(f *fixture, seed uint64, outcomes map[string]int) *comparison {
+	c := &comparison{
+		fixture:  f,
+		model:    memstore.New(memstore.Options{Now: f.Clock}),
+		random:   rand.New(rand.NewPCG(seed, 7)),
+		owners:   []session.Owner{{App: "shop", User: "1"}, {App: "shop", User: "a:{b}|%"}, {App: "other", User: "1"}},
+		tokens:   map[session.Owner][]session.Session{},
+		latest:   map[session.Owner]map[session.ID]*latestState{},
+		outcomes: outcomes,
 	}
-	for _, o := range d.owners {
-		d.last[o] = map[session.ID]*recollected{}
-		d.enrol(o, "name of "+o.User, true)
+	for _, o := range c.owners {
+		c.latest[o] = map[session.ID]*latestState{}
+		c.comparePutAccount(o, "name of "+o.User, true)
 	}
-	return d
+	return c
 }
 
-// turn passes some time and runs one step on both stores.
-func (d *duel) turn(n int) {
-	d.owner = d.owners[min(d.random.IntN(5), 2)] // the last has more to do
-	d.pass()
-	switch k := d.random.IntN(100); {
+// randomStep moves the clock and runs one step, the n-th, on both stores.
+func (c *comparison) randomStep(n int) {
+	c.owner = c.owners[min(c.random.IntN(5), 2)] // mostly the last one, which gets more sessions that way
+	c.advanceRandomly()
+	switch k := c.random.IntN(100); {
 	case k < 28:
-		d.create(d.policy())
+		c.compareCreate(c.randomPolicy())
 	case k < 68:
-		d.refresh(d.policy())
+		c.compareRefresh(c.randomPolicy())
 	case k < 76:
-		d.end()
+		c.compareRevoke()
 	case k < 83:
-		d.others()
+		c.compareRevokeOthers()
 	case k < 91:
-		d.logout(d.policy())
+		c.compareLogout(c.randomPolicy())
 	case k < 94:
-		d.list()
+		c.compareList()
 	case k < 97:
-		d.account(n)
-	case k == 97 && d.flag():
-		d.endApp()
+		c.compareDirectory(n)
+	case k == 97 && c.randomBool():
+		c.compareRevokeApp()
 	default:
-		d.live()
+		c.compareLive()
 	}
-	d.lists()
-	d.compareTraces()
+	c.compareLists()
+	c.compareTombstones()
 }
 
-// pass moves the clock: not at all, a little, or to a moment at which a rule of
-// some session changes its mind, or just beside it.
-func (d *duel) pass() {
-	s, ok := d.pick()
-	k := d.random.IntN(20)
+// advanceRandomly moves the clock: not at all, a little, or to a time limit of some session,
+// plus or minus one microsecond.
+func (c *comparison) advanceRandomly() {
+	s, ok := c.pickToken()
+	k := c.random.IntN(20)
 	var moment time.Time
 	switch {
 	case k < 7 || !ok:
 		return
 	case k < 15:
-		d.Advance(time.Duration(d.random.Int64N(int64(5 * time.Second))).Truncate(time.Microsecond))
+		c.Advance(time.Duration(c.random.Int64N(int64(5 * time.Second))).Truncate(time.Microsecond))
 		return
 	case k < 19:
-		moment = s.Rotated.Add(windows[d.random.IntN(len(windows))])
+		moment = s.Rotated.Add(retryWindows[c.random.IntN(len(retryWindows))])
 	default:
-		moment = []time.Time{s.Expires, s.Absolute, s.Expires.Add(-lastMinutes)}[d.random.IntN(3)]
+		moment = []time.Time{s.Expires, s.Absolute, s.Expires.Add(-extensionThreshold)}[c.random.IntN(3)]
 	}
-	beside := time.Duration(d.random.IntN(3)-1) * time.Microsecond
-	if by := moment.Add(beside).Sub(d.Clock()); by > 0 {
-		d.Advance(by)
+	offset := time.Duration(c.random.IntN(3)-1) * time.Microsecond
+	if by := moment.Add(offset).Sub(c.Clock()); by > 0 {
+		c.Advance(by)
 	}
 }
 
-// windows are the retry windows of the policies, lastMinutes their threshold of
-// extension.
-var windows = []time.Duration{0, 2 * time.Second, time.Minute}
+// retryWindows lists the retry windows of the random policies.
+var retryWindows = []time.Duration{0, 2 * time.Second, time.Minute}
 
-const lastMinutes = 10 * time.Minute
+// extensionThreshold is the ExtendOnceAfter of the random policies.
+const extensionThreshold = 10 * time.Minute
 
-func (d *duel) flag() bool { return d.random.IntN(2) == 0 }
+func (c *comparison) randomBool() bool { return c.random.IntN(2) == 0 }
 
-func (d *duel) policy() session.Policy {
+func (c *comparison) randomPolicy() session.Policy {
 	return session.Policy{
-		Lifetime:         time.Duration(600+d.random.IntN(3000)) * time.Second,
-		AbsoluteLifetime: time.Duration(3600+d.random.IntN(3600)) * time.Second,
-		Rotate:           d.random.IntN(4) > 0,
-		ReuseDetection:   d.flag(),
-		RetryWindow:      windows[d.random.IntN(len(windows))],
-		UpdateLastLogin:  d.flag(),
-		Extend:           d.flag(),
-		ExtendEveryTime:  d.random.IntN(3) == 0,
-		ExtendOnceAfter:  lastMinutes,
-		Limit:            d.random.IntN(4) > 0,
-		Max:              d.random.IntN(6),
-		DestroyOldest:    d.random.IntN(3) > 0,
+		Lifetime:         time.Duration(600+c.random.IntN(3000)) * time.Second,
+		AbsoluteLifetime: time.Duration(3600+c.random.IntN(3600)) * time.Second,
+		Rotate:           c.random.IntN(4) > 0,
+		ReuseDetection:   c.randomBool(),
+		RetryWindow:      retryWindows[c.random.IntN(len(retryWindows))],
+		UpdateLastLogin:  c.randomBool(),
+		Extend:           c.randomBool(),
+		ExtendEveryTime:  c.random.IntN(3) == 0,
+		ExtendOnceAfter:  extensionThreshold,
+		Limit:            c.random.IntN(4) > 0,
+		Max:              c.random.IntN(6),
+		DestroyOldest:    c.random.IntN(3) > 0,
 	}
 }
 
-// pick gives a live session, or any as one of its tokens has it, mostly a new one.
-func (d *duel) pick() (session.Session, bool) {
-	if live := d.modelList(); len(live) > 0 && d.flag() {
-		return live[d.random.IntN(len(live))], true
+// pickToken returns a live session, or any session as of one of its tokens, mostly one of
+// the newest. ok is false if there is none.
+func (c *comparison) pickToken() (s session.Session, ok bool) {
+	if live := c.modelList(); len(live) > 0 && c.randomBool() {
+		return live[c.random.IntN(len(live))], true
 	}
-	all := d.seen[d.owner]
+	all := c.tokens[c.owner]
 	if len(all) == 0 {
 		return session.Session{}, false
 	}
-	back := d.random.IntN(4)
-	if d.random.IntN(5) == 0 {
-		back = d.random.IntN(30)
+	back := c.random.IntN(4)
+	if c.random.IntN(5) == 0 {
+		back = c.random.IntN(30)
 	}
 	return all[max(0, len(all)-1-back)], true
 }
 
-// target is pick's, or now and then a session that there never was.
-func (d *duel) target() session.Session {
-	s, ok := d.pick()
-	if !ok || d.random.IntN(20) == 0 {
-		return session.Session{ID: d.newID(), Type: session.Long, Generation: 1}
+// pickTarget returns what pickToken does, or now and then a session that never existed.
+func (c *comparison) pickTarget() session.Session {
+	s, ok := c.pickToken()
+	if !ok || c.random.IntN(20) == 0 {
+		return session.Session{ID: c.newID(), Type: session.Long, Generation: 1}
 	}
 	return s
 }
 
-// presented is the token of s, at times with another generation or expiry.
-func (d *duel) presented(s session.Session) session.Presented {
-	with := token(s)
-	switch d.random.IntN(12) {
+// randomPresented returns the token of s, now and then with another generation or expiry.
+func (c *comparison) randomPresented(s session.Session) session.Presented {
+	presented := token(s)
+	switch c.random.IntN(12) {
 	case 0:
-		with.Generation += uint32(d.random.IntN(4))
+		presented.Generation += uint32(c.random.IntN(4))
 	case 1:
-		with.Expires = with.Expires.Add(time.Duration(d.random.IntN(5)-2) * time.Minute)
+		presented.Expires = presented.Expires.Add(time.Duration(c.random.IntN(5)-2) * time.Minute)
 	}
-	return with
+	return presented
 }
 
-func (d *duel) caller() session.ID {
-	if d.random.IntN(3) > 0 {
+func (c *comparison) randomCaller() session.ID {
+	if c.random.IntN(3) > 0 {
 		return ""
 	}
-	return d.target().ID
+	return c.pickTarget().ID
 }
 
-// newID is session.NewID, but the same in each run.
-func (d *duel) newID() session.ID {
+// newID returns a random ID like session.NewID, but the same one in each run.
+func (c *comparison) newID() session.ID {
 	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:8], d.random.Uint64())
-	binary.LittleEndian.PutUint64(b[8:], d.random.Uint64())
+	binary.LittleEndian.PutUint64(b[:8], c.random.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], c.random.Uint64())
 	return session.ID(base64.RawURLEncoding.EncodeToString(b[:]))
 }

@@ -11,31 +11,32 @@ import (
 )
 
 var directoryTests = map[string]func(*fixture){
-	"FindsWhatWasPut":       directoryFind,
-	"PutIsWhole":            directoryWhole,
-	"Rename":                directoryRename,
-	"NameTaken":             directoryTaken,
-	"PutReplacesNobody":     directoryNew,
-	"PutReplacesWhoWasRead": directoryRead,
-	"OneOfManyPuts":         directoryRace,
-	"InOrderOfName":         directoryOrder,
-	"Remove":                directoryRemove,
-	"AppsApart":             directoryApart,
-	"OddNames":              directoryOdd,
+	"finds accounts by username and ID":            directoryFindAccount,
+	"PutAccount replaces every field":              directoryPutReplacesAll,
+	"PutAccount renames":                           directoryRename,
+	"a username belongs to one account":            directoryUsernameTaken,
+	"PutAccount of a new user replaces no account": directoryPutNew,
+	"PutAccount fails if the account has changed":  directoryPutChanged,
+	"one of many concurrent PutAccounts succeeds":  directoryConcurrentPuts,
+	"Accounts are ordered by username":             directoryAccountsOrder,
+	"RemoveAccount":                                directoryRemove,
+	"apps have separate users":                     directoryApps,
+	"unusual usernames":                            directoryUnusualUsernames,
 }
 
 const directoryApp = "shop"
 
-func account(id session.UserID, name string) session.Account {
-	return session.Account{ID: id, Username: name, Password: "hash of " + name, Active: true}
+func newAccount(id session.UserID, username string) session.Account {
+	return session.Account{ID: id, Username: username, Password: "hash of " + username, Active: true}
 }
 
+// wantAccount checks that an account is found by username and by ID.
 func (f *fixture) wantAccount(want session.Account) {
 	f.Helper()
-	found, err := f.Directory.Find(f.ctx, directoryApp, want.Username)
-	f.ok(err, "Find "+want.Username)
+	found, err := f.Directory.FindAccount(f.ctx, directoryApp, want.Username)
+	f.noError(err, "FindAccount "+want.Username)
 	read, err := f.Directory.Account(f.ctx, directoryApp, want.ID)
-	f.ok(err, "Account "+want.ID.String())
+	f.noError(err, "Account "+want.ID.String())
 	b, _ := json.Marshal(want)
 	for _, got := range []session.Account{found, read} {
 		if a, _ := json.Marshal(got); string(a) != string(b) {
@@ -44,52 +45,55 @@ func (f *fixture) wantAccount(want session.Account) {
 	}
 }
 
-func (f *fixture) missing(name string) {
+func (f *fixture) wantNoAccount(username string) {
 	f.Helper()
-	_, err := f.Directory.Find(f.ctx, directoryApp, name)
-	f.fails(err, session.UserUnknown, "")
+	_, err := f.Directory.FindAccount(f.ctx, directoryApp, username)
+	f.wantError(err, session.UserUnknown, "")
 }
 
-func (f *fixture) write(accounts ...session.Account) {
+// mustPut writes accounts, each in place of the one that has its ID.
+func (f *fixture) mustPut(accounts ...session.Account) {
 	f.Helper()
 	for _, a := range accounts {
-		f.ok(f.replace(directoryApp, a), "Put "+a.Username)
+		f.noError(f.replaceAccount(directoryApp, a), "PutAccount "+a.Username)
 	}
 }
 
-// replace puts a user in the place of whoever has the ID.
-func (f *fixture) replace(app string, a session.Account) error {
+// replaceAccount reads the account that has the ID of a, if any, and replaces it by a.
+func (f *fixture) replaceAccount(app string, a session.Account) error {
 	was, err := f.Directory.Account(f.ctx, app, a.ID)
 	if err != nil && session.CodeOf(err) != session.UserUnknown {
 		return err
 	}
-	return f.putAs(app, a, was)
+	return f.putAccount(app, a, was)
 }
 
-// putAs is Put, and wants no word of durability, which nobody has asked for.
-func (f *fixture) putAs(app string, a, was session.Account) error {
+// putAccount calls PutAccount and checks that it reports no durability, since the harness
+// does not ask for any.
+func (f *fixture) putAccount(app string, a, was session.Account) error {
 	f.Helper()
-	durability, err := f.Directory.Put(f.ctx, app, a, was)
-	if durability != session.NotAsked {
-		f.Errorf("Put is %s", durability)
+	durability, err := f.Directory.PutAccount(f.ctx, app, a, was)
+	if durability != session.NotRequested {
+		f.Errorf("PutAccount: got durability %q, want none", durability)
 	}
 	return err
 }
 
-// remove is Remove, in the same way.
-func (f *fixture) remove(app string, id session.UserID) error {
+// removeAccount calls RemoveAccount and checks that it reports no durability.
+func (f *fixture) removeAccount(app string, id session.UserID) error {
 	f.Helper()
-	durability, err := f.Directory.Remove(f.ctx, app, id)
-	if durability != session.NotAsked {
-		f.Errorf("Remove is %s", durability)
+	durability, err := f.Directory.RemoveAccount(f.ctx, app, id)
+	if durability != session.NotRequested {
+		f.Errorf("RemoveAccount: got durability %q, want none", durability)
 	}
 	return err
 }
 
-func (f *fixture) names() []string {
+// usernames returns the usernames that Accounts lists.
+func (f *fixture) usernames() []string {
 	f.Helper()
 	all, err := f.Directory.Accounts(f.ctx, directoryApp)
-	f.ok(err, "Accounts")
+	f.noError(err, "Accounts")
 	out := []string{}
 	for _, a := range all {
 		out = append(out, a.Username)
@@ -97,185 +101,191 @@ func (f *fixture) names() []string {
 	return out
 }
 
-func (f *fixture) wantNames(want ...string) {
+func (f *fixture) wantUsernames(want ...string) {
 	f.Helper()
-	if got := f.names(); !slices.Equal(got, want) {
+	if got := f.usernames(); !slices.Equal(got, want) {
 		f.Fatalf("Accounts: got %q, want %q", got, want)
 	}
 }
 
-// directoryFind: an id keeps its JSON type, and the claims their bytes.
-func directoryFind(f *fixture) {
-	f.missing("zoë")
+// directoryFindAccount checks that accounts are read as they were written: the ID with its
+// JSON type, the claims byte for byte. Usernames are case-sensitive and not trimmed.
+func directoryFindAccount(f *fixture) {
+	f.wantNoAccount("zoë")
 	_, err := f.Directory.Account(f.ctx, directoryApp, session.NumberID(-7))
-	f.fails(err, session.UserUnknown, "")
-	f.wantNames()
-	number, text := account(session.NumberID(-7), "zoë"), account(session.TextID("7"), "adam")
+	f.wantError(err, session.UserUnknown, "")
+	f.wantUsernames()
+	number, text := newAccount(session.NumberID(-7), "zoë"), newAccount(session.TextID("7"), "adam")
 	number.Claims = json.RawMessage(`{"role":"ädmin","n":[1,2.5e3],"deep":{"a":null}}`)
 	text.Active = false
-	f.write(number, text)
+	f.mustPut(number, text)
 	f.wantAccount(number)
 	f.wantAccount(text)
-	f.missing("Zoë")
-	f.missing("zoë ")
+	f.wantNoAccount("Zoë")
+	f.wantNoAccount("zoë ")
 }
 
-func directoryWhole(f *fixture) {
-	a := account(session.NumberID(1), "zoë")
+func directoryPutReplacesAll(f *fixture) {
+	a := newAccount(session.NumberID(1), "zoë")
 	a.Claims = json.RawMessage(`{"role":"admin"}`)
-	f.write(a)
+	f.mustPut(a)
 	a.Claims, a.Password, a.Active = nil, "another hash", false
-	f.write(a)
+	f.mustPut(a)
 	f.wantAccount(a)
-	f.wantNames("zoë")
+	f.wantUsernames("zoë")
 }
 
 func directoryRename(f *fixture) {
-	a := account(session.NumberID(1), "zoë")
-	f.write(a)
+	a := newAccount(session.NumberID(1), "zoë")
+	f.mustPut(a)
 	a.Username = "zoe"
-	f.write(a)
+	f.mustPut(a)
 	f.wantAccount(a)
-	f.missing("zoë")
-	f.wantNames("zoe")
-	f.write(account(session.NumberID(2), "zoë"))
-	f.wantNames("zoe", "zoë")
+	f.wantNoAccount("zoë")
+	f.wantUsernames("zoe")
+	f.mustPut(newAccount(session.NumberID(2), "zoë"))
+	f.wantUsernames("zoe", "zoë")
 }
 
-func directoryTaken(f *fixture) {
-	a, b := account(session.NumberID(1), "adam"), account(session.NumberID(2), "berta")
-	f.write(a, b)
+func directoryUsernameTaken(f *fixture) {
+	a, b := newAccount(session.NumberID(1), "adam"), newAccount(session.NumberID(2), "berta")
+	f.mustPut(a, b)
 	for _, id := range []session.UserID{session.NumberID(2), session.NumberID(3), session.TextID("x")} {
-		f.fails(f.replace(directoryApp, account(id, "adam")), session.UserExists, "")
+		f.wantError(f.replaceAccount(directoryApp, newAccount(id, "adam")), session.UserExists, "")
 	}
 	f.wantAccount(a)
 	f.wantAccount(b)
-	f.wantNames("adam", "berta")
-	f.write(a, b)
+	f.wantUsernames("adam", "berta")
+	f.mustPut(a, b)
 }
 
-// directoryNew: who is new takes no ID that somebody has, whatever his name.
-func directoryNew(f *fixture) {
-	a := account(session.NumberID(1), "adam")
-	f.write(a)
-	for _, other := range []session.Account{a, account(a.ID, "berta"), account(session.TextID("1"), "carl")} {
-		err := f.putAs(directoryApp, other, session.Account{})
-		f.fails(err, session.UserExists, "")
+// directoryPutNew checks that a new user gets no ID that is in use, under any username, and
+// that the usernames of the failed attempts remain free.
+func directoryPutNew(f *fixture) {
+	a := newAccount(session.NumberID(1), "adam")
+	f.mustPut(a)
+	for _, other := range []session.Account{a, newAccount(a.ID, "berta"), newAccount(session.TextID("1"), "carl")} {
+		err := f.putAccount(directoryApp, other, session.Account{})
+		f.wantError(err, session.UserExists, "")
 	}
 	f.wantAccount(a)
-	f.wantNames("adam")
-	f.write(account(session.NumberID(2), "berta"), account(session.NumberID(3), "carl")) // the names are free
+	f.wantUsernames("adam")
+	f.mustPut(newAccount(session.NumberID(2), "berta"), newAccount(session.NumberID(3), "carl"))
 }
 
-// directoryRead: a Put that rests on what is not so any more, in whichever
-// field, changes nothing.
-func directoryRead(f *fixture) {
-	a := account(session.NumberID(1), "adam")
+// directoryPutChanged checks that PutAccount fails and writes nothing if any field of the
+// account differs from what the caller had read, or if the account was removed.
+func directoryPutChanged(f *fixture) {
+	a := newAccount(session.NumberID(1), "adam")
 	a.Claims = json.RawMessage(`{"role":"admin"}`)
-	f.write(a)
-	for what, edit := range map[string]func(*session.Account){
+	f.mustPut(a)
+	for field, edit := range map[string]func(*session.Account){
 		"id":       func(a *session.Account) { a.ID = session.TextID("1") },
-		"name":     func(a *session.Account) { a.Username = "eve" },
+		"username": func(a *session.Account) { a.Username = "eve" },
 		"password": func(a *session.Account) { a.Password = "another" },
 		"active":   func(a *session.Account) { a.Active = false },
 		"claims":   func(a *session.Account) { a.Claims = nil },
 	} {
-		changed, mine := a, a
+		changed, update := a, a
 		edit(&changed)
-		f.write(changed)
-		mine.Password = "mine"
-		if err := f.putAs(directoryApp, mine, a); session.CodeOf(err) != session.UserUnknown {
-			f.Errorf("with another %s: got %v", what, err)
+		f.mustPut(changed)
+		update.Password = "updated"
+		if err := f.putAccount(directoryApp, update, a); session.CodeOf(err) != session.UserUnknown {
+			f.Errorf("after a change of %s: got %v, want %s", field, err, session.UserUnknown)
 		}
 		f.wantAccount(changed)
-		f.write(a)
+		f.mustPut(a)
 	}
-	f.ok(f.remove(directoryApp, a.ID), "Remove")
-	f.fails(f.putAs(directoryApp, a, a), session.UserUnknown, "")
-	f.missing("adam")
+	f.noError(f.removeAccount(directoryApp, a.ID), "RemoveAccount")
+	f.wantError(f.putAccount(directoryApp, a, a), session.UserUnknown, "")
+	f.wantNoAccount("adam")
 }
 
-// directoryRace: of many who have read the same, one is written.
-func directoryRace(f *fixture) {
-	const many = 16
+// directoryConcurrentPuts checks that one of many concurrent changes of the same account
+// succeeds: first of creating it, then of replacing it.
+func directoryConcurrentPuts(f *fixture) {
+	const puts = 16
 	was := session.Account{}
 	for round := range 5 {
-		errs := make([]error, many)
+		errs := make([]error, puts)
 		var all sync.WaitGroup
 		for i := range errs {
-			a := account(session.NumberID(1), "adam")
+			a := newAccount(session.NumberID(1), "adam")
 			a.Password = fmt.Sprint(round, " ", i)
-			all.Go(func() { errs[i] = f.putAs(directoryApp, a, was) })
+			all.Go(func() { errs[i] = f.putAccount(directoryApp, a, was) })
 		}
 		all.Wait()
-		lost := session.UserUnknown
+		failure := session.UserUnknown
 		if round == 0 {
-			lost = session.UserExists
+			failure = session.UserExists
 		}
-		var won []int
+		var succeeded []int
 		for i, err := range errs {
 			if err == nil {
-				won = append(won, i)
-			} else if session.CodeOf(err) != lost {
-				f.Errorf("Put %d of round %d: got %v, want %s", i, round, err, lost)
+				succeeded = append(succeeded, i)
+			} else if session.CodeOf(err) != failure {
+				f.Errorf("PutAccount %d of round %d: got %v, want %s", i, round, err, failure)
 			}
 		}
-		if len(won) != 1 {
-			f.Fatalf("round %d: %v were written", round, won)
+		if len(succeeded) != 1 {
+			f.Fatalf("round %d: %d PutAccounts succeeded, want 1", round, len(succeeded))
 		}
-		was = account(session.NumberID(1), "adam")
-		was.Password = fmt.Sprint(round, " ", won[0])
+		was = newAccount(session.NumberID(1), "adam")
+		was.Password = fmt.Sprint(round, " ", succeeded[0])
 		f.wantAccount(was)
 	}
 }
 
-func directoryOrder(f *fixture) {
+// directoryAccountsOrder checks that usernames are ordered by their bytes.
+func directoryAccountsOrder(f *fixture) {
 	names := []string{"b", "a", "B", "ä", "10", "9", "aa", "_", "~"}
 	for i, name := range names {
-		f.write(account(session.NumberID(int64(i)), name))
+		f.mustPut(newAccount(session.NumberID(int64(i)), name))
 	}
 	slices.Sort(names)
-	f.wantNames(names...)
+	f.wantUsernames(names...)
 }
 
 func directoryRemove(f *fixture) {
-	f.write(account(session.NumberID(1), "adam"), account(session.NumberID(2), "berta"))
-	f.fails(f.remove(directoryApp, session.NumberID(3)), session.UserUnknown, "")
-	f.ok(f.remove(directoryApp, session.NumberID(1)), "Remove")
-	f.fails(f.remove(directoryApp, session.NumberID(1)), session.UserUnknown, "")
-	f.missing("adam")
-	f.wantNames("berta")
-	f.write(account(session.NumberID(4), "adam"))
-	f.wantNames("adam", "berta")
+	f.mustPut(newAccount(session.NumberID(1), "adam"), newAccount(session.NumberID(2), "berta"))
+	f.wantError(f.removeAccount(directoryApp, session.NumberID(3)), session.UserUnknown, "")
+	f.noError(f.removeAccount(directoryApp, session.NumberID(1)), "RemoveAccount")
+	f.wantError(f.removeAccount(directoryApp, session.NumberID(1)), session.UserUnknown, "")
+	f.wantNoAccount("adam")
+	f.wantUsernames("berta")
+	f.mustPut(newAccount(session.NumberID(4), "adam"))
+	f.wantUsernames("adam", "berta")
 }
 
-func directoryApart(f *fixture) {
-	f.write(account(session.NumberID(1), "adam"))
-	_, err := f.Directory.Find(f.ctx, "other", "adam")
-	f.fails(err, session.UserUnknown, "")
+func directoryApps(f *fixture) {
+	f.mustPut(newAccount(session.NumberID(1), "adam"))
+	_, err := f.Directory.FindAccount(f.ctx, "other", "adam")
+	f.wantError(err, session.UserUnknown, "")
 	all, err := f.Directory.Accounts(f.ctx, "other")
-	f.ok(err, "Accounts")
+	f.noError(err, "Accounts")
 	if len(all) != 0 {
-		f.Errorf("the other app has %v", all)
+		f.Errorf("Accounts of the other app: got %v, want none", all)
 	}
-	f.fails(f.remove("other", session.NumberID(1)), session.UserUnknown, "")
-	f.ok(f.replace("other", account(session.NumberID(2), "adam")), "Put")
-	f.wantAccount(account(session.NumberID(1), "adam"))
+	f.wantError(f.removeAccount("other", session.NumberID(1)), session.UserUnknown, "")
+	f.noError(f.replaceAccount("other", newAccount(session.NumberID(2), "adam")), "PutAccount")
+	f.wantAccount(newAccount(session.NumberID(1), "adam"))
 }
 
-func directoryOdd(f *fixture) {
+// directoryUnusualUsernames uses usernames that contain characters which a store may use as
+// separators, or that are escaped or normalized forms of one another.
+func directoryUnusualUsernames(f *fixture) {
 	names := []string{
 		"{", "}", ":", "a:b", "a|b", "%", "%3A", "%3a", "{shop:00}", "é", "e\u0301", "ユーザー", "a b", "a@b.example",
 		strings.Repeat("n", 150), strings.Repeat(":", 150),
 	}
 	for i, name := range names {
-		f.write(account(session.TextID(name), name))
-		f.missing(name + "x")
-		if n := len(f.names()); n != i+1 {
-			f.Fatalf("%d users after %q, want %d", n, name, i+1)
+		f.mustPut(newAccount(session.TextID(name), name))
+		f.wantNoAccount(name + "x")
+		if n := len(f.usernames()); n != i+1 {
+			f.Fatalf("got %d users after adding %q, want %d", n, name, i+1)
 		}
 	}
 	for _, name := range names {
-		f.wantAccount(account(session.TextID(name), name))
+		f.wantAccount(newAccount(session.TextID(name), name))
 	}
 }

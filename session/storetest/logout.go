@@ -7,57 +7,60 @@ import (
 )
 
 var logoutTests = map[string]func(*fixture){
-	"Ends":                  logoutEnds,
-	"Twice":                 logoutTwice,
-	"SpentInTheWindow":      logoutRetried,
-	"WindowsEnd":            logoutWindowEnd,
-	"SpentLongAgo":          logoutReplayed,
-	"WithoutReuseDetection": logoutSpent,
-	"OtherExpiry":           logoutOtherExpiry,
-	"Ahead":                 logoutAhead,
-	"Unknown":               logoutUnknown,
+	"revokes the session":                   logoutRevokes,
+	"fails the second time":                 logoutTwice,
+	"a token spent within the retry window": logoutInWindow,
+	"the retry window ends":                 logoutWindowEnd,
+	"a replay revokes the session":          logoutReplay,
+	"without reuse detection":               logoutWithoutReuseDetection,
+	"another expiry than the session has":   logoutOtherExpiry,
+	"a token ahead of the record":           logoutAhead,
+	"another ID, user, app or type":         logoutUnknown,
 }
 
-func (f *fixture) logout(s session.Session, with session.Presented, p session.Policy) (session.Receipt, error) {
+func (f *fixture) logout(s session.Session, presented session.Presented, p session.Policy) (session.RevokeResult, error) {
 	return f.Store.Logout(f.ctx, session.LogoutStep{
-		Owner: f.owner, ID: s.ID, Type: s.Type, Presented: with, Policy: p,
+		Owner: f.owner, ID: s.ID, Type: s.Type, Presented: presented, Policy: p,
 	})
 }
 
-func logoutEnds(f *fixture) {
+func logoutRevokes(f *fixture) {
 	for _, t := range session.Types {
-		stays, s := f.loginAs(f.owner, t), f.loginAs(f.owner, t)
-		receipt, err := f.logout(s, token(s), f.policy)
-		f.ok(err, "Logout")
-		f.wantReceipt(receipt, session.CauseLogout, "", s.ID)
-		f.wantIDs("List", ids(f.listed(f.owner, t)), stays.ID)
-		_, err = f.present(s, token(s), f.policy)
-		f.fails(err, session.Ended, session.CauseLogout)
-		f.refresh(stays, f.policy)
+		other, s := f.loginAs(f.owner, t), f.loginAs(f.owner, t)
+		result, err := f.logout(s, token(s), f.policy)
+		f.noError(err, "Logout")
+		f.wantRevoked(result, session.CauseLogout, "", s.ID)
+		f.wantIDs("List", ids(f.mustList(f.owner, t)), other.ID)
+		_, err = f.refresh(s, token(s), f.policy)
+		f.wantError(err, session.Revoked, session.CauseLogout)
+		f.mustRefresh(other, f.policy)
 	}
 }
 
+// logoutTwice checks that a second logout fails and leaves the tombstone as it is.
 func logoutTwice(f *fixture) {
 	s := f.login()
 	_, err := f.logout(s, token(s), f.policy)
-	f.ok(err, "Logout")
-	before := f.traces(f.owner)
-	f.later()
+	f.noError(err, "Logout")
+	before := f.mustTombstones(f.owner)
+	f.tick()
 	_, err = f.logout(s, token(s), f.policy)
-	f.fails(err, session.Ended, session.CauseLogout)
-	f.wantTraces(f.owner, before...)
+	f.wantError(err, session.Revoked, session.CauseLogout)
+	f.wantTombstones(f.owner, before...)
 }
 
-func logoutRetried(f *fixture) {
+func logoutInWindow(f *fixture) {
 	first := f.login()
-	second := f.refresh(first, f.policy)
-	receipt, err := f.logout(first, token(first), f.policy)
-	f.ok(err, "Logout with the token just spent")
-	f.wantReceipt(receipt, session.CauseLogout, "", first.ID)
-	_, err = f.present(second, token(second), f.policy)
-	f.fails(err, session.Ended, session.CauseLogout)
+	second := f.mustRefresh(first, f.policy)
+	result, err := f.logout(first, token(first), f.policy)
+	f.noError(err, "Logout with the token just spent")
+	f.wantRevoked(result, session.CauseLogout, "", first.ID)
+	_, err = f.refresh(second, token(second), f.policy)
+	f.wantError(err, session.Revoked, session.CauseLogout)
 }
 
+// logoutWindowEnd checks that a spent token logs out until Rotated plus RetryWindow, and
+// is a replay from that moment on.
 func logoutWindowEnd(f *fixture) {
 	for _, at := range []struct {
 		early time.Duration
@@ -65,56 +68,59 @@ func logoutWindowEnd(f *fixture) {
 		cause session.Cause
 	}{{f.margin, session.OK, session.CauseLogout}, {0, session.Replayed, session.CauseReplay}} {
 		first := f.login()
-		second := f.refresh(first, f.policy)
-		f.until(second.Updated, second.Rotated.Add(f.policy.RetryWindow), at.early)
+		second := f.mustRefresh(first, f.policy)
+		f.advanceTo(second.Updated, second.Rotated.Add(f.policy.RetryWindow), at.early)
 		_, err := f.logout(first, token(first), f.policy)
 		if session.CodeOf(err) != at.code {
-			f.Errorf("%s before the window's end: %v", at.early, err)
+			f.Errorf("%s before the end of the window: got %v, want %s", at.early, err, at.code)
 		}
-		f.fails(f.Ledger.Live(f.ctx, f.owner, first.ID), session.Ended, at.cause)
+		f.wantError(f.Store.Live(f.ctx, f.owner, first.ID), session.Revoked, at.cause)
 	}
 }
 
-func logoutReplayed(f *fixture) {
+func logoutReplay(f *fixture) {
 	first := f.login()
-	third := f.refresh(f.refresh(first, f.policy), f.policy)
+	third := f.mustRefresh(f.mustRefresh(first, f.policy), f.policy)
 	_, err := f.logout(first, token(first), f.policy)
-	f.fails(err, session.Replayed, session.CauseReplay)
+	f.wantError(err, session.Replayed, session.CauseReplay)
 	_, err = f.logout(third, token(third), f.policy)
-	f.fails(err, session.Ended, session.CauseReplay)
-	f.wantIDs("List", ids(f.listed(f.owner)))
+	f.wantError(err, session.Revoked, session.CauseReplay)
+	f.wantList()
 }
 
-func logoutSpent(f *fixture) {
+// logoutWithoutReuseDetection checks that a spent token is rejected and its session
+// remains.
+func logoutWithoutReuseDetection(f *fixture) {
 	first, p := f.login(), f.policy
 	p.ReuseDetection = false
-	third := f.refresh(f.refresh(first, p), p)
+	third := f.mustRefresh(f.mustRefresh(first, p), p)
 	_, err := f.logout(first, token(first), p)
-	f.fails(err, session.Spent, "")
-	third = f.refresh(third, p)
+	f.wantError(err, session.Spent, "")
+	third = f.mustRefresh(third, p)
 	p.RetryWindow = 0
-	with := session.Presented{Generation: third.Generation - 1, Expires: third.Expires}
-	_, err = f.logout(third, with, p)
-	f.fails(err, session.Spent, "")
-	f.refresh(third, p)
+	presented := session.Presented{Generation: third.Generation - 1, Expires: third.Expires}
+	_, err = f.logout(third, presented, p)
+	f.wantError(err, session.Spent, "")
+	f.mustRefresh(third, p)
 }
 
 func logoutOtherExpiry(f *fixture) {
 	s := f.login()
-	with := token(s)
-	with.Expires = with.Expires.Add(time.Second)
-	_, err := f.logout(s, with, f.policy)
-	f.fails(err, session.Unknown, "")
-	f.refresh(s, f.policy)
+	presented := token(s)
+	presented.Expires = presented.Expires.Add(time.Second)
+	_, err := f.logout(s, presented, f.policy)
+	f.wantError(err, session.Unknown, "")
+	f.mustRefresh(s, f.policy)
 }
 
-// logoutAhead: the store has lost a refresh; the token is good all the same.
+// logoutAhead checks that a token ahead of the record logs out: the store has lost
+// acknowledged refreshes.
 func logoutAhead(f *fixture) {
 	s := f.login()
-	receipt, err := f.logout(s, session.Presented{Generation: 4, Expires: s.Expires.Add(time.Hour)}, f.policy)
-	f.ok(err, "Logout")
-	f.wantReceipt(receipt, session.CauseLogout, "", s.ID)
-	f.wantIDs("List", ids(f.listed(f.owner)))
+	result, err := f.logout(s, session.Presented{Generation: 4, Expires: s.Expires.Add(time.Hour)}, f.policy)
+	f.noError(err, "Logout")
+	f.wantRevoked(result, session.CauseLogout, "", s.ID)
+	f.wantList()
 }
 
 func logoutUnknown(f *fixture) {
@@ -126,13 +132,13 @@ func logoutUnknown(f *fixture) {
 		"other app":  func(l *session.LogoutStep) { l.App = "other" },
 		"other type": func(l *session.LogoutStep) { l.Type = session.Short },
 	} {
-		asked := step
-		change(&asked)
-		_, err := f.Store.Logout(f.ctx, asked)
+		changed := step
+		change(&changed)
+		_, err := f.Store.Logout(f.ctx, changed)
 		if session.CodeOf(err) != session.Unknown {
-			f.Errorf("%s: %v", name, err)
+			f.Errorf("%s: got %v, want %s", name, err, session.Unknown)
 		}
 	}
-	f.refresh(s, f.policy)
-	f.wantTraces(f.owner)
+	f.mustRefresh(s, f.policy)
+	f.wantTombstones(f.owner)
 }

@@ -10,77 +10,79 @@ import (
 	"tokengate/session"
 )
 
-// Model is the contract as a sequential machine, against which Check holds a
-// recorded history of concurrent steps. It knows what a client can see: ids,
-// generations, codes. It knows no time: record within the sessions' lives, and
-// either within the retry window or with one of 0. Extension must be off.
+// Model is the contract of [session.Store] as a sequential state machine. [History.Check]
+// checks a recorded history of concurrent steps with it. The model has what a client sees:
+// IDs, generations and codes. It has no time: no session may expire during the history, and
+// every retry window must be either zero or longer than the history. The policies must not
+// extend sessions.
 type Model struct {
 	Policies map[session.Type]session.Policy
 }
 
-// Input is one step as its client asked for it.
+// Input is one step as a client calls it.
 type Input struct {
-	Step       session.Step // StepLogin, StepRefresh, StepList, StepDestroy, StepOthers or StepLogout
+	Step       session.Step // StepLogin, StepRefresh, StepList, StepDestroy, StepDestroyOthers or StepLogout
 	Owner      session.Owner
-	Type       session.Type // login, refresh
+	Type       session.Type // of login and refresh
 	Types      []session.Type
 	ID         session.ID // the session that is refreshed, destroyed, logged out, or kept
-	Generation uint32     // that the token of ID says; not for destroy
-	Caller     session.ID // empty: not checked
+	Generation uint32     // of the token presented for ID; unused by destroy
+	Caller     session.ID // empty means not checked
 }
 
-// Output is what the client was answered.
+// Output is the answer to a client.
 type Output struct {
-	Lost       bool // no answer, or Unavailable: the step may yet happen, have happened, or never
+	Lost       bool // no answer, or Unavailable: the step has happened, may still happen, or never happens
 	Code       session.Code
 	Cause      session.Cause
 	ID         session.ID // login: the new session
-	Generation uint32     // login, refresh: that the new token says; 0: none was given
-	Token      string     // login, refresh: what is the same for the same token, such as its jti; empty: not compared
+	Generation uint32     // login, refresh: of the new token; 0 means that none was returned
+	Token      string     // login, refresh: identifies the new token, such as by its jti; empty means not compared
 	IDs        []session.ID
 }
 
-// user is the state: one owner's sessions. Steps copy it.
-type user struct {
-	live []live // the least recently updated first
-	dead []dead // by id
+// state is one owner's sessions. Steps do not modify it but return copies.
+type state struct {
+	live    []liveSession    // the least recently updated first
+	revoked []revokedSession // ordered by id
 }
 
-type live struct {
-	id         session.ID // unnamed while only a lost login could tell it
-	kind       session.Type
+type liveSession struct {
+	id         session.ID // unknownID while the answer to the login is lost and no list has shown the session
+	typ        session.Type
 	generation uint32
 	token      string
 }
 
-type dead struct {
+type revokedSession struct {
 	id    session.ID
 	cause session.Cause
 }
 
-const unnamed session.ID = ""
+// unknownID stands for the ID of a session whose login was not answered.
+const unknownID session.ID = ""
 
-// Porcupine is m for the checker.
+// Porcupine returns the model in the form that porcupine checks.
 func (m Model) Porcupine() porcupine.Model {
 	nm := porcupine.NondeterministicModel{
 		Partition: partition,
-		Init:      func() []any { return []any{user{}} },
-		Step: func(state, in, out any) []any {
+		Init:      func() []any { return []any{state{}} },
+		Step: func(before, in, out any) []any {
 			var next []any
-			for _, u := range m.step(state.(user), in.(Input), out.(Output)) {
-				next = append(next, u)
+			for _, s := range m.step(before.(state), in.(Input), out.(Output)) {
+				next = append(next, s)
 			}
 			return next
 		},
 		Equal: func(a, b any) bool {
-			return slices.Equal(a.(user).live, b.(user).live) && slices.Equal(a.(user).dead, b.(user).dead)
+			return slices.Equal(a.(state).live, b.(state).live) && slices.Equal(a.(state).revoked, b.(state).revoked)
 		},
 		DescribeOperation: func(in, out any) string { return describe(in.(Input), out.(Output)) },
 	}
 	return nm.ToModel()
 }
 
-// partition divides a history by owner: no step concerns two.
+// partition divides a history by owner, since no step concerns two owners.
 func partition(history []porcupine.Operation) [][]porcupine.Operation {
 	byOwner := map[session.Owner][]porcupine.Operation{}
 	for _, op := range history {
@@ -94,92 +96,92 @@ func partition(history []porcupine.Operation) [][]porcupine.Operation {
 	return out
 }
 
-// step gives every state that may follow u when in is answered with out; none
-// where out can't be.
-func (m Model) step(u user, in Input, out Output) []user {
+// step returns every state that may follow s if in is answered with out. It returns none if
+// out is not a valid answer.
+func (m Model) step(s state, in Input, out Output) []state {
 	if out.Lost {
-		return append(m.silent(u, in), u)
+		return append(m.unanswered(s, in), s)
 	}
 	switch in.Step {
 	case session.StepLogin:
-		return m.login(u, in, out)
+		return m.login(s, in, out)
 	case session.StepRefresh:
-		return m.refresh(u, in, out)
+		return m.refresh(s, in, out)
 	case session.StepList:
-		return m.list(u, in, out)
+		return m.list(s, in, out)
 	case session.StepDestroy:
-		return m.destroy(u, in, out)
-	case session.StepOthers:
-		return m.others(u, in, out)
+		return m.destroy(s, in, out)
+	case session.StepDestroyOthers:
+		return m.destroyOthers(s, in, out)
 	case session.StepLogout:
-		return m.logout(u, in, out)
+		return m.logout(s, in, out)
 	}
 	panic("storetest: no model of " + string(in.Step))
 }
 
-// silent gives the states that in leads to when it happens unseen.
-func (m Model) silent(u user, in Input) []user {
+// unanswered returns the states that may follow s if in happens and its answer is lost.
+func (m Model) unanswered(s state, in Input) []state {
 	switch in.Step {
 	case session.StepLogin:
-		return m.login(u, in, Output{Code: session.OK, ID: unnamed, Generation: 1})
+		return m.login(s, in, Output{Code: session.OK, ID: unknownID, Generation: 1})
 	case session.StepRefresh:
-		if next := m.refresh(u, in, Output{Code: session.OK}); next != nil {
+		if next := m.refresh(s, in, Output{Code: session.OK}); next != nil {
 			return next
 		}
-		return m.refresh(u, in, Output{Code: session.Replayed, Cause: session.CauseReplay})
+		return m.refresh(s, in, Output{Code: session.Replayed, Cause: session.CauseReplay})
 	case session.StepDestroy:
-		return m.destroy(u, in, Output{Code: session.OK})
-	case session.StepOthers:
-		return m.others(u, in, Output{Code: session.OK})
+		return m.destroy(s, in, Output{Code: session.OK})
+	case session.StepDestroyOthers:
+		return m.destroyOthers(s, in, Output{Code: session.OK})
 	case session.StepLogout:
-		if next := m.logout(u, in, Output{Code: session.OK}); next != nil {
+		if next := m.logout(s, in, Output{Code: session.OK}); next != nil {
 			return next
 		}
-		return m.logout(u, in, Output{Code: session.Replayed, Cause: session.CauseReplay})
+		return m.logout(s, in, Output{Code: session.Replayed, Cause: session.CauseReplay})
 	}
 	return nil
 }
 
-func (m Model) login(u user, in Input, out Output) []user {
+func (m Model) login(s state, in Input, out Output) []state {
 	held := 0
-	for _, l := range u.live {
-		if l.kind == in.Type {
+	for _, l := range s.live {
+		if l.typ == in.Type {
 			held++
 		}
 	}
 	surplus, ok := m.Policies[in.Type].Surplus(held)
 	if !ok {
-		return only(u, out.Code == session.LimitReached)
+		return stateIf(s, out.Code == session.LimitReached)
 	}
-	if out.Code != session.OK || out.Generation != 1 || out.ID != unnamed && u.knows(out.ID) {
+	if out.Code != session.OK || out.Generation != 1 || out.ID != unknownID && s.hasSeen(out.ID) {
 		return nil
 	}
 	for ; surplus > 0; surplus-- {
-		oldest := slices.IndexFunc(u.live, func(l live) bool { return l.kind == in.Type })
-		u = u.kill(oldest, session.CauseEvicted)
+		oldest := slices.IndexFunc(s.live, func(l liveSession) bool { return l.typ == in.Type })
+		s = s.revoke(oldest, session.CauseEvicted)
 	}
-	u.live = append(slices.Clip(u.live), live{out.ID, in.Type, 1, out.Token})
-	return []user{u}
+	s.live = append(slices.Clip(s.live), liveSession{out.ID, in.Type, 1, out.Token})
+	return []state{s}
 }
 
-func (m Model) refresh(u user, in Input, out Output) []user {
-	at := u.find(in.ID)
-	if at < 0 || u.live[at].kind != in.Type {
-		return only(u, u.explains(in.ID, out))
+func (m Model) refresh(s state, in Input, out Output) []state {
+	i := s.find(in.ID)
+	if i < 0 || s.live[i].typ != in.Type {
+		return stateIf(s, s.validForMissing(in.ID, out))
 	}
-	switch l := u.live[at]; {
+	switch l := s.live[i]; {
 	case in.Generation == l.generation:
-		return m.rotate(u, at, out)
-	case m.holds(l, in.Generation):
-		return m.retry(u, at, out)
+		return m.rotate(s, i, out)
+	case m.tokenIsValid(l, in.Generation):
+		return m.retry(s, i, out)
 	}
-	return m.replayed(u, at, in, out)
+	return m.spent(s, i, in, out)
 }
 
-// retry is the refresh with the token just spent: it must get the successor
-// that is there, and the very token if that was ever seen.
-func (m Model) retry(u user, at int, out Output) []user {
-	l := u.live[at]
+// retry models a refresh with the token just spent. The answer must have the current
+// generation, and the same token as before if an earlier answer has shown it.
+func (m Model) retry(s state, i int, out Output) []state {
+	l := s.live[i]
 	if out.Code != session.OK && out.Code != session.Retried || out.Generation != 0 && out.Generation != l.generation ||
 		out.Token != "" && l.token != "" && out.Token != l.token {
 		return nil
@@ -187,164 +189,170 @@ func (m Model) retry(u user, at int, out Output) []user {
 	if out.Token != "" {
 		l.token = out.Token
 	}
-	u.live = slices.Clone(u.live)
-	u.live[at] = l
-	return []user{u}
+	s.live = slices.Clone(s.live)
+	s.live[i] = l
+	return []state{s}
 }
 
-// rotate is the refresh with the current token.
-func (m Model) rotate(u user, at int, out Output) []user {
-	l := u.live[at]
-	p := m.Policies[l.kind]
+// rotate models a refresh with the current token. It moves the session to the end of the
+// eviction order if the policy updates it.
+func (m Model) rotate(s state, i int, out Output) []state {
+	l := s.live[i]
+	p := m.Policies[l.typ]
 	if p.Rotate {
 		l.generation, l.token = l.generation+1, out.Token
 	}
 	if out.Code != session.OK || out.Generation != 0 && out.Generation != l.generation {
 		return nil
 	}
-	rest := slices.Concat(u.live[:at], u.live[at+1:])
+	rest := slices.Concat(s.live[:i], s.live[i+1:])
 	if p.UpdateLastLogin {
-		at = len(rest)
+		i = len(rest)
 	}
-	u.live = slices.Insert(rest, at, l)
-	return []user{u}
+	s.live = slices.Insert(rest, i, l)
+	return []state{s}
 }
 
-// replayed is a spent token outside the retry window, or one from the future,
-// which no history without a lost step has.
-func (m Model) replayed(u user, at int, in Input, out Output) []user {
-	l := u.live[at]
+// spent models a refresh or logout with a spent token outside the retry window. For a
+// token ahead of the record no answer is valid: it needs a store that has lost a step.
+func (m Model) spent(s state, i int, in Input, out Output) []state {
+	l := s.live[i]
 	switch {
 	case in.Generation > l.generation:
 		return nil
-	case m.Policies[l.kind].ReuseDetection:
-		return only(u.kill(at, session.CauseReplay), out.Code == session.Replayed)
+	case m.Policies[l.typ].ReuseDetection:
+		return stateIf(s.revoke(i, session.CauseReplay), out.Code == session.Replayed)
 	}
-	return only(u, out.Code == session.Spent)
+	return stateIf(s, out.Code == session.Spent)
 }
 
-func (m Model) list(u user, in Input, out Output) []user {
-	if u.revoked(in.Caller) {
-		return only(u, out.Code == session.TokenRevoked)
+func (m Model) list(s state, in Input, out Output) []state {
+	if s.callerRevoked(in.Caller) {
+		return stateIf(s, out.Code == session.TokenRevoked)
 	}
 	if out.Code != session.OK {
 		return nil
 	}
-	var next []user
-	for _, named := range u.named(in.Types, out.IDs) {
+	var next []state
+	for _, candidate := range s.assignIDs(in.Types, out.IDs) {
 		var want []session.ID
-		for _, l := range named.live {
-			if slices.Contains(in.Types, l.kind) {
+		for _, l := range candidate.live {
+			if slices.Contains(in.Types, l.typ) {
 				want = append(want, l.id)
 			}
 		}
 		slices.Sort(want)
 		if slices.Equal(want, slices.Sorted(slices.Values(out.IDs))) {
-			next = append(next, named)
+			next = append(next, candidate)
 		}
 	}
 	return next
 }
 
-func (m Model) destroy(u user, in Input, out Output) []user {
-	if u.revoked(in.Caller) {
-		return only(u, out.Code == session.TokenRevoked)
+func (m Model) destroy(s state, in Input, out Output) []state {
+	if s.callerRevoked(in.Caller) {
+		return stateIf(s, out.Code == session.TokenRevoked)
 	}
-	at := u.find(in.ID)
-	if at < 0 {
-		return only(u, u.explains(in.ID, out))
+	i := s.find(in.ID)
+	if i < 0 {
+		return stateIf(s, s.validForMissing(in.ID, out))
 	}
-	return only(u.kill(at, session.CauseUser), out.Code == session.OK)
+	return stateIf(s.revoke(i, session.CauseUser), out.Code == session.OK)
 }
 
-func (m Model) others(u user, in Input, out Output) []user {
+func (m Model) destroyOthers(s state, in Input, out Output) []state {
 	if in.ID != "" {
-		at := u.find(in.ID)
-		if at < 0 || in.Generation < u.live[at].generation && !m.holds(u.live[at], in.Generation) {
-			return only(u, out.Code == session.Unknown)
+		i := s.find(in.ID)
+		if i < 0 || in.Generation < s.live[i].generation && !m.tokenIsValid(s.live[i], in.Generation) {
+			return stateIf(s, out.Code == session.Unknown)
 		}
 	}
-	if u.revoked(in.Caller) {
-		return only(u, out.Code == session.TokenRevoked)
+	if s.callerRevoked(in.Caller) {
+		return stateIf(s, out.Code == session.TokenRevoked)
 	}
-	for i := len(u.live) - 1; i >= 0; i-- {
-		if l := u.live[i]; slices.Contains(in.Types, l.kind) && (in.ID == "" || l.id != in.ID) {
-			u = u.kill(i, session.CauseOthers)
+	for i := len(s.live) - 1; i >= 0; i-- {
+		if l := s.live[i]; slices.Contains(in.Types, l.typ) && (in.ID == "" || l.id != in.ID) {
+			s = s.revoke(i, session.CauseOthers)
 		}
 	}
-	return only(u, out.Code == session.OK)
+	return stateIf(s, out.Code == session.OK)
 }
 
-func (m Model) holds(l live, generation uint32) bool {
-	return generation == l.generation || generation+1 == l.generation && m.Policies[l.kind].RetryWindow > 0
+// tokenIsValid reports whether a generation is current, or just spent and within the retry
+// window.
+func (m Model) tokenIsValid(l liveSession, generation uint32) bool {
+	return generation == l.generation || generation+1 == l.generation && m.Policies[l.typ].RetryWindow > 0
 }
 
-func (m Model) logout(u user, in Input, out Output) []user {
-	at := u.find(in.ID)
-	if at < 0 {
-		return only(u, u.explains(in.ID, out))
+func (m Model) logout(s state, in Input, out Output) []state {
+	i := s.find(in.ID)
+	if i < 0 {
+		return stateIf(s, s.validForMissing(in.ID, out))
 	}
-	if m.holds(u.live[at], in.Generation) {
-		return only(u.kill(at, session.CauseLogout), out.Code == session.OK)
+	if m.tokenIsValid(s.live[i], in.Generation) {
+		return stateIf(s.revoke(i, session.CauseLogout), out.Code == session.OK)
 	}
-	return m.replayed(u, at, in, out)
+	return m.spent(s, i, in, out)
 }
 
-func only(u user, ok bool) []user {
-	if !ok {
+// stateIf returns s if the answer is valid, and no state otherwise.
+func stateIf(s state, valid bool) []state {
+	if !valid {
 		return nil
 	}
-	return []user{u}
+	return []state{s}
 }
 
-func (u user) find(id session.ID) int {
-	if id == unnamed {
+// find returns the index of a session in live, or -1.
+func (s state) find(id session.ID) int {
+	if id == unknownID {
 		return -1
 	}
-	return slices.IndexFunc(u.live, func(l live) bool { return l.id == id })
+	return slices.IndexFunc(s.live, func(l liveSession) bool { return l.id == id })
 }
 
-func (u user) knows(id session.ID) bool {
-	return u.find(id) >= 0 || slices.ContainsFunc(u.dead, func(d dead) bool { return d.id == id })
+// hasSeen reports whether the owner has or had a session with this ID.
+func (s state) hasSeen(id session.ID) bool {
+	return s.find(id) >= 0 || slices.ContainsFunc(s.revoked, func(r revokedSession) bool { return r.id == id })
 }
 
-func (u user) revoked(caller session.ID) bool { return caller != "" && u.find(caller) < 0 }
+func (s state) callerRevoked(caller session.ID) bool { return caller != "" && s.find(caller) < 0 }
 
-// explains tells whether out is what may be said of a session that isn't live.
-// A store forgets its traces in time.
-func (u user) explains(id session.ID, out Output) bool {
+// validForMissing reports whether out is a valid answer about a session that is not live:
+// Revoked and its cause, or Unknown, since a store drops its tombstones at some time.
+func (s state) validForMissing(id session.ID, out Output) bool {
 	if out.Code == session.Unknown {
 		return true
 	}
-	return out.Code == session.Ended && slices.Contains(u.dead, dead{id, out.Cause})
+	return out.Code == session.Revoked && slices.Contains(s.revoked, revokedSession{id, out.Cause})
 }
 
-// kill ends the session at a place of live.
-func (u user) kill(at int, cause session.Cause) user {
-	d := dead{u.live[at].id, cause}
-	u.live = slices.Concat(u.live[:at], u.live[at+1:])
-	if d.id != unnamed {
-		place, _ := slices.BinarySearchFunc(u.dead, d.id, func(e dead, id session.ID) int {
+// revoke returns s with the session at index i of live revoked.
+func (s state) revoke(i int, cause session.Cause) state {
+	r := revokedSession{s.live[i].id, cause}
+	s.live = slices.Concat(s.live[:i], s.live[i+1:])
+	if r.id != unknownID {
+		place, _ := slices.BinarySearchFunc(s.revoked, r.id, func(e revokedSession, id session.ID) int {
 			return strings.Compare(string(e.id), string(id))
 		})
-		u.dead = slices.Insert(slices.Clone(u.dead), place, d)
+		s.revoked = slices.Insert(slices.Clone(s.revoked), place, r)
 	}
-	return u
+	return s
 }
 
-// named gives u with the ids that a list shows and nobody knows given to the
-// sessions of lost logins, in every way that is possible.
-func (u user) named(types []session.Type, shown []session.ID) []user {
-	at := slices.IndexFunc(u.live, func(l live) bool { return l.id == unnamed && slices.Contains(types, l.kind) })
-	if at < 0 {
-		return []user{u}
+// assignIDs returns the states that follow if a list shows the given IDs: those not seen
+// before are assigned to the sessions of lost logins, in every possible way.
+func (s state) assignIDs(types []session.Type, shown []session.ID) []state {
+	i := slices.IndexFunc(s.live, func(l liveSession) bool { return l.id == unknownID && slices.Contains(types, l.typ) })
+	if i < 0 {
+		return []state{s}
 	}
-	var out []user
+	var out []state
 	for _, id := range shown {
-		if !u.knows(id) {
-			one := user{slices.Clone(u.live), u.dead}
-			one.live[at].id = id
-			out = append(out, one.named(types, shown)...)
+		if !s.hasSeen(id) {
+			next := state{slices.Clone(s.live), s.revoked}
+			next.live[i].id = id
+			out = append(out, next.assignIDs(types, shown)...)
 		}
 	}
 	return out

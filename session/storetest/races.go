@@ -10,21 +10,21 @@ import (
 )
 
 var raceTests = map[string]func(*fixture){
-	"LoginsEvict":         raceEvict,
-	"LoginsRefused":       raceRefuse,
-	"NeverOverTheMaximum": raceWatched,
-	"RefreshInTheWindow":  raceRetry,
-	"RefreshOnce":         raceOnce,
-	"RefreshReplayed":     raceReplay,
-	"EndIsFinal":          raceEnd,
-	"LogoutIsFinal":       raceLogout,
-	"OthersAreFinal":      raceOthers,
-	"OneEnds":             raceOneEnds,
-	"Linearizable":        raceLinearizable,
+	"logins evict at the maximum":                 raceCreateEvicts,
+	"logins fail at the maximum":                  raceCreateFails,
+	"no list shows more than the maximum":         raceMaximumHolds,
+	"one token within the retry window":           raceRefreshInWindow,
+	"one token without retry and reuse detection": raceRefreshOnce,
+	"one token without retry is a replay":         raceRefreshReplay,
+	"no refresh succeeds after Revoke":            raceRevoke,
+	"no refresh succeeds after Logout":            raceLogout,
+	"no refresh succeeds after RevokeOthers":      raceRevokeOthers,
+	"one of many Revokes succeeds":                raceRevokeOnce,
+	"random steps are linearizable":               raceLinearizable,
 }
 
-// together runs n goroutines that start at once.
-func together(n int, do func(i int)) {
+// concurrently runs n goroutines that start at the same time, and waits for them.
+func concurrently(n int, do func(i int)) {
 	var ready, done sync.WaitGroup
 	ready.Add(n)
 	for i := range n {
@@ -37,8 +37,8 @@ func together(n int, do func(i int)) {
 	done.Wait()
 }
 
-// codes counts outcomes.
-func codes(errs []error) map[session.Code]int {
+// countCodes returns how often errs has each code.
+func countCodes(errs []error) map[session.Code]int {
 	out := map[session.Code]int{}
 	for _, err := range errs {
 		out[session.CodeOf(err)]++
@@ -46,217 +46,226 @@ func codes(errs []error) map[session.Code]int {
 	return out
 }
 
-func raceEvict(f *fixture) {
+// raceCreateEvicts checks that concurrent logins each succeed and evict every session once,
+// until the maximum is left.
+func raceCreateEvicts(f *fixture) {
 	const logins, limit = 64, 2
-	created, errs := make([]session.Created, logins), make([]error, logins)
-	together(logins, func(i int) {
-		created[i], errs[i] = f.create(f.owner, session.Long, f.capped(limit, true))
+	created, errs := make([]session.CreateResult, logins), make([]error, logins)
+	concurrently(logins, func(i int) {
+		created[i], errs[i] = f.create(f.owner, session.Long, f.withMaximum(limit, true))
 	})
-	if got := codes(errs); got[session.OK] != logins {
-		f.Fatalf("outcomes %v", got)
+	if got := countCodes(errs); got[session.OK] != logins {
+		f.Fatalf("got codes %v, want %d %s", got, logins, session.OK)
 	}
-	left := map[session.ID]bool{}
+	remaining := map[session.ID]bool{}
 	for _, c := range created {
-		left[c.Session.ID] = true
+		remaining[c.Session.ID] = true
 	}
 	for _, c := range created {
 		for _, t := range c.Evicted {
-			if !left[t.ID] {
-				f.Errorf("%s was evicted twice, or never began", t.ID)
+			if !remaining[t.ID] {
+				f.Errorf("session %s was evicted twice, or never created", t.ID)
 			}
-			delete(left, t.ID)
+			delete(remaining, t.ID)
 		}
 	}
-	got := f.listed(f.owner)
-	if len(got) != limit || len(left) != limit || !left[got[0].ID] || !left[got[1].ID] {
-		f.Errorf("listed %v, not evicted %v", ids(got), left)
+	got := f.mustList(f.owner)
+	if len(got) != limit || len(remaining) != limit || !remaining[got[0].ID] || !remaining[got[1].ID] {
+		f.Errorf("List: got %v, want those not evicted, %v", ids(got), remaining)
 	}
-	if n := len(f.traces(f.owner)); n != maxTraces {
-		f.Errorf("%d traces, want %d", n, maxTraces)
+	if n := len(f.mustTombstones(f.owner)); n != maxTombstones {
+		f.Errorf("got %d tombstones, want %d", n, maxTombstones)
 	}
 }
 
-func raceRefuse(f *fixture) {
+func raceCreateFails(f *fixture) {
 	const logins, limit = 64, 2
 	errs := make([]error, logins)
-	together(logins, func(i int) {
-		_, errs[i] = f.create(f.owner, session.Long, f.capped(limit, false))
+	concurrently(logins, func(i int) {
+		_, errs[i] = f.create(f.owner, session.Long, f.withMaximum(limit, false))
 	})
-	if got := codes(errs); got[session.OK] != limit || got[session.LimitReached] != logins-limit {
-		f.Errorf("outcomes %v", got)
+	if got := countCodes(errs); got[session.OK] != limit || got[session.LimitReached] != logins-limit {
+		f.Errorf("got codes %v, want %d %s and %d %s", got, limit, session.OK, logins-limit, session.LimitReached)
 	}
-	if n := len(f.listed(f.owner)); n != limit {
-		f.Errorf("%d sessions, want %d", n, limit)
+	if n := len(f.mustList(f.owner)); n != limit {
+		f.Errorf("got %d sessions, want %d", n, limit)
 	}
 }
 
-// raceWatched looks while logins and refreshes go on: the maximum holds at any
-// moment, for each type.
-func raceWatched(f *fixture) {
+// raceMaximumHolds lists sessions during concurrent logins, and checks that the maximum
+// holds at any moment, for each type.
+func raceMaximumHolds(f *fixture) {
 	const limit = 3
 	var seen atomic.Int64
-	together(12, func(i int) {
+	concurrently(12, func(i int) {
 		t := session.Types[i%2]
 		for range 40 {
 			if i >= 4 {
-				_, err := f.create(f.owner, t, f.capped(limit, true))
-				f.check(err, session.OK)
+				_, err := f.create(f.owner, t, f.withMaximum(limit, true))
+				f.wantCode(err, session.OK)
 				continue
 			}
 			out, err := f.Store.List(f.ctx, session.ListStep{Owner: f.owner, Types: []session.Type{t}})
-			f.check(err, session.OK)
+			f.wantCode(err, session.OK)
 			if len(out.Sessions) > limit {
-				f.Errorf("%d sessions at once", len(out.Sessions))
+				f.Errorf("List: got %d sessions, want at most %d", len(out.Sessions), limit)
 			}
 			seen.Add(int64(len(out.Sessions)))
 		}
 	})
-	if n := len(f.listed(f.owner)); n != 2*limit || seen.Load() == 0 {
-		f.Errorf("%d sessions, want %d; the lists held %d", n, 2*limit, seen.Load())
+	if n := len(f.mustList(f.owner)); n != 2*limit || seen.Load() == 0 {
+		f.Errorf("got %d sessions, want %d; the concurrent lists showed %d in total", n, 2*limit, seen.Load())
 	}
 }
 
-// check is fails for other goroutines than the test's.
-func (f *fixture) check(err error, allowed ...session.Code) {
+// wantCode checks that err has one of the allowed codes. Unlike wantError it may be called
+// in any goroutine.
+func (f *fixture) wantCode(err error, allowed ...session.Code) {
 	if !slices.Contains(allowed, session.CodeOf(err)) {
 		f.Errorf("got %v, want one of %v", err, allowed)
 	}
 }
 
-// refreshers presents one token from many goroutines at once.
-func (f *fixture) refreshers(s session.Session, p session.Policy) ([]session.Refreshed, []error) {
+// refreshConcurrently presents one token from many goroutines at the same time.
+func (f *fixture) refreshConcurrently(s session.Session, p session.Policy) ([]session.RefreshResult, []error) {
 	const n = 20
-	done, errs := make([]session.Refreshed, n), make([]error, n)
-	together(n, func(i int) { done[i], errs[i] = f.present(s, token(s), p) })
-	return done, errs
+	results, errs := make([]session.RefreshResult, n), make([]error, n)
+	concurrently(n, func(i int) { results[i], errs[i] = f.refresh(s, token(s), p) })
+	return results, errs
 }
 
-func raceRetry(f *fixture) {
+// raceRefreshInWindow checks that one concurrent refresh spends the token, and that the
+// others are retries which return the same session.
+func raceRefreshInWindow(f *fixture) {
 	s := f.login()
 	for range 5 {
-		done, errs := f.refreshers(s, f.policy)
-		words := map[session.Code]int{}
-		for i := range done {
-			f.check(errs[i], session.OK)
-			words[done[i].Code]++
-			f.same("successor", done[i].Session, done[0].Session)
+		results, errs := f.refreshConcurrently(s, f.policy)
+		codes := map[session.Code]int{}
+		for i := range results {
+			f.wantCode(errs[i], session.OK)
+			codes[results[i].Code]++
+			f.wantSession("successor", results[i].Session, results[0].Session)
 		}
-		if words[session.OK] != 1 || words[session.Retried] != len(done)-1 || done[0].Session.Generation != s.Generation+1 {
-			f.Fatalf("outcomes %v, generation %d after %d", words, done[0].Session.Generation, s.Generation)
+		if codes[session.OK] != 1 || codes[session.Retried] != len(results)-1 || results[0].Session.Generation != s.Generation+1 {
+			f.Fatalf("got codes %v, generation %d, want one %s, otherwise %s, and generation %d", codes, results[0].Session.Generation, session.OK, session.Retried, s.Generation+1)
 		}
-		s = done[0].Session
+		s = results[0].Session
 	}
 }
 
-func raceOnce(f *fixture) {
+// raceRefreshOnce checks that one concurrent refresh succeeds and the others fail with
+// Spent.
+func raceRefreshOnce(f *fixture) {
 	s, p := f.login(), f.policy
 	p.RetryWindow, p.ReuseDetection = 0, false
 	for range 5 {
-		done, errs := f.refreshers(s, p)
-		if got := codes(errs); got[session.OK] != 1 || got[session.Spent] != len(errs)-1 {
-			f.Fatalf("outcomes %v", got)
+		results, errs := f.refreshConcurrently(s, p)
+		if got := countCodes(errs); got[session.OK] != 1 || got[session.Spent] != len(errs)-1 {
+			f.Fatalf("got codes %v, want one %s, otherwise %s", got, session.OK, session.Spent)
 		}
-		s = done[slices.Index(errs, nil)].Session
+		s = results[slices.Index(errs, nil)].Session
 	}
 	if s.Generation != 6 {
-		f.Errorf("generation %d, want 6", s.Generation)
+		f.Errorf("got generation %d, want 6", s.Generation)
 	}
 }
 
-func raceReplay(f *fixture) {
+// raceRefreshReplay checks that one concurrent refresh succeeds, one is a replay that
+// revokes the session, and the others find it revoked.
+func raceRefreshReplay(f *fixture) {
 	p := f.policy
 	p.RetryWindow = 0
 	for range 5 {
 		s := f.login()
-		_, errs := f.refreshers(s, p)
-		got := codes(errs)
-		if got[session.OK] != 1 || got[session.Replayed] != 1 || got[session.Ended] != len(errs)-2 {
-			f.Fatalf("outcomes %v", got)
+		_, errs := f.refreshConcurrently(s, p)
+		got := countCodes(errs)
+		if got[session.OK] != 1 || got[session.Replayed] != 1 || got[session.Revoked] != len(errs)-2 {
+			f.Fatalf("got codes %v, want one %s, one %s, otherwise %s", got, session.OK, session.Replayed, session.Revoked)
 		}
-		f.wantIDs("List", ids(f.listed(f.owner)))
+		f.wantList()
 	}
 }
 
-// raceFinal lets sessions be refreshed as fast as can be while one step ends
-// them, and wants that no refresh that begins after the end's answer succeeds.
-func (f *fixture) raceFinal(cause session.Cause, end func(s session.Session) error) {
+// checkRevokeIsFinal refreshes sessions as fast as possible while one call of revoke
+// revokes them. It checks that no refresh succeeds that starts after revoke has returned.
+func (f *fixture) checkRevokeIsFinal(cause session.Cause, revoke func(s session.Session) error) {
 	const rounds, refreshers = 15, 4
 	for round := range rounds {
 		s := f.login()
-		var over atomic.Bool
-		together(refreshers+1, func(i int) {
+		var revoked atomic.Bool
+		concurrently(refreshers+1, func(i int) {
 			if i == refreshers {
-				f.check(end(s), session.OK)
-				over.Store(true)
+				f.wantCode(revoke(s), session.OK)
+				revoked.Store(true)
 				return
 			}
-			f.refreshUntilOver(s, &over)
+			f.refreshUntilRevoked(s, &revoked)
 		})
-		f.fails(f.Ledger.Live(f.ctx, f.owner, s.ID), session.Ended, cause)
-		f.wantIDs(fmt.Sprintf("List after round %d", round), ids(f.listed(f.owner)))
+		f.wantError(f.Store.Live(f.ctx, f.owner, s.ID), session.Revoked, cause)
+		f.wantIDs(fmt.Sprintf("List after round %d", round), ids(f.mustList(f.owner)))
 	}
 }
 
-// refreshUntilOver goes on where another goroutine was quicker and its own
-// token is spent: then it is only refused until the end.
-func (f *fixture) refreshUntilOver(s session.Session, over *atomic.Bool) {
+// refreshUntilRevoked refreshes a session until a refresh fails because it is revoked. If
+// another goroutine has spent its token, its refreshes fail with Spent until then.
+func (f *fixture) refreshUntilRevoked(s session.Session, revoked *atomic.Bool) {
 	for {
-		late := over.Load()
-		done, err := f.present(s, token(s), f.policy)
+		late := revoked.Load()
+		result, err := f.refresh(s, token(s), f.policy)
 		switch session.CodeOf(err) {
-		case session.Ended:
+		case session.Revoked:
 			return
 		case session.OK:
-			s = done.Session
+			s = result.Session
 		case session.Spent:
 		default:
 			f.Errorf("Refresh: %v", err)
 			return
 		}
 		if late {
-			f.Errorf("a refresh after the end: %v, generation %d", err, s.Generation)
+			f.Errorf("Refresh after the revocation: got %v, generation %d, want %s", err, s.Generation, session.Revoked)
 			return
 		}
 	}
 }
 
-func raceEnd(f *fixture) {
+func raceRevoke(f *fixture) {
 	f.policy.ReuseDetection = false
 	f.policy.RetryWindow = session.MaxRetryWindow
-	f.raceFinal(session.CauseUser, func(s session.Session) error {
-		_, err := f.end(s.ID, session.CauseUser, "")
+	f.checkRevokeIsFinal(session.CauseUser, func(s session.Session) error {
+		_, err := f.revoke(s.ID, session.CauseUser, "")
 		return err
 	})
 }
 
-// raceLogout logs out with a token that heals, since the others' refreshes have
-// spent any that is known.
+// raceLogout logs out with a token far ahead of the record, since the concurrent refreshes
+// have spent every token that was issued.
 func raceLogout(f *fixture) {
 	f.policy.ReuseDetection = false
-	f.raceFinal(session.CauseLogout, func(s session.Session) error {
+	f.checkRevokeIsFinal(session.CauseLogout, func(s session.Session) error {
 		_, err := f.logout(s, session.Presented{Generation: 1 << 30, Expires: s.Expires}, f.policy)
 		return err
 	})
 }
 
-func raceOthers(f *fixture) {
+func raceRevokeOthers(f *fixture) {
 	f.policy.ReuseDetection = false
-	f.raceFinal(session.CauseOthers, func(session.Session) error {
-		_, err := f.others("", session.Session{}, 0)
+	f.checkRevokeIsFinal(session.CauseOthers, func(session.Session) error {
+		_, err := f.revokeOthers("", session.Session{}, 0)
 		return err
 	})
 }
 
-func raceOneEnds(f *fixture) {
+func raceRevokeOnce(f *fixture) {
 	for range 10 {
 		s := f.login()
 		errs := make([]error, 16)
-		together(len(errs), func(i int) { _, errs[i] = f.end(s.ID, session.CauseUser, "") })
-		if got := codes(errs); got[session.OK] != 1 || got[session.Ended] != len(errs)-1 {
-			f.Fatalf("outcomes %v", got)
+		concurrently(len(errs), func(i int) { _, errs[i] = f.revoke(s.ID, session.CauseUser, "") })
+		if got := countCodes(errs); got[session.OK] != 1 || got[session.Revoked] != len(errs)-1 {
+			f.Fatalf("got codes %v, want one %s, otherwise %s", got, session.OK, session.Revoked)
 		}
 	}
-	if n := len(f.traces(f.owner)); n != 10 {
-		f.Errorf("%d traces, want 10", n)
+	if n := len(f.mustTombstones(f.owner)); n != 10 {
+		f.Errorf("got %d tombstones, want 10", n)
 	}
 }

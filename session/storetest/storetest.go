@@ -1,11 +1,11 @@
-// Package storetest is the contract of session.Store, Ledger, Directory and
-// Feed as tests that every implementation runs: single steps (Run), random
-// sequences beside the in-memory store (Differential), and a model against which
-// recorded histories are checked for linearizability (Model).
+// Package storetest is the conformance suite of [session.Store], [session.Directory]
+// and [session.Feed]: tests that every implementation runs. [Run] tests what one step
+// does. [Differential] compares random sequences of steps with the in-memory store.
+// [Model] checks recorded histories of concurrent steps for linearizability.
 //
-// Where the contract leaves a choice the suite takes either: a session whose
-// time is over may be told as Expired or, once its memory is freed, as Unknown;
-// one that EndApp ended as Ended or, once freed, as Unknown.
+// Where the contract leaves a choice, the suite accepts either answer. An expired
+// session may be reported as Expired or, once its memory is freed, as Unknown. A
+// session that RevokeApp revoked may be reported as Revoked or, once freed, as Unknown.
 package storetest
 
 import (
@@ -18,24 +18,23 @@ import (
 	"tokengate/session"
 )
 
-// Harness is one store under test, empty and shared with nobody.
+// Harness is one store under test. The store is empty and no other test uses it.
 type Harness struct {
 	Store     session.Store
-	Ledger    session.Ledger
 	Directory session.Directory
 	Advance   func(d time.Duration) // moves the store's clock forward
 
-	// Clock is the store's clock where it stands still between two calls of
-	// Advance, in whole microseconds. Differential needs it; without it Run
-	// can't test limits to the microsecond, and keeps half a second off them.
+	// Clock returns the store's time, in whole microseconds, if the clock stands still
+	// between two calls of Advance. Differential needs it. If it is nil, Run cannot test
+	// time limits to the microsecond, and keeps half a second away from them.
 	Clock func() time.Time
 
-	// Feed reports the endings of Store. nil: not tested.
+	// Feed reports the revocations of Store. Nil means that it is not tested.
 	Feed session.Feed
 }
 
-// Run tests everything that one step does, and what concurrent ones do. Each
-// test opens a store of its own.
+// Run tests every step, alone and concurrently with others. Each test calls open for a
+// store of its own.
 func Run(t *testing.T, open func(t *testing.T) Harness) {
 	for _, group := range []struct {
 		name  string
@@ -46,12 +45,13 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Extension", extensionTests},
 		{"Expiry", expiryTests},
 		{"List", listTests},
-		{"End", endTests},
-		{"EndOthers", othersTests},
+		{"Revoke", revokeTests},
+		{"RevokeOthers", revokeOthersTests},
 		{"Logout", logoutTests},
-		{"Ledger", ledgerTests},
-		{"EndApp", epochTests},
-		{"Users", userTests},
+		{"Live", liveTests},
+		{"Tombstones", tombstoneTests},
+		{"RevokeApp", revokeAppTests},
+		{"CheckUser", checkUserTests},
 		{"Directory", directoryTests},
 		{"Feed", feedTests},
 		{"Races", raceTests},
@@ -64,14 +64,16 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 	}
 }
 
-// fixture is a store with an owner and a policy to test it with.
+// fixture is a store, and the owner and the policy that a test uses with it.
+// Methods named after a step return the step's error. noError and the methods whose
+// names begin with must, want or login fail the test.
 type fixture struct {
 	*testing.T
 	Harness
 	ctx    context.Context
 	owner  session.Owner
 	policy session.Policy
-	margin time.Duration // how near to a limit the clock can be set
+	margin time.Duration // how near to a time limit the clock can be set
 }
 
 func newFixture(t *testing.T, h Harness) *fixture {
@@ -90,35 +92,36 @@ func newFixture(t *testing.T, h Harness) *fixture {
 	return f
 }
 
-// user is another owner of the same app.
-func (f *fixture) user(name string) session.Owner {
-	return session.Owner{App: f.owner.App, User: f.owner.User + name}
+// otherUser returns another owner of the fixture's app.
+func (f *fixture) otherUser(suffix string) session.Owner {
+	return session.Owner{App: f.owner.App, User: f.owner.User + suffix}
 }
 
-// capped is the fixture's policy with a maximum.
-func (f *fixture) capped(n int, evict bool) session.Policy {
+// withMaximum returns the fixture's policy with a maximum of n sessions. At the maximum
+// Create evicts if evict is set, and fails otherwise.
+func (f *fixture) withMaximum(n int, evict bool) session.Policy {
 	p := f.policy
 	p.Limit, p.Max, p.DestroyOldest = true, n, evict
 	return p
 }
 
-func (f *fixture) create(o session.Owner, t session.Type, p session.Policy) (session.Created, error) {
+func (f *fixture) create(o session.Owner, t session.Type, p session.Policy) (session.CreateResult, error) {
 	return f.Store.Create(f.ctx, session.CreateStep{
 		Owner: o, Session: session.Session{ID: session.NewID(), Type: t}, Policy: p,
 	})
 }
 
-// login begins a LONG session of the fixture's owner.
+// login creates a LONG session of the fixture's owner.
 func (f *fixture) login() session.Session { return f.loginAs(f.owner, session.Long) }
 
 func (f *fixture) loginAs(o session.Owner, t session.Type) session.Session {
 	f.Helper()
 	created, err := f.create(o, t, f.policy)
-	f.ok(err, "Create")
+	f.noError(err, "Create")
 	return created.Session
 }
 
-// logins begins n sessions, a second apart.
+// logins creates n sessions, one second apart.
 func (f *fixture) logins(n int) []session.Session {
 	f.Helper()
 	all := make([]session.Session, n)
@@ -129,53 +132,56 @@ func (f *fixture) logins(n int) []session.Session {
 	return all
 }
 
-// token is what the current refresh token of s says.
+// token returns what the current refresh token of s presents.
 func token(s session.Session) session.Presented {
 	return session.Presented{Generation: s.Generation, Expires: s.Expires}
 }
 
-func (f *fixture) present(s session.Session, with session.Presented, p session.Policy) (session.Refreshed, error) {
+func (f *fixture) refresh(s session.Session, presented session.Presented, p session.Policy) (session.RefreshResult, error) {
 	return f.Store.Refresh(f.ctx, session.RefreshStep{
-		Owner: f.owner, ID: s.ID, Type: s.Type, Presented: with, Policy: p,
+		Owner: f.owner, ID: s.ID, Type: s.Type, Presented: presented, Policy: p,
 	})
 }
 
-// refresh presents the token that s has and wants what the policy makes of it.
-func (f *fixture) refresh(s session.Session, p session.Policy) session.Session {
+// mustRefresh refreshes s with its current token. It checks that Refresh and List show
+// what [session.Policy.Refresh] returns for it, and returns that session.
+func (f *fixture) mustRefresh(s session.Session, p session.Policy) session.Session {
 	f.Helper()
-	return f.refreshWith(s, token(s), p)
+	return f.mustRefreshWith(s, token(s), p)
 }
 
-func (f *fixture) refreshWith(s session.Session, with session.Presented, p session.Policy) session.Session {
+func (f *fixture) mustRefreshWith(s session.Session, presented session.Presented, p session.Policy) session.Session {
 	f.Helper()
-	done, err := f.present(s, with, p)
-	f.ok(err, "Refresh")
-	want, code := p.Refresh(s, with, done.Now)
-	if done.Code != code {
-		f.Fatalf("Refresh: code %s, want %s", done.Code, code)
+	result, err := f.refresh(s, presented, p)
+	f.noError(err, "Refresh")
+	want, code := p.Refresh(s, presented, result.Now)
+	if result.Code != code {
+		f.Fatalf("Refresh: got code %s, want %s", result.Code, code)
 	}
-	f.same("Refresh", done.Session, want)
+	f.wantSession("Refresh", result.Session, want)
 	if stored, ok := f.stored(s.ID); ok {
-		f.same("List after Refresh", stored, want)
+		f.wantSession("List after Refresh", stored, want)
 	} else {
 		f.Fatalf("List after Refresh: session %s is missing", s.ID)
 	}
-	return done.Session
+	return result.Session
 }
 
-func (f *fixture) listed(o session.Owner, types ...session.Type) []session.Session {
+// mustList returns the sessions that List shows: those of the given types, or all.
+func (f *fixture) mustList(o session.Owner, types ...session.Type) []session.Session {
 	f.Helper()
 	if len(types) == 0 {
 		types = session.Types
 	}
 	out, err := f.Store.List(f.ctx, session.ListStep{Owner: o, Types: types})
-	f.ok(err, "List")
+	f.noError(err, "List")
 	return out.Sessions
 }
 
+// stored returns a session of the fixture's owner as List shows it.
 func (f *fixture) stored(id session.ID) (session.Session, bool) {
 	f.Helper()
-	for _, s := range f.listed(f.owner) {
+	for _, s := range f.mustList(f.owner) {
 		if s.ID == id {
 			return s, true
 		}
@@ -183,62 +189,65 @@ func (f *fixture) stored(id session.ID) (session.Session, bool) {
 	return session.Session{}, false
 }
 
-// end ends one session as an operator would.
-func (f *fixture) end(id session.ID, cause session.Cause, by string) (session.Receipt, error) {
-	return f.Store.End(f.ctx, session.EndStep{Owner: f.owner, ID: id, Cause: cause, By: by})
+// revoke revokes a session without a caller, as an operator does.
+func (f *fixture) revoke(id session.ID, cause session.Cause, by string) (session.RevokeResult, error) {
+	return f.Store.Revoke(f.ctx, session.RevokeStep{Owner: f.owner, ID: id, Cause: cause, By: by})
 }
 
-// until moves the clock from now to a moment, less early.
-func (f *fixture) until(now, moment time.Time, early time.Duration) {
+// advanceTo moves the clock from now to the given moment minus early. It does nothing if
+// that is in the past.
+func (f *fixture) advanceTo(now, moment time.Time, early time.Duration) {
 	if d := moment.Sub(now) - early; d > 0 {
 		f.Advance(d)
 	}
 }
 
-func (f *fixture) ok(err error, step string) {
+func (f *fixture) noError(err error, step string) {
 	f.Helper()
 	if err != nil {
 		f.Fatalf("%s: %v", step, err)
 	}
 }
 
-// fails wants an error with a code and, unless it is empty, a cause.
-func (f *fixture) fails(err error, code session.Code, cause session.Cause) {
+// wantError checks that err has a code and, unless it is empty, a cause.
+func (f *fixture) wantError(err error, code session.Code, cause session.Cause) {
 	f.Helper()
 	if session.CodeOf(err) != code || cause != "" && session.CauseOf(err) != cause {
 		f.Fatalf("got %v, want %s %s", err, code, cause)
 	}
 }
 
-// failsOver wants what may be said of a session whose time is over.
-func (f *fixture) failsOver(err error, cause session.Cause) {
+// wantExpired checks that err is a valid answer about an expired session: Expired and
+// the cause, or Unknown.
+func (f *fixture) wantExpired(err error, cause session.Cause) {
 	f.Helper()
 	if session.CodeOf(err) != session.Unknown {
-		f.fails(err, session.Expired, cause)
+		f.wantError(err, session.Expired, cause)
 	}
 }
 
-// failsApp wants what may be said of a session that EndApp ended.
-func (f *fixture) failsApp(err error) {
+// wantRevokedByApp checks that err is a valid answer about a session that RevokeApp
+// revoked: Revoked and CauseApp, or Unknown.
+func (f *fixture) wantRevokedByApp(err error) {
 	f.Helper()
 	if session.CodeOf(err) != session.Unknown {
-		f.fails(err, session.Ended, session.CauseApp)
+		f.wantError(err, session.Revoked, session.CauseApp)
 	}
 }
 
-// same compares sessions but for Info and Claims, which not every step reads.
-func (f *fixture) same(what string, got, want session.Session) {
+// wantSession compares two sessions, except Info and Claims, which not every step reads.
+func (f *fixture) wantSession(what string, got, want session.Session) {
 	f.Helper()
 	if d := difference(got, want); d != "" {
 		f.Fatalf("%s: %s", what, d)
 	}
 }
 
-// difference names the fields in which two sessions differ, Info and Claims aside.
+// difference describes the fields in which two sessions differ, except Info and Claims.
 func difference(got, want session.Session) string {
 	var out []string
 	if got.ID != want.ID || got.Type != want.Type || got.Generation != want.Generation {
-		out = append(out, "got "+name(got)+", want "+name(want))
+		out = append(out, "got "+describeSession(got)+", want "+describeSession(want))
 	}
 	for _, field := range []struct {
 		name      string
@@ -251,15 +260,15 @@ func difference(got, want session.Session) string {
 		{"Absolute", got.Absolute, want.Absolute},
 	} {
 		if !field.got.Equal(field.want) {
-			out = append(out, field.name+" is "+stamp(field.got)+", want "+stamp(field.want))
+			out = append(out, field.name+" is "+formatTime(field.got)+", want "+formatTime(field.want))
 		}
 	}
 	return strings.Join(out, "; ")
 }
 
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000000") }
+func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000000") }
 
-// ids gives the sessions' ids in their order.
+// ids returns the IDs of sessions, in their order.
 func ids(sessions []session.Session) []session.ID {
 	out := make([]session.ID, len(sessions))
 	for i, s := range sessions {
@@ -268,20 +277,27 @@ func ids(sessions []session.Session) []session.ID {
 	return out
 }
 
-// endedIDs gives the traces' ids in their order.
-func endedIDs(traces []session.Trace) []session.ID {
-	out := make([]session.ID, len(traces))
-	for i, t := range traces {
+// tombstoneIDs returns the IDs of tombstones, in their order.
+func tombstoneIDs(tombstones []session.Tombstone) []session.ID {
+	out := make([]session.ID, len(tombstones))
+	for i, t := range tombstones {
 		out[i] = t.ID
 	}
 	return out
 }
 
-// wantIDs compares ids where their order counts.
+// wantList checks that List shows exactly these sessions of the fixture's owner, in
+// this order.
+func (f *fixture) wantList(want ...session.ID) {
+	f.Helper()
+	f.wantIDs("List", ids(f.mustList(f.owner)), want...)
+}
+
+// wantIDs compares IDs and their order.
 func (f *fixture) wantIDs(what string, got []session.ID, want ...session.ID) {
 	f.Helper()
 	if len(got) != len(want) {
-		f.Fatalf("%s: got %d sessions %v, want %d %v", what, len(got), got, len(want), want)
+		f.Fatalf("%s: got %d sessions %v, want %d sessions %v", what, len(got), got, len(want), want)
 	}
 	for i := range got {
 		if got[i] != want[i] {
@@ -290,5 +306,7 @@ func (f *fixture) wantIDs(what string, got []session.ID, want ...session.ID) {
 	}
 }
 
-// name tells a session in a message.
-func name(s session.Session) string { return fmt.Sprintf("%s %s/%d", s.Type, s.ID, s.Generation) }
+// describeSession identifies a session in a message.
+func describeSession(s session.Session) string {
+	return fmt.Sprintf("%s %s/%d", s.Type, s.ID, s.Generation)
+}

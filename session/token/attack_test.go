@@ -17,77 +17,78 @@ import (
 	"tokengate/session"
 )
 
-// refused checks that neither kind of token is made of text.
-func refused(t *testing.T, s *Signer, what, token string) {
+// checkInvalid checks that Verify rejects token as an access token and as a refresh token.
+func checkInvalid(t *testing.T, s *Signer, name, token string) {
 	t.Helper()
-	for _, kind := range []session.Kind{session.Access, session.Refresh} {
+	for _, kind := range []session.Kind{session.KindAccess, session.KindRefresh} {
 		if c, err := s.Verify(token, kind, now); session.CodeOf(err) != session.TokenInvalid || c.Kind != "" {
-			t.Errorf("%s: %v, %+v, want token_invalid", what, err, c)
+			t.Errorf("%s: got %v, %+v, want token_invalid", name, err, c)
 		}
 	}
 }
 
-func TestC21OtherAlgorithms(t *testing.T) {
+func TestC21VerifyRejectsOtherAlgorithms(t *testing.T) {
 	s := newSigner(t, Options{})
 	for _, alg := range []string{`"none"`, `"None"`, `"NONE"`, `""`, `"hs256"`, `"HS384"`, `"HS512"`, `"RS256"`, `"ES256"`, `"HS256 "`, `"HS2\u00356\u0000"`, `null`, `5`, `["HS256"]`} {
 		header := `{"alg":` + alg + `,"typ":"JWT"}`
-		refused(t, s, alg, forge(secret, header, access("", "")))
-		unsigned := encode(header) + "." + encode(access("", "")) + "."
-		refused(t, s, alg+" unsigned", unsigned)
+		checkInvalid(t, s, alg, forge(secret, header, accessJSON("", "")))
+		unsigned := encode(header) + "." + encode(accessJSON("", "")) + "."
+		checkInvalid(t, s, alg+" unsigned", unsigned)
 	}
-	refused(t, s, "no alg", forge(secret, `{"typ":"JWT"}`, access("", "")))
-	refused(t, s, "two algs", forge(secret, `{"alg":"none","alg":"HS256"}`, access("", "")))
-	refused(t, s, "two algs", forge(secret, `{"alg":"HS256","\u0061lg":"none"}`, access("", "")))
-	if _, err := s.Verify(forge(secret, `{"alg":"HS2\u00356"}`, access("", "")), session.Access, now); err != nil {
-		t.Errorf("the same name in other letters: %v", err)
+	checkInvalid(t, s, "no alg", forge(secret, `{"typ":"JWT"}`, accessJSON("", "")))
+	checkInvalid(t, s, "two algs", forge(secret, `{"alg":"none","alg":"HS256"}`, accessJSON("", "")))
+	checkInvalid(t, s, "two algs", forge(secret, `{"alg":"HS256","\u0061lg":"none"}`, accessJSON("", "")))
+	if _, err := s.Verify(forge(secret, `{"alg":"HS2\u00356"}`, accessJSON("", "")), session.KindAccess, now); err != nil {
+		t.Errorf("alg with a JSON escape: %v", err)
 	}
 }
 
-// The public key, in every form that an attacker can have it, as an HMAC secret.
-func TestC20PublicKeyAsSecret(t *testing.T) {
+// TestC20VerifyRejectsPublicKeyAsSecret checks that Verify rejects an HMAC whose secret is
+// the public key, in every format in which an attacker can get the key.
+func TestC20VerifyRejectsPublicKeyAsSecret(t *testing.T) {
 	k := newKeys(t)
-	s := newSigner(t, Options{Algorithm: "RS256", SigningKey: pkcs8(t, k.rsa)})
-	kid := s.ring.keys[0].kid
-	for _, key := range []string{pkix(t, &k.rsa.PublicKey), strings.TrimSpace(pkix(t, &k.rsa.PublicKey)), jwkOf(t, &k.rsa.PublicKey, nil), string(s.JWKS())} {
+	s := newSigner(t, Options{Algorithm: "RS256", SigningKey: marshalPKCS8(t, k.rsa)})
+	kid := s.keyring.keys[0].kid
+	for _, key := range []string{marshalPKIX(t, &k.rsa.PublicKey), strings.TrimSpace(marshalPKIX(t, &k.rsa.PublicKey)), marshalJWK(t, &k.rsa.PublicKey, nil), string(s.JWKS())} {
 		for _, header := range []string{`{"alg":"HS256"}`, `{"alg":"HS256","typ":"JWT","kid":"` + kid + `"}`, `{"alg":"RS256","kid":"` + kid + `"}`} {
-			refused(t, s, header, forge(key, header, access("", "")))
+			checkInvalid(t, s, header, forge(key, header, accessJSON("", "")))
 		}
 	}
 }
 
-func TestC29KIDIsAnExactName(t *testing.T) {
+func TestC29KIDIsExactKeyName(t *testing.T) {
 	k, old := newKeys(t), newKeys(t)
-	s := newSigner(t, Options{Algorithm: "ES256", SigningKey: pkcs8(t, k.ec), VerifyingKeys: pkcs8(t, old.ec)})
-	own, retired := s.ring.keys[0].kid, s.ring.keys[1].kid
+	s := newSigner(t, Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec), VerifyingKeys: marshalPKCS8(t, old.ec)})
+	own, retired := s.keyring.keys[0].kid, s.keyring.keys[1].kid
 	header := func(kid string) string {
 		quoted, _ := json.Marshal(kid)
 		return `{"alg":"ES256","kid":` + string(quoted) + `}`
 	}
 	for kid, want := range map[string]session.Code{
-		own: session.OK, retired: session.TokenInvalid, // a good signature, of another key than it says
+		own: session.OK, retired: session.TokenInvalid, // signed by another key than kid says
 		"": session.TokenInvalid, own + "\x00": session.TokenInvalid, own[:42]: session.TokenInvalid,
 		strings.ToLower(own): session.TokenInvalid, "../../dev/null": session.TokenInvalid, "/etc/passwd": session.TokenInvalid,
 		"' OR '1'='1": session.TokenInvalid, "x' UNION SELECT 'k": session.TokenInvalid, "*": session.TokenInvalid,
 		"tg:{shop:3f}:LONG:42\r\nFLUSHALL\r\n": session.TokenInvalid, "|id": session.TokenInvalid, "0": session.TokenInvalid,
 		"https://evil.example/key": session.TokenInvalid, strings.Repeat("k", 4000): session.TokenInvalid,
 	} {
-		if _, err := s.Verify(forgeES256(t, k.ec, header(kid)), session.Access, now); session.CodeOf(err) != want {
-			t.Errorf("kid %.40q: %v, want %s", kid, err, want)
+		if _, err := s.Verify(forgeES256(t, k.ec, header(kid)), session.KindAccess, now); session.CodeOf(err) != want {
+			t.Errorf("kid %.40q: got %v, want %s", kid, err, want)
 		}
 	}
 	for _, h := range []string{`{"alg":"ES256","kid":5}`, `{"alg":"ES256","kid":null}`, `{"alg":"ES256","kid":["` + own + `"]}`, `{"alg":"ES256","kid":"` + own + `","kid":"` + own + `"}`} {
-		refused(t, s, h, forgeES256(t, k.ec, h))
+		checkInvalid(t, s, h, forgeES256(t, k.ec, h))
 	}
-	if _, err := s.Verify(forgeES256(t, old.ec, `{"alg":"ES256"}`), session.Access, now); err != nil {
-		t.Errorf("no kid: every key is tried, but %v", err)
+	if _, err := s.Verify(forgeES256(t, old.ec, `{"alg":"ES256"}`), session.KindAccess, now); err != nil {
+		t.Errorf("a token without kid, signed by the retired key: %v", err)
 	}
 }
 
-// With shared secrets a kid of another program's is no reason to refuse; one of
-// ours still names one key.
-func TestKIDOfSharedSecrets(t *testing.T) {
+// TestKIDWithSharedSecrets checks that with shared secrets a token with an unknown kid may
+// be signed by any key, while a known kid selects one key.
+func TestKIDWithSharedSecrets(t *testing.T) {
 	s := newSigner(t, Options{VerifyingKeys: oldSecret})
-	kid := s.ring.keys[0].kid
+	kid := s.keyring.keys[0].kid
 	for _, c := range []struct {
 		key, kid string
 		want     session.Code
@@ -97,106 +98,131 @@ func TestKIDOfSharedSecrets(t *testing.T) {
 		{"another-secret-0123456789abcdef0123456", `"k1"`, session.TokenInvalid}, {"", `"/dev/null"`, session.TokenInvalid},
 		{secret, `5`, session.TokenInvalid},
 	} {
-		_, err := s.Verify(forge(c.key, `{"alg":"HS256","kid":`+c.kid+`}`, access("", "")), session.Access, now)
+		_, err := s.Verify(forge(c.key, `{"alg":"HS256","kid":`+c.kid+`}`, accessJSON("", "")), session.KindAccess, now)
 		if session.CodeOf(err) != c.want {
-			t.Errorf("kid %s: %v, want %s", c.kid, err, c.want)
+			t.Errorf("kid %s: got %v, want %s", c.kid, err, c.want)
 		}
 	}
 }
 
-// Keys in the header, or addresses of them, are never used, and nothing is fetched.
-func TestC28HeaderKeysAreIgnored(t *testing.T) {
+// TestC28VerifyIgnoresKeysInHeader checks that keys in the header, and URLs of keys, are
+// not used, and that nothing is fetched.
+func TestC28VerifyIgnoresKeysInHeader(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	var calls atomic.Int32
+	var connections atomic.Int32
 	go func() {
 		for {
 			c, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			calls.Add(1)
+			connections.Add(1)
 			c.Close()
 		}
 	}()
-	mine, evil := newKeys(t), newKeys(t)
-	s := newSigner(t, Options{Algorithm: "ES256", SigningKey: pkcs8(t, mine.ec)})
+	own, foreign := newKeys(t), newKeys(t)
+	s := newSigner(t, Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, own.ec)})
 	url := "http://" + listener.Addr().String() + "/jwks"
 	for _, member := range []string{
-		`"jwk":` + jwkOf(t, &evil.ec.PublicKey, nil), `"jku":"` + url + `"`, `"x5u":"` + url + `"`,
-		`"x5c":["` + strings.Join(strings.Fields(certificate(t, evil.ec))[2:5], "") + `"]`,
+		`"jwk":` + marshalJWK(t, &foreign.ec.PublicKey, nil), `"jku":"` + url + `"`, `"x5u":"` + url + `"`,
+		`"x5c":["` + strings.Join(strings.Fields(selfSignedCertificate(t, foreign.ec))[2:5], "") + `"]`,
 	} {
 		header := `{"alg":"ES256",` + member + `}`
-		refused(t, s, member, forgeES256(t, evil.ec, header))
-		if _, err := s.Verify(forgeES256(t, mine.ec, header), session.Access, now); err != nil {
-			t.Errorf("%.20s: a token of ours is refused for a member that is to be ignored: %v", member, err)
+		checkInvalid(t, s, member, forgeES256(t, foreign.ec, header))
+		if _, err := s.Verify(forgeES256(t, own.ec, header), session.KindAccess, now); err != nil {
+			t.Errorf("%.20s: the app's own token is rejected because of a member that must be ignored: %v", member, err)
 		}
 	}
-	if n := calls.Load(); n != 0 {
-		t.Errorf("%d connections to an address in the header", n)
+	if n := connections.Load(); n != 0 {
+		t.Errorf("got %d connections to the URL in the header, want 0", n)
 	}
 }
 
-func TestHeadersThatAreRefused(t *testing.T) {
+func TestVerifyRejectsInvalidHeaders(t *testing.T) {
 	s := newSigner(t, Options{})
 	for _, header := range []string{
 		`{"alg":"HS256","crit":["exp"]}`, `{"alg":"HS256","crit":[]}`, `{"alg":"HS256","b64":false,"crit":["b64"]}`, `{"alg":"HS256","b64":false}`,
 		`{"alg":"HS256","typ":"at+jwt"}`, `{"alg":"HS256","typ":"logout+jwt"}`, `{"alg":"HS256","typ":"JWE"}`, `{"alg":"HS256","typ":null}`, `{"alg":"HS256","typ":"JWT","typ":"JWT"}`,
-		`{"alg":"HS256"`, `{"alg":"HS256"}{}`, `{"alg":"HS256",}`, `["HS256"]`, `null`, `"HS256"`, ``, `{}`, "{\"alg\":\"HS256\",\"x\":\"\xff\"}", "\ufeff" + plainHead,
+		`{"alg":"HS256"`, `{"alg":"HS256"}{}`, `{"alg":"HS256",}`, `["HS256"]`, `null`, `"HS256"`, ``, `{}`, "{\"alg\":\"HS256\",\"x\":\"\xff\"}", "\ufeff" + plainHeader,
 	} {
-		refused(t, s, header, forge(secret, header, access("", "")))
+		checkInvalid(t, s, header, forge(secret, header, accessJSON("", "")))
 	}
-	for _, header := range []string{plainHead, `{"typ":"JWT","alg":"HS256"}`, `{"alg":"HS256"}`, ` { "alg" : "HS256" , "typ" : "jwt" } `, `{"alg":"HS256","cty":"x","zip":"DEF","x":{"alg":"none"}}`} {
-		if _, err := s.Verify(forge(secret, header, access("", "")), session.Access, now); err != nil {
+	for _, header := range []string{plainHeader, `{"typ":"JWT","alg":"HS256"}`, `{"alg":"HS256"}`, ` { "alg" : "HS256" , "typ" : "jwt" } `, `{"alg":"HS256","cty":"x","zip":"DEF","x":{"alg":"none"}}`} {
+		if _, err := s.Verify(forge(secret, header, accessJSON("", "")), session.KindAccess, now); err != nil {
 			t.Errorf("%s: %v", header, err)
 		}
 	}
 }
 
-func TestClaimsThatAreRefused(t *testing.T) {
+func TestVerifyRejectsInvalidClaims(t *testing.T) {
 	s := newSigner(t, Options{})
-	good := strings.TrimSuffix(access("", ""), "}")
+	valid := strings.TrimSuffix(accessJSON("", ""), "}")
 	for _, claims := range []string{
-		``, `null`, `[]`, `1`, `"x"`, `{`, good, good + `}x`, good + `}{}`, good + `,}`, good + `,"a"}`, good + `,"a":}`, good + `,"a":1 2}`, good + `,a:1}`,
-		good + `,"a":01}`, good + `,"a":+1}`, good + `,"a":1.}`, good + `,"a":NaN}`, good + `,"a":tru}`, good + `,"a":[}]}`, good + `,"a":"\x"}`, good + ",\"a\":\"\n\"}",
-		good + ",\"a\":\"\xff\"}", good + `,"a":` + strings.Repeat("[", 10001) + strings.Repeat("]", 10001) + `}`,
-		good + `,"exp":1794000061}`, good + `,"\u0065xp":1794000061}`, good + `,"user_id":2}`, good + `,"sid":"a","sid":"a"}`,
+		``, `null`, `[]`, `1`, `"x"`, `{`, valid, valid + `}x`, valid + `}{}`, valid + `,}`, valid + `,"a"}`, valid + `,"a":}`, valid + `,"a":1 2}`, valid + `,a:1}`,
+		valid + `,"a":01}`, valid + `,"a":+1}`, valid + `,"a":1.}`, valid + `,"a":NaN}`, valid + `,"a":tru}`, valid + `,"a":[}]}`, valid + `,"a":"\x"}`, valid + ",\"a\":\"\n\"}",
+		valid + ",\"a\":\"\xff\"}", valid + `,"a":` + strings.Repeat("[", 10001) + strings.Repeat("]", 10001) + `}`,
+		valid + `,"exp":1794000061}`, valid + `,"\u0065xp":1794000061}`, valid + `,"user_id":2}`, valid + `,"sid":"a","sid":"a"}`,
 	} {
-		refused(t, s, claims, forge(secret, plainHead, claims))
+		checkInvalid(t, s, claims, forge(secret, plainHeader, claims))
 	}
 }
 
-// Only a compact JWS with one signature is looked at, and that signature counts.
-func TestC23OtherForms(t *testing.T) {
+// TestC23VerifyAcceptsOnlyCompactJWS checks that Verify rejects other serializations of a
+// JWS, JWS with several signatures, nested tokens and malformed text.
+func TestC23VerifyAcceptsOnlyCompactJWS(t *testing.T) {
 	s := newSigner(t, Options{})
 	token := mustSign(t, s, accessClaims())
 	p := strings.Split(token, ".")
 	general := `{"payload":"` + p[1] + `","signatures":[{"protected":"` + p[0] + `","signature":"` + p[2] + `"},{"protected":"` + p[0] + `","signature":"` + encode("bad") + `"}]}`
 	flattened := `{"payload":"` + p[1] + `","protected":"` + p[0] + `","signature":"` + p[2] + `"}`
 	key := []byte(secret)
-	double, err := jws.Sign([]byte(access("", "")), jws.WithJSON(), jws.WithKey(jwa.HS256(), key), jws.WithKey(jwa.HS512(), key))
+	double, err := jws.Sign([]byte(accessJSON("", "")), jws.WithJSON(), jws.WithKey(jwa.HS256(), key), jws.WithKey(jwa.HS512(), key))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, form := range map[string]string{
+	for name, form := range map[string]string{
 		"general": general, "general with dots": strings.Replace(general, `{"payload"`, `{".":".","payload"`, 1), "flattened": flattened, "two signatures": string(double),
 		"nested":      forge(secret, `{"alg":"HS256","cty":"JWT"}`, token),
-		"nested text": forge(secret, plainHead, `"`+token+`"`),
+		"nested text": forge(secret, plainHeader, `"`+token+`"`),
 		"detached":    p[0] + ".." + p[2], "no header": "." + p[1] + "." + p[2], "no signature": p[0] + "." + p[1] + ".", "two parts": p[0] + "." + p[1],
 		"four parts": token + "." + p[2], "five parts": token + "." + p[1] + "." + p[2], "two tokens": token + token, "empty": "", "dots": "..", "four dots": "....",
 		"padding": token + "=", "padded header": p[0] + "==." + p[1] + "." + p[2], "space before": " " + token, "space after": token + " ", "line end": token + "\n",
 		"line end inside": token[:20] + "\n" + token[20:], "carriage return": token[:len(token)-5] + "\r" + token[len(token)-5:], "null": token + "\x00",
 		"quoted": `"` + token + `"`, "scheme": "Bearer " + token, "standard alphabet": p[0] + "." + p[1] + "." + strings.NewReplacer("-", "+", "_", "/").Replace(p[2]) + "+", "non-ascii": "café",
 	} {
-		refused(t, s, what, form)
+		checkInvalid(t, s, name, form)
 	}
 }
 
-// The same bytes have one spelling: bits after the last byte have to be zero.
-func TestStrayBits(t *testing.T) {
+// TestC23VerifyRejectsLineEnds checks that a token that contains a carriage return or line
+// feed is invalid even if its signature includes them. Base64 decoding ignores both.
+func TestC23VerifyRejectsLineEnds(t *testing.T) {
+	s := newSigner(t, Options{})
+	header, claims := encode(plainHeader), encode(accessJSON("", ""))
+	if _, err := s.Verify(forgeEncoded(secret, header+"."+claims), session.KindAccess, now); err != nil {
+		t.Fatal(err)
+	}
+	for name, end := range map[string]string{"carriage return": "\r", "line feed": "\n", "both": "\r\n"} {
+		for place, token := range map[string]string{
+			"first":               forgeEncoded(secret, end+header+"."+claims),
+			"in the header":       forgeEncoded(secret, header[:5]+end+header[5:]+"."+claims),
+			"after the header":    forgeEncoded(secret, header+end+"."+claims),
+			"before the claims":   forgeEncoded(secret, header+"."+end+claims),
+			"after the claims":    forgeEncoded(secret, header+"."+claims+end),
+			"after the signature": forgeEncoded(secret, header+"."+claims) + end,
+		} {
+			checkInvalid(t, s, name+" "+place, token)
+		}
+	}
+}
+
+// TestVerifyRejectsStrayBits checks that a token has only one valid encoding: the unused
+// bits of the last base64 character must be zero.
+func TestVerifyRejectsStrayBits(t *testing.T) {
 	s := newSigner(t, Options{})
 	token := mustSign(t, s, accessClaims())
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -205,28 +231,29 @@ func TestStrayBits(t *testing.T) {
 	a, _ := base64.RawURLEncoding.DecodeString(token[strings.LastIndex(token, ".")+1:])
 	b, _ := base64.RawURLEncoding.DecodeString(stray[strings.LastIndex(stray, ".")+1:])
 	if stray == token || string(a) != string(b) {
-		t.Fatal("the spelling does not differ in stray bits only")
+		t.Fatal("the two encodings must differ in stray bits only")
 	}
-	refused(t, s, "stray bits", stray)
+	checkInvalid(t, s, "stray bits", stray)
 }
 
-func TestC24LongInput(t *testing.T) {
+func TestC24VerifyRejectsLongInput(t *testing.T) {
 	s := newSigner(t, Options{})
-	fits := access("x", `"`+strings.Repeat("x", 11000)+`"`)
-	if _, err := s.Verify(forge(secret, plainHead, fits), session.Access, now); err != nil {
+	long := accessJSON("x", `"`+strings.Repeat("x", 11000)+`"`)
+	if _, err := s.Verify(forge(secret, plainHeader, long), session.KindAccess, now); err != nil {
 		t.Error(err)
 	}
-	token := forge(secret, plainHead, access("x", `"`+strings.Repeat("x", MaxLength*3/4)+`"`))
-	refused(t, s, "too long", token)
-	refused(t, s, "far too long", strings.Repeat("A", 10<<20))
-	refused(t, s, "dots", strings.Repeat(".", 10<<20))
+	token := forge(secret, plainHeader, accessJSON("x", `"`+strings.Repeat("x", MaxLength*3/4)+`"`))
+	checkInvalid(t, s, "too long", token)
+	checkInvalid(t, s, "far too long", strings.Repeat("A", 10<<20))
+	checkInvalid(t, s, "dots", strings.Repeat(".", 10<<20))
 }
 
-// Cut off anywhere, or one bit changed anywhere, no token is good.
-func TestC06EveryByteCounts(t *testing.T) {
+// TestC06VerifyRejectsChangedOrCutTokens checks that a token is invalid if it is cut at any
+// length or if one bit of any byte is changed.
+func TestC06VerifyRejectsChangedOrCutTokens(t *testing.T) {
 	for _, v := range readVectors(t).Vectors {
 		s := newSigner(t, Options{Algorithm: v.Algorithm, SigningKey: v.Key})
-		bits := 1 // of each byte; public-key signatures are slow to check
+		bits := 1 // to change in each byte; signatures of key pairs are slow to verify
 		if strings.HasPrefix(v.Algorithm, "HS") {
 			bits = 8
 		}
@@ -234,43 +261,44 @@ func TestC06EveryByteCounts(t *testing.T) {
 			for bit := range bits {
 				changed := []byte(v.Refresh)
 				changed[i] ^= 1 << ((i + bit) % 8)
-				if _, err := s.Verify(string(changed), session.Refresh, now); err == nil {
-					t.Errorf("%s: byte %d, %q for %q", v.Algorithm, i, changed[i], v.Refresh[i])
+				if _, err := s.Verify(string(changed), session.KindRefresh, now); err == nil {
+					t.Errorf("%s: the token is valid with %q instead of %q at byte %d", v.Algorithm, changed[i], v.Refresh[i], i)
 				}
 			}
-			if _, err := s.Verify(v.Refresh[:i], session.Refresh, now); err == nil {
-				t.Errorf("%s: cut after %d", v.Algorithm, i)
+			if _, err := s.Verify(v.Refresh[:i], session.KindRefresh, now); err == nil {
+				t.Errorf("%s: the token is valid when cut after %d bytes", v.Algorithm, i)
 			}
 		}
 	}
 }
 
-// Signatures of wrong lengths and odd values are errors, not panics.
-func TestOddSignatures(t *testing.T) {
+// TestVerifyRejectsMalformedSignatures checks that signatures of any length and of extreme
+// values yield errors, not panics.
+func TestVerifyRejectsMalformedSignatures(t *testing.T) {
 	for _, v := range readVectors(t).Vectors {
 		s := newSigner(t, Options{Algorithm: v.Algorithm, SigningKey: v.Key})
 		signed := v.Refresh[:strings.LastIndex(v.Refresh, ".")+1]
 		for _, n := range []int{0, 1, 31, 32, 33, 48, 63, 64, 65, 96, 128, 255, 256, 257, 512, 4096} {
 			for _, fill := range []byte{0, 1, 0xff} {
 				signature := []byte(strings.Repeat(string([]byte{fill}), n))
-				refused(t, s, fmt.Sprint(v.Algorithm, n, fill), signed+base64.RawURLEncoding.EncodeToString(signature))
+				checkInvalid(t, s, fmt.Sprint(v.Algorithm, n, fill), signed+base64.RawURLEncoding.EncodeToString(signature))
 			}
 		}
 	}
 }
 
-// Errors say what is wrong without repeating the token.
-func TestErrorsHoldNoToken(t *testing.T) {
+// TestVerifyErrorsHoldNoToken checks that errors contain neither the token nor values from it.
+func TestVerifyErrorsHoldNoToken(t *testing.T) {
 	s := newSigner(t, Options{})
 	_, private, _ := ed25519.GenerateKey(rand.Reader)
-	foreign := mustSign(t, newSigner(t, Options{Algorithm: "EdDSA", SigningKey: pkcs8(t, private)}), accessClaims())
-	for _, token := range []string{foreign, forge(secret, plainHead, access("exp", `"`+secret+`"`)), forge(secret, plainHead, access("user_id", `["`+secret+`"]`)), secret} {
-		_, err := s.Verify(token, session.Access, now)
+	foreign := mustSign(t, newSigner(t, Options{Algorithm: "EdDSA", SigningKey: marshalPKCS8(t, private)}), accessClaims())
+	for _, token := range []string{foreign, forge(secret, plainHeader, accessJSON("exp", `"`+secret+`"`)), forge(secret, plainHeader, accessJSON("user_id", `["`+secret+`"]`)), secret} {
+		_, err := s.Verify(token, session.KindAccess, now)
 		if err == nil {
-			t.Error("passed")
+			t.Error("Verify accepts an invalid token")
 			continue
 		}
-		quotes(t, err.Error(), token)
-		quotes(t, err.Error(), secret)
+		checkNoSecret(t, err.Error(), token)
+		checkNoSecret(t, err.Error(), secret)
 	}
 }

@@ -13,135 +13,139 @@ import (
 	"tokengate/session"
 )
 
-// Whatever passes Verify passes jwx's own parser, says its kind and is in time.
+// FuzzVerify checks that tokens accepted by Verify are also accepted by jwx, have the
+// right kind and a user, and are not expired.
 func FuzzVerify(f *testing.F) {
-	seed := newSigner(f, Options{VerifyingKeys: oldSecret})
-	standard := newSigner(f, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
-	pair := newSigner(f, Options{Algorithm: "EdDSA", SigningKey: pkcs8(f, newKeys(f).okp)})
+	simple := newSigner(f, Options{VerifyingKeys: oldSecret})
+	rfc9068 := newSigner(f, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
+	eddsa := newSigner(f, Options{Algorithm: "EdDSA", SigningKey: marshalPKCS8(f, newKeys(f).okp)})
 	f.Add("")
 	f.Add("..")
-	f.Add(forge(secret, plainHead, access("exp", "1e400")))
-	f.Add(forge(oldSecret, `{"kid":"k1","alg":"HS256"}`, access("user_id", "{}")))
-	for _, s := range []*Signer{seed, standard, pair} {
+	f.Add(forge(secret, plainHeader, accessJSON("exp", "1e400")))
+	f.Add(forge(oldSecret, `{"kid":"k1","alg":"HS256"}`, accessJSON("user_id", "{}")))
+	for _, s := range []*Signer{simple, rfc9068, eddsa} {
 		f.Add(mustSign(f, s, accessClaims()))
 		f.Add(mustSign(f, s, refreshClaims()))
 	}
 	f.Fuzz(func(t *testing.T, token string) {
-		for _, s := range []*Signer{seed, standard, pair} {
-			for _, kind := range []session.Kind{session.Access, session.Refresh} {
+		for _, s := range []*Signer{simple, rfc9068, eddsa} {
+			for _, kind := range []session.Kind{session.KindAccess, session.KindRefresh} {
 				c, err := s.Verify(token, kind, now)
 				if err != nil {
 					continue
 				}
 				if c.Kind != kind || c.User.IsZero() || !c.Expires.After(now) {
-					t.Errorf("%+v passed", c)
+					t.Errorf("Verify accepts %+v", c)
 				}
-				if s == pair {
+				if s == eddsa {
 					continue
 				}
 				_, err = jws.Verify([]byte(token), jws.WithKey(jwa.HS256(), []byte(secret)))
-				if _, old := jws.Verify([]byte(token), jws.WithKey(jwa.HS256(), []byte(oldSecret))); err != nil && (old != nil || s != seed) {
-					t.Errorf("jwx refuses what passed: %v", err)
+				_, oldErr := jws.Verify([]byte(token), jws.WithKey(jwa.HS256(), []byte(oldSecret)))
+				if err != nil && (oldErr != nil || s != simple) {
+					t.Errorf("jwx rejects a token that Verify accepts: %v", err)
 				}
 			}
 		}
 	})
 }
 
-// The one pass over plain claims and the way through encoding/json agree with
-// encoding/json alone; so do claims as a user's own, merged into a token.
+// FuzzClaims checks that eachMember accepts the same objects as encoding/json, with the
+// same members, and that they are the same when merged into a token as a user's own
+// claims.
 func FuzzClaims(f *testing.F) {
 	s := newSigner(f, Options{})
 	for _, seed := range []string{
-		access("", ""), refresh("", ""), access("a", `[1,{"b":"}"},"\""]`), access("a", "-0"), access("a", "1.5e-7"), ` { } `, `{}{}`, `{"a":1,}`, `{"a" 1}`,
+		accessJSON("", ""), refreshJSON("", ""), accessJSON("a", `[1,{"b":"}"},"\""]`), accessJSON("a", "-0"), accessJSON("a", "1.5e-7"), ` { } `, `{}{}`, `{"a":1,}`, `{"a" 1}`,
 		`{"\u0061":"é","a":"\\"}`, `{"":0}`, "{\"a\":\"\x7f\"}", `[`, `null`, `{"exp":"\ud800"}`, `{"a":00}`, `{"a":-}`, `{"a":[}`, `{"EXP":1,"a":{"exp":2}}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got := map[string]string{}
-		ok := members(data, func(name, value []byte) bool {
+		ok := eachMember(data, func(name, value []byte) bool {
 			got[string(name)] = string(value)
 			return true
 		})
 		var want map[string]json.RawMessage
 		wantOK := utf8.Valid(data) && json.Unmarshal(data, &want) == nil && want != nil
 		if ok != wantOK {
-			t.Fatalf("%q: taken %v, by encoding/json %v", data, ok, wantOK)
+			t.Fatalf("%q: eachMember returns %v, want %v as by encoding/json", data, ok, wantOK)
 		}
 		if !ok {
 			return
 		}
 		if len(got) != len(want) {
-			t.Errorf("%q: %d members, want %d", data, len(got), len(want))
+			t.Errorf("%q: got %d members, want %d", data, len(got), len(want))
 		}
 		for name, value := range want {
 			if got[name] != string(value) {
-				t.Errorf("%q: %q is %q, want %q", data, name, got[name], value)
+				t.Errorf("%q: member %q: got %q, want %q", data, name, got[name], value)
 			}
-			checkText(t, value)
+			checkParseString(t, value)
 		}
-		checkMerged(t, s, data, want)
+		checkMergedClaims(t, s, data, want)
 	})
 }
 
-func checkText(t *testing.T, value []byte) {
+func checkParseString(t *testing.T, value []byte) {
 	var want any
 	if err := json.Unmarshal(value, &want); err != nil {
-		return // a number beyond float64
+		return // a number beyond the range of float64
 	}
-	s, ok := text(value)
-	if w, isString := want.(string); ok != isString || s != w || ok && !isText(value, w) {
-		t.Errorf("%q is %q, want %q", value, s, w)
+	s, ok := parseString(value)
+	if w, wantOK := want.(string); ok != wantOK || s != w || ok && !isString(value, w) {
+		t.Errorf("parseString(%q) = %q, %v, want %q, %v", value, s, ok, w, wantOK)
 	}
 }
 
-// checkMerged signs with a user's own claims and looks that ours come back.
-func checkMerged(t *testing.T, s *Signer, extra []byte, want map[string]json.RawMessage) {
+// checkMergedClaims checks that a token with a user's own claims contains the members of
+// want and the unchanged claims of the gateway.
+func checkMergedClaims(t *testing.T, s *Signer, extra []byte, want map[string]json.RawMessage) {
 	c := accessClaims()
 	c.Extra = extra
 	token, err := s.Sign(c)
 	if len(token) == 0 || err != nil {
-		if len(extra) < 1000 {
+		if len(extra) < 1000 { // the token is not too long
 			t.Errorf("%q: %v", extra, err)
 		}
 		return
 	}
-	back, err := s.Verify(token, session.Access, now)
+	back, err := s.Verify(token, session.KindAccess, now)
 	if err != nil || back.User != c.User || back.Session != c.Session || !back.Expires.Equal(c.Expires) {
-		t.Errorf("%q: %+v, %v", extra, back, err)
+		t.Errorf("%q: got %+v, %v, want the signed claims", extra, back, err)
 	}
 	_, claims := parts(t, token)
-	names := 0
-	if !members([]byte(claims), func(name, value []byte) bool {
-		names++
+	members := 0
+	if !eachMember([]byte(claims), func(name, value []byte) bool {
+		members++
 		if w, ok := want[string(name)]; ok && !s.isReserved(string(name)) && !bytes.Equal(w, value) {
-			t.Errorf("%q: %q became %q", extra, name, value)
+			t.Errorf("%q: member %q: got %q, want %q", extra, name, value, w)
 		}
 		return true
 	}) {
-		t.Errorf("%q made %s", extra, claims)
+		t.Errorf("%q: the token has invalid claims: %s", extra, claims)
 	}
-	expected := 6 // the seed's five, and sid
+	expected := 6 // the Django app's 5 claims, and sid
 	for name := range want {
 		if !s.isReserved(name) {
 			expected++
 		}
 	}
-	if names != expected {
-		t.Errorf("%q: %d members, want %d", extra, names, expected)
+	if members != expected {
+		t.Errorf("%q: got %d members, want %d", extra, members, expected)
 	}
 }
 
-// No text given as a key makes New panic, pass without a key that works, or
-// tell about itself.
+// FuzzKeys checks that New either returns a Signer that works or an error that does not
+// contain the key, and never panics.
 func FuzzKeys(f *testing.F) {
 	k := newKeys(f)
-	f.Add(pkcs8(f, k.ec), "")
-	f.Add(jwkOf(f, k.rsa, nil), pkix(f, &k.rsa.PublicKey))
-	f.Add(jwkOf(f, k.ec, map[string]any{"y": "AQ"}), jwkSet(`{"kty":"oct","k":"AQ"}`))
+	f.Add(marshalPKCS8(f, k.ec), "")
+	f.Add(marshalJWK(f, k.rsa, nil), marshalPKIX(f, &k.rsa.PublicKey))
+	f.Add(marshalJWK(f, k.ec, map[string]any{"y": "AQ"}), jwkSet(`{"kty":"oct","k":"AQ"}`))
 	f.Add(secret, oldSecret+","+secret)
-	f.Add(jwkOf(f, k.okp, nil), certificate(f, k.okp))
+	f.Add(marshalJWK(f, k.okp, nil), selfSignedCertificate(f, k.okp))
 	f.Fuzz(func(t *testing.T, signing, verifying string) {
 		for _, algorithm := range []string{"HS256", "RS256", "ES256", "EdDSA"} {
 			s, err := New(Options{Algorithm: algorithm, SigningKey: signing, VerifyingKeys: verifying})
@@ -150,11 +154,11 @@ func FuzzKeys(f *testing.F) {
 					continue
 				}
 				if strings.Contains(err.Error(), signing) {
-					t.Errorf("%v repeats the key", err)
+					t.Errorf("the error contains the key: %v", err)
 				}
 				continue
 			}
-			if _, err := s.Verify(mustSign(t, s, refreshClaims()), session.Refresh, now); err != nil {
+			if _, err := s.Verify(mustSign(t, s, refreshClaims()), session.KindRefresh, now); err != nil {
 				t.Errorf("%s: %v", algorithm, err)
 			}
 		}

@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	secret    = "first-secret-0123456789abcdef-0123456789"
-	oldSecret = "older-secret-0123456789abcdef-0123456789"
-	plainHead = `{"alg":"HS256","typ":"JWT"}`
+	secret      = "first-secret-0123456789abcdef-0123456789"
+	oldSecret   = "older-secret-0123456789abcdef-0123456789"
+	plainHeader = `{"alg":"HS256","typ":"JWT"}`
 )
 
 var now = time.Unix(1794000000, 0)
 
-// vectors is testdata/vectors.json, written by testdata/vectors.py.
+// vectors is the content of testdata/vectors.json, which testdata/vectors.py writes.
 type vectors struct {
 	Now        int64
 	SID        session.ID
@@ -42,7 +42,7 @@ func readVectors(t testing.TB) vectors {
 		t.Fatal(err)
 	}
 	if len(v.Vectors) != 7 {
-		t.Fatalf("%d vectors, want one for each of 7 algorithms", len(v.Vectors))
+		t.Fatalf("got %d vectors, want 1 for each of the 7 algorithms", len(v.Vectors))
 	}
 	return v
 }
@@ -70,14 +70,14 @@ func mustSign(t testing.TB, s *Signer, c session.Claims) string {
 
 func accessClaims() session.Claims {
 	return session.Claims{
-		Kind: session.Access, User: session.NumberID(42), Session: "nRyq3Pz0S2mB-xk_91oJvA",
+		Kind: session.KindAccess, User: session.NumberID(42), Session: "nRyq3Pz0S2mB-xk_91oJvA",
 		Issued: now, Expires: now.Add(5 * time.Minute), AuthTime: now.Add(-time.Hour),
 	}
 }
 
 func refreshClaims() session.Claims {
 	c := accessClaims()
-	c.Kind, c.Type, c.Generation = session.Refresh, session.Long, 3
+	c.Kind, c.Type, c.Generation = session.KindRefresh, session.Long, 3
 	c.Expires = now.Add(30 * 24 * time.Hour)
 	return c
 }
@@ -93,19 +93,25 @@ func decode(t testing.TB, s string) string {
 	return string(b)
 }
 
-// parts decodes a token's header and claims.
+// parts returns the decoded header and claims of a token.
 func parts(t testing.TB, token string) (header, claims string) {
 	t.Helper()
 	p := strings.Split(token, ".")
 	if len(p) != 3 {
-		t.Fatalf("%d parts", len(p))
+		t.Fatalf("the token has %d parts, want 3", len(p))
 	}
 	return decode(t, p[0]), decode(t, p[1])
 }
 
-// forge signs header and claims with HS256, by nothing but the standard library.
+// forge returns a token with the given header and claims, signed with HS256. It uses
+// the standard library only.
 func forge(key, header, claims string) string {
-	signed := encode(header) + "." + encode(claims)
+	return forgeEncoded(key, encode(header)+"."+encode(claims))
+}
+
+// forgeEncoded is like forge, but takes the signed part of the token as it is: the encoded
+// header, a dot, and the encoded claims.
+func forgeEncoded(key, signed string) string {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(signed))
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
@@ -114,6 +120,6 @@ func forge(key, header, claims string) string {
 func wantCode(t *testing.T, err error, want session.Code) {
 	t.Helper()
 	if got := session.CodeOf(err); got != want {
-		t.Errorf("%s (%v), want %s", got, err, want)
+		t.Errorf("got code %s (%v), want %s", got, err, want)
 	}
 }

@@ -15,61 +15,62 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
-// typ is a JOSE header's typ as far as it matters here.
+// typ is the value of a JOSE header's typ member.
 type typ int
 
 const (
-	typJWT    typ = iota // JWT, or none
+	typJWT    typ = iota // JWT, or absent
 	typAccess            // at+jwt (RFC 9068)
-	typOther
+	typOther             // any other value
 )
 
-// keyring is every key whose tokens are good; keys[0] signs.
+// keyring holds all keys whose tokens are accepted. keys[0] signs.
 type keyring struct {
-	algorithm string
-	keys      []*key
-	byKID     map[string]*key
-	byHeader  map[string]origin // the headers that we write ourselves
-	anyKID    bool              // a kid that is not ours is a hint at best: try every key
-	jwks      []byte
+	algorithm       string
+	keys            []*key
+	byKID           map[string]*key
+	byHeader        map[string]header // the encoded headers of the app's own tokens
+	allowUnknownKID bool              // try all keys if a token's kid is unknown
+	jwks            []byte
 }
 
-// origin is what a token's header says: which keys may have signed it, as what.
-type origin struct {
-	keys []*key
+// header is the result of parsing a token's header.
+type header struct {
+	keys []*key // that may have signed the token
 	typ  typ
 }
 
-// key is one key, ready for use.
+// key is one key of a keyring.
 type key struct {
 	kid     string
 	headers [typOther]string // encoded, by typ
-	method
+	signVerifier
 }
 
-// newKeyring reads and checks the keys of o. An algorithm that is not listed is
-// refused here, so a header can never name one that has no keys: alg is only
-// ever compared with the ring's own (RFC 8725 section 3.1).
+// newKeyring reads and checks the keys of o. It rejects unsupported algorithms,
+// and a token's alg is only ever compared with the keyring's own algorithm, so
+// no header can choose another one (RFC 8725 section 3.1).
 func newKeyring(o Options) (*keyring, error) {
+	a, err := findAlgorithm(o.Algorithm)
+	if err != nil {
+		return nil, err
+	}
 	r := &keyring{
-		algorithm: o.Algorithm,
+		algorithm: a.name,
 		byKID:     map[string]*key{},
-		byHeader:  map[string]origin{},
+		byHeader:  map[string]header{},
 		jwks:      []byte(`{"keys":[]}`),
 	}
-	if h := hashOf(o.Algorithm); h != nil {
-		r.anyKID = true
-		return r, r.addSecrets(h, o)
+	if a.hash != nil {
+		r.allowUnknownKID = true
+		return r, r.addSecrets(a.hash, o)
 	}
-	if fits := fitnessFor(o.Algorithm); fits != nil {
-		return r, r.addPairs(fits, o)
-	}
-	return nil, fmt.Errorf("ALGORITHM is %q: give HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA", o.Algorithm)
+	return r, r.addKeyPairs(a, o)
 }
 
-// add takes k in, unless it is there already, such as a key that is given as
-// retired and still signs. alias is the kid that its JWK came with: tokens that
-// another program signed with it may carry that one. Empty: none.
+// add adds k, unless the keyring has it already, as when a retired key is also
+// the signing key. alias is the kid that k's JWK has, or empty: other programs
+// may have signed tokens with that kid.
 func (r *keyring) add(k *key, alias string) error {
 	clash := errors.New(`two different keys have the same "kid": give each its own, or none`)
 	known := r.byKID[k.kid]
@@ -92,39 +93,40 @@ func (r *keyring) add(k *key, alias string) error {
 	return nil
 }
 
-// addHeaders makes the headers that k's tokens begin with, members in the seed's
-// order and kid after them. Made once, they save encoding on signing and
-// decoding on verifying; both typs are there, whichever the profile uses, since
-// Verify decides later which it takes.
+// addHeaders prepares the headers of the tokens that k signs. Their members are
+// in the order of the Django app, followed by kid. Preparing them saves encoding
+// in Sign and decoding in Verify. Both typs are added regardless of the profile:
+// Verify decides later which of them it accepts.
 func (r *keyring) addHeaders(k *key) {
 	for t, name := range [typOther]string{typJWT: "JWT", typAccess: "at+jwt"} {
-		header := `{"alg":"` + r.algorithm + `","typ":"` + name + `","kid":"` + k.kid + `"}`
-		k.headers[t] = base64.RawURLEncoding.EncodeToString([]byte(header))
-		r.byHeader[k.headers[t]] = origin{[]*key{k}, typ(t)}
+		text := `{"alg":"` + r.algorithm + `","typ":"` + name + `","kid":"` + k.kid + `"}`
+		k.headers[t] = base64.RawURLEncoding.EncodeToString([]byte(text))
+		r.byHeader[k.headers[t]] = header{[]*key{k}, typ(t)}
 	}
 }
 
-// named gives the keys that a kid leaves to be tried. It is an exact name and
-// nothing else: it is looked up in a map and goes nowhere.
+// keysFor returns the keys that may have signed a token with the given kid. It
+// only looks kid up in a map, by exact match, and uses it for nothing else.
 //
-// With a shared secret the issuer may be another program that the operator gave
-// the same secret, and that has names of its own for it: then all are tried,
-// which costs a hash each. With key pairs every issuer takes the kid from our
-// JWKS, so an unknown one is foreign, and forgeries cost no signature check.
-func (r *keyring) named(kid string) []*key {
+// With a shared secret, the token may come from another program to which the
+// operator gave the same secret, and which has its own kid for it. So all keys
+// are tried, at the cost of one hash each. With key pairs, all issuers take the
+// kid from the app's JWKS. So an unknown kid means a foreign token, and
+// rejecting it costs no signature check.
+func (r *keyring) keysFor(kid string) []*key {
 	if k := r.byKID[kid]; k != nil {
 		return []*key{k}
 	}
-	if r.anyKID {
+	if r.allowUnknownKID {
 		return r.keys
 	}
 	return nil
 }
 
-// addSecrets takes in shared secrets. None is ever published: the JWK Set stays
-// empty, as a secret's public half does not exist.
+// addSecrets adds the shared secrets of o. The JWK Set stays empty: a secret has
+// no public half.
 func (r *keyring) addSecrets(h func() hash.Hash, o Options) error {
-	retired, err := retiredSecrets(o.VerifyingKeys)
+	retired, err := parseRetiredSecrets(o.VerifyingKeys)
 	if err != nil {
 		return err
 	}
@@ -136,41 +138,42 @@ func (r *keyring) addSecrets(h func() hash.Hash, o Options) error {
 		if err := checkSecret(secret, h().Size()); err != nil {
 			return fmt.Errorf("%s %w", setting, err)
 		}
-		if err := r.add(&key{kid: secretKID(secret), method: newHMAC(h, secret)}, ""); err != nil {
+		if err := r.add(&key{kid: secretKID(secret), signVerifier: newHMACKey(h, secret)}, ""); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// secretKID names a secret. Unlike its RFC 7638 thumbprint, which is a bare
-// hash, it gives a guesser no more than any token signed with it does.
+// secretKID returns the kid of a shared secret: an HMAC of a constant. The RFC
+// 7638 thumbprint would be a bare hash of the secret. The HMAC helps an attacker
+// who guesses secrets no more than any token signed with the secret does.
 func secretKID(secret []byte) string {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte("tokengate kid"))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// addPairs takes in key pairs, the signing one first, so that keys[0] signs and
-// the JWK Set, in the same order, shows the current key before retired ones.
-func (r *keyring) addPairs(fits fitness, o Options) error {
-	pairs, err := loadPairs("SIGNING_KEY", o.SigningKey, fits)
+// addKeyPairs adds the key pairs of o. The signing key is the first one in the
+// keyring and in the JWK Set.
+func (r *keyring) addKeyPairs(a algorithm, o Options) error {
+	keys, err := parseKeys("SIGNING_KEY", o.SigningKey, a)
 	if err != nil {
 		return err
 	}
-	if pairs, err = signingFirst(pairs); err != nil {
+	if keys, err = moveSigningKeyFirst(keys); err != nil {
 		return err
 	}
 	if strings.TrimSpace(o.VerifyingKeys) != "" {
-		retired, err := loadPairs("VERIFYING_KEYS", o.VerifyingKeys, fits)
+		retired, err := parseKeys("VERIFYING_KEYS", o.VerifyingKeys, a)
 		if err != nil {
 			return err
 		}
-		pairs = append(pairs, retired...)
+		keys = append(keys, retired...)
 	}
 	set := jwk.NewSet()
-	for _, p := range pairs {
-		if err := r.addPair(p, set); err != nil {
+	for _, k := range keys {
+		if err := r.addKeyPair(k, set); err != nil {
 			return err
 		}
 	}
@@ -178,14 +181,14 @@ func (r *keyring) addPairs(fits fitness, o Options) error {
 	return err
 }
 
-// addPair publishes a pair's public half, once however often it is given, and
-// takes it in.
-func (r *keyring) addPair(p pair, set jwk.Set) error {
-	algorithm, ok := jwa.LookupSignatureAlgorithm(r.algorithm)
+// addKeyPair adds a key pair to the keyring and its public half to set. A pair
+// that is given several times is added once.
+func (r *keyring) addKeyPair(k parsedKey, set jwk.Set) error {
+	a, ok := jwa.LookupSignatureAlgorithm(r.algorithm)
 	if !ok {
-		return fmt.Errorf("ALGORITHM is %q, which the JOSE library lacks", r.algorithm)
+		return fmt.Errorf("ALGORITHM is %q, which the JOSE library does not support", r.algorithm)
 	}
-	public, kid, err := published(p, algorithm)
+	public, kid, err := publicJWK(k, a)
 	if err != nil {
 		return err
 	}
@@ -194,17 +197,18 @@ func (r *keyring) addPair(p pair, set jwk.Set) error {
 			return err
 		}
 	}
-	m, err := newSignature(algorithm, p)
+	pair, err := newKeyPair(a, k)
 	if err != nil {
 		return err
 	}
-	return r.add(&key{kid: kid, method: m}, p.kid)
+	return r.add(&key{kid: kid, signVerifier: pair}, k.kid)
 }
 
-// published is the public half as the world may see it, made anew from the bare
-// key so that no other member comes along, and its kid.
-func published(p pair, algorithm jwa.SignatureAlgorithm) (jwk.Key, string, error) {
-	public, err := jwk.Import(p.public)
+// publicJWK returns the public half of k as a JWK to publish, and its kid. The
+// JWK is built from the bare key, so that no other member of k's own JWK is
+// published.
+func publicJWK(k parsedKey, a jwa.SignatureAlgorithm) (jwk.Key, string, error) {
+	public, err := jwk.Import(k.public)
 	if err != nil {
 		return nil, "", err
 	}
@@ -214,7 +218,7 @@ func published(p pair, algorithm jwa.SignatureAlgorithm) (jwk.Key, string, error
 	}
 	kid := base64.RawURLEncoding.EncodeToString(thumbprint)
 	for name, value := range map[string]any{
-		jwk.KeyIDKey: kid, jwk.AlgorithmKey: algorithm, jwk.KeyUsageKey: jwk.ForSignature,
+		jwk.KeyIDKey: kid, jwk.AlgorithmKey: a, jwk.KeyUsageKey: jwk.ForSignature,
 	} {
 		if err := public.Set(name, value); err != nil {
 			return nil, "", err

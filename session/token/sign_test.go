@@ -10,15 +10,15 @@ import (
 	"tokengate/session"
 )
 
-func TestHeaderAndClaimsOfTheSeed(t *testing.T) {
+func TestSignWritesSimpleJWTHeaderAndClaims(t *testing.T) {
 	s := newSigner(t, Options{Issuer: "https://id.example/é<&>", Audience: []string{"shop"}})
 	header, claims := parts(t, mustSign(t, s, refreshClaims()))
-	if want := `{"alg":"HS256","typ":"JWT","kid":"` + s.ring.keys[0].kid + `"}`; header != want {
-		t.Errorf("header %s, want %s", header, want)
+	if want := `{"alg":"HS256","typ":"JWT","kid":"` + s.keyring.keys[0].kid + `"}`; header != want {
+		t.Errorf("got header %s, want %s", header, want)
 	}
 	if want := `{"token_type":"refresh","exp":1796592000,"iat":1794000000,"jti":"36fdfa3134f5d9dacf52684ed49db429","user_id":42,` +
 		`"sid":"nRyq3Pz0S2mB-xk_91oJvA","type":"LONG","gen":3,"aud":"shop","iss":"https://id.example/é<&>"}`; claims != want {
-		t.Errorf("refresh\n%s, want\n%s", claims, want)
+		t.Errorf("got refresh claims\n%s, want\n%s", claims, want)
 	}
 	_, claims = parts(t, mustSign(t, s, accessClaims()))
 	jti := regexp.MustCompile(`"jti":"([0-9a-f]{32})"`).FindStringSubmatch(claims)
@@ -27,21 +27,22 @@ func TestHeaderAndClaimsOfTheSeed(t *testing.T) {
 	}
 	if want := `{"token_type":"access","exp":1794000300,"iat":1794000000,"jti":"` + jti[1] + `","user_id":42,` +
 		`"sid":"nRyq3Pz0S2mB-xk_91oJvA","aud":"shop","iss":"https://id.example/é<&>"}`; claims != want {
-		t.Errorf("access\n%s, want\n%s", claims, want)
+		t.Errorf("got access claims\n%s, want\n%s", claims, want)
 	}
 }
 
-// Without ISSUER and AUDIENCE an access token has exactly the seed's claims and sid.
-func TestPlainAccessToken(t *testing.T) {
+// TestSignWritesNoOptionalClaimsByDefault checks that an access token without session,
+// ISSUER and AUDIENCE has exactly the claims of the Django app.
+func TestSignWritesNoOptionalClaimsByDefault(t *testing.T) {
 	c := accessClaims()
 	c.Session = ""
 	_, claims := parts(t, mustSign(t, newSigner(t, Options{}), c))
 	if !regexp.MustCompile(`^\{"token_type":"access","exp":1794000300,"iat":1794000000,"jti":"[0-9a-f]{32}","user_id":42\}$`).MatchString(claims) {
-		t.Error(claims)
+		t.Errorf("got claims %s, want only token_type, exp, iat, jti and user_id", claims)
 	}
 }
 
-func TestClaimNamesAndSeveralAudiences(t *testing.T) {
+func TestSignWithClaimNamesAndSeveralAudiences(t *testing.T) {
 	s := newSigner(t, Options{
 		UserIDClaim: "sub", TokenTypeClaim: "https://id.example/kind", JTIClaim: "tid", Audience: []string{"a", "b"},
 	})
@@ -49,32 +50,32 @@ func TestClaimNamesAndSeveralAudiences(t *testing.T) {
 	_, claims := parts(t, token)
 	if want := `{"https://id.example/kind":"refresh","exp":1796592000,"iat":1794000000,"tid":"36fdfa3134f5d9dacf52684ed49db429","sub":42,` +
 		`"sid":"nRyq3Pz0S2mB-xk_91oJvA","type":"LONG","gen":3,"aud":["a","b"]}`; claims != want {
-		t.Errorf("\n%s, want\n%s", claims, want)
+		t.Errorf("got claims\n%s, want\n%s", claims, want)
 	}
-	if _, err := s.Verify(token, session.Refresh, now); err != nil {
+	if _, err := s.Verify(token, session.KindRefresh, now); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestC32ClaimsOfRFC9068(t *testing.T) {
+func TestC32SignWritesRFC9068Claims(t *testing.T) {
 	s := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
 	header, claims := parts(t, mustSign(t, s, accessClaims()))
-	if want := `{"alg":"HS256","typ":"at+jwt","kid":"` + s.ring.keys[0].kid + `"}`; header != want {
-		t.Errorf("header %s, want %s", header, want)
+	if want := `{"alg":"HS256","typ":"at+jwt","kid":"` + s.keyring.keys[0].kid + `"}`; header != want {
+		t.Errorf("got header %s, want %s", header, want)
 	}
 	jti := regexp.MustCompile(`"jti":"([0-9a-f]{32})"`).FindString(claims)
 	if want := `{"iss":"https://id.example","sub":"42","aud":"shop","client_id":"shop","iat":1794000000,"exp":1794000300,` + jti +
 		`,"sid":"nRyq3Pz0S2mB-xk_91oJvA","auth_time":1793996400}`; jti == "" || claims != want {
-		t.Errorf("access\n%s, want\n%s", claims, want)
+		t.Errorf("got access claims\n%s, want\n%s", claims, want)
 	}
 	c := accessClaims()
 	c.AuthTime, c.Session = time.Time{}, ""
 	if _, claims = parts(t, mustSign(t, s, c)); strings.Contains(claims, "auth_time") || strings.Contains(claims, "sid") {
-		t.Errorf("what is not known is told: %s", claims)
+		t.Errorf("a token without session and login time: got claims %s, want neither sid nor auth_time", claims)
 	}
 	header, claims = parts(t, mustSign(t, s, refreshClaims()))
 	if !strings.Contains(header, `"typ":"JWT"`) || !strings.HasPrefix(claims, `{"token_type":"refresh"`) {
-		t.Errorf("a refresh token is the same in both profiles, this is %s.%s", header, claims)
+		t.Errorf("got refresh token %s.%s, want the same as in the profile simplejwt", header, claims)
 	}
 }
 
@@ -88,45 +89,46 @@ func TestUserIDKeepsItsType(t *testing.T) {
 			c.User = id
 			token := mustSign(t, s, c)
 			if _, claims := parts(t, token); !strings.Contains(claims, want) {
-				t.Errorf("%s is not in %s", want, claims)
+				t.Errorf("got claims %s, want %s in them", claims, want)
 			}
 			if back, err := s.Verify(token, c.Kind, now); err != nil || back.User != id {
-				t.Errorf("%v came back as %v, %v", id, back.User, err)
+				t.Errorf("got user %v (%v), want %v", back.User, err, id)
 			}
 		}
 	}
 }
 
-func TestTimesAreCutToSeconds(t *testing.T) {
+func TestSignTruncatesTimesToSeconds(t *testing.T) {
 	c := accessClaims()
 	c.Issued, c.Expires = now.Add(999*time.Millisecond), now.Add(60*time.Second+999*time.Millisecond)
 	s := newSigner(t, Options{})
 	token := mustSign(t, s, c)
 	if _, claims := parts(t, token); !strings.Contains(claims, `"exp":1794000060,"iat":1794000000,`) {
-		t.Error(claims)
+		t.Errorf("got claims %s, want whole seconds", claims)
 	}
-	back, err := s.Verify(token, session.Access, now)
+	back, err := s.Verify(token, session.KindAccess, now)
 	if err != nil || !back.Issued.Equal(now) || !back.Expires.Equal(now.Add(time.Minute)) {
-		t.Errorf("%v %v %v", back.Issued, back.Expires, err)
+		t.Errorf("got times %v and %v (%v), want whole seconds", back.Issued, back.Expires, err)
 	}
 }
 
-func TestRefreshTokenIsAFunctionOfItsClaims(t *testing.T) {
+func TestRefreshTokenDependsOnClaimsOnly(t *testing.T) {
 	for _, v := range readVectors(t).Vectors {
 		o := Options{Algorithm: v.Algorithm, SigningKey: v.Key}
 		a, b := mustSign(t, newSigner(t, o), refreshClaims()), mustSign(t, newSigner(t, o), refreshClaims())
-		same := v.Algorithm != "PS256" && v.Algorithm != "ES256" // those sign with a random number
-		if same && a != b {
-			t.Errorf("%s: two instances gave two tokens", v.Algorithm)
+		deterministic := v.Algorithm != "PS256" && v.Algorithm != "ES256"
+		if deterministic && a != b {
+			t.Errorf("%s: two instances sign different tokens for the same claims", v.Algorithm)
 		}
 		if a[:strings.LastIndex(a, ".")] != b[:strings.LastIndex(b, ".")] {
-			t.Errorf("%s: two instances gave different claims", v.Algorithm)
+			t.Errorf("%s: two instances write different tokens for the same claims", v.Algorithm)
 		}
 	}
 }
 
-// jti names session and generation, and nothing else moves it.
-func TestRefreshID(t *testing.T) {
+// TestRefreshJTIDependsOnSessionAndGeneration checks that jti changes with the session and
+// the generation, and with nothing else.
+func TestRefreshJTIDependsOnSessionAndGeneration(t *testing.T) {
 	s := newSigner(t, Options{})
 	id := func(change func(*session.Claims)) string {
 		c := refreshClaims()
@@ -145,27 +147,27 @@ func TestRefreshID(t *testing.T) {
 		"type": func(c *session.Claims) { c.Type = session.Short },
 	} {
 		if id(change) != first {
-			t.Errorf("%s moves jti", name)
+			t.Errorf("jti depends on the %s", name)
 		}
 	}
 	if id(func(c *session.Claims) { c.Generation++ }) == first || id(func(c *session.Claims) { c.Session = session.NewID() }) == first {
-		t.Error("generation or session does not move jti")
+		t.Error("jti does not depend on the generation or the session")
 	}
 }
 
-func TestAccessIDsDiffer(t *testing.T) {
+func TestAccessTokensDiffer(t *testing.T) {
 	s := newSigner(t, Options{})
-	seen := map[string]bool{}
+	tokens := map[string]bool{}
 	for range 1000 {
 		token := mustSign(t, s, accessClaims())
-		if seen[token] {
+		if tokens[token] {
 			t.Fatal("two access tokens are the same")
 		}
-		seen[token] = true
+		tokens[token] = true
 	}
 }
 
-func TestExtraClaims(t *testing.T) {
+func TestSignMergesExtraClaims(t *testing.T) {
 	for extra, want := range map[string]string{
 		``:   `}`,
 		`{}`: `}`,
@@ -183,9 +185,9 @@ func TestExtraClaims(t *testing.T) {
 		token := mustSign(t, s, c)
 		_, claims := parts(t, token)
 		if _, tail, _ := strings.Cut(claims, `"sid":"nRyq3Pz0S2mB-xk_91oJvA"`); tail != want {
-			t.Errorf("%s became %s, want %s", extra, tail, want)
+			t.Errorf("%s: got %s at the end of the claims, want %s", extra, tail, want)
 		}
-		if _, err := s.Verify(token, session.Access, now); err != nil {
+		if _, err := s.Verify(token, session.KindAccess, now); err != nil {
 			t.Errorf("%s: %v", extra, err)
 		}
 	}
@@ -193,50 +195,50 @@ func TestExtraClaims(t *testing.T) {
 		c := accessClaims()
 		c.Extra = json.RawMessage(extra)
 		if _, err := newSigner(t, Options{}).Sign(c); err == nil {
-			t.Errorf("%q was merged", extra)
+			t.Errorf("%q: Sign does not fail", extra)
 		}
 	}
 }
 
-func TestExtraClaimsOfRFC9068(t *testing.T) {
+func TestSignMergesExtraClaimsOfRFC9068(t *testing.T) {
 	c := accessClaims()
 	c.Extra = json.RawMessage(`{"sub":"7","client_id":"x","token_type":"refresh","roles":["a"],"acr":"urn:x"}`)
 	_, claims := parts(t, mustSign(t, newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"}), c))
 	if !strings.HasSuffix(claims, `,"auth_time":1793996400,"roles":["a"],"acr":"urn:x"}`) {
-		t.Error(claims)
+		t.Errorf("got claims %s, want roles and acr at their end", claims)
 	}
 }
 
-func TestExtraIsNotInRefreshTokens(t *testing.T) {
+func TestRefreshTokenHasNoExtraClaims(t *testing.T) {
 	c := refreshClaims()
 	c.Extra = json.RawMessage(`{"role":"x"}`)
 	s := newSigner(t, Options{})
 	if mustSign(t, s, c) != mustSign(t, s, refreshClaims()) {
-		t.Error("a user's claims are in a refresh token")
+		t.Error("the user's own claims change the refresh token")
 	}
 }
 
-func TestSignRefusesWhatVerifyWould(t *testing.T) {
+func TestSignRejectsInvalidClaims(t *testing.T) {
 	for name, change := range map[string]func(*session.Claims){
-		"no user":           func(c *session.Claims) { c.User = session.UserID{} },
-		"no session":        func(c *session.Claims) { c.Session = "" },
-		"odd session":       func(c *session.Claims) { c.Session = `x","gen":9,"a":"` },
-		"no type":           func(c *session.Claims) { c.Type = "" },
-		"other type":        func(c *session.Claims) { c.Type = "long" },
-		"no generation":     func(c *session.Claims) { c.Generation = 0 },
-		"other kind":        func(c *session.Claims) { c.Kind = "sliding" },
-		"odd access claims": func(c *session.Claims) { c.Kind, c.Session = session.Access, "abc" },
+		"no user":                            func(c *session.Claims) { c.User = session.UserID{} },
+		"no session":                         func(c *session.Claims) { c.Session = "" },
+		"invalid session":                    func(c *session.Claims) { c.Session = `x","gen":9,"a":"` },
+		"no type":                            func(c *session.Claims) { c.Type = "" },
+		"unknown type":                       func(c *session.Claims) { c.Type = "long" },
+		"no generation":                      func(c *session.Claims) { c.Generation = 0 },
+		"unknown kind":                       func(c *session.Claims) { c.Kind = "sliding" },
+		"invalid session of an access token": func(c *session.Claims) { c.Kind, c.Session = session.KindAccess, "abc" },
 		"too many claims": func(c *session.Claims) {
-			c.Kind, c.Extra = session.Access, json.RawMessage(`{"a":"`+strings.Repeat("x", MaxLength-500)+`"}`)
+			c.Kind, c.Extra = session.KindAccess, json.RawMessage(`{"a":"`+strings.Repeat("x", MaxLength-500)+`"}`)
 		},
 		"far too many claims": func(c *session.Claims) {
-			c.Kind, c.Extra = session.Access, json.RawMessage(`{"a":"`+strings.Repeat("x", MaxLength)+`"}`)
+			c.Kind, c.Extra = session.KindAccess, json.RawMessage(`{"a":"`+strings.Repeat("x", MaxLength)+`"}`)
 		},
 	} {
 		c := refreshClaims()
 		change(&c)
 		if token, err := newSigner(t, Options{}).Sign(c); err == nil || token != "" {
-			t.Errorf("%s: signed", name)
+			t.Errorf("%s: got token %q and error %v, want an error only", name, token, err)
 		}
 	}
 }

@@ -1,22 +1,31 @@
-// Package token signs and checks one app's JWTs: a session.Signer.
+// Package token signs and verifies the JWTs of one app. [Signer] implements
+// [session.Signer].
 //
-// A token is a JWS in compact form (RFC 7515) over the claims that simplejwt
-// knows, so an app that verified the seed's tokens verifies these. jwx keeps
-// the keys and makes and checks the signatures; header and claims are put
-// together and taken apart here, since jwx's own way costs fifteen times the
-// hash itself.
+// A token is a JWS in compact form (RFC 7515) with the claims of simplejwt, so
+// an app that verified the Django app's tokens verifies these as well. The jwx
+// library parses JWKs, and makes and checks the signatures of key pairs. Headers
+// and claims are encoded and decoded here, because doing that with jwx costs
+// fifteen times as much as the hash itself.
 //
-// The words: a keyring is every key whose tokens are good, the first of which
-// signs; all are of one algorithm, so no header can choose another (RFC 8725
-// section 3.1). A key's kid is computed from the key and nothing else, so all
-// instances, and all forms of the same key, agree on it. A profile says which
-// claims an access token has; refresh tokens, which only the gateway reads,
-// are the same in both.
+// # Keys
 //
-// Verify looks at nothing inside a token before its signature is good, except
-// for the header's alg, typ, kid and crit. It fetches nothing: jku, x5u, jwk
-// and x5c are members like any other unknown one. A bad token yields an error,
-// never a panic, and costs no more than one signature check per key.
+// A keyring holds all keys whose tokens are accepted; the first key signs. All
+// keys of a keyring are for the same algorithm, so the header of a token cannot
+// choose another one (RFC 8725 section 3.1). A key's kid is computed from the
+// key alone, so all instances, and all formats of the same key, agree on it.
+//
+// # Profiles
+//
+// A profile defines the claims of access tokens. Refresh tokens, which only the
+// gateway reads, are the same in both profiles.
+//
+// # Verification
+//
+// [Signer.Verify] reads nothing in a token before its signature has been
+// checked, except the header's alg, typ, kid, crit and b64. It fetches nothing:
+// jku, x5u, jwk and x5c are ignored like any other unknown header member. An
+// invalid token yields an error, never a panic, and costs at most one signature
+// check per key.
 package token
 
 import (
@@ -34,119 +43,129 @@ import (
 
 // The profiles of access tokens.
 const (
-	SimpleJWT = "simplejwt" // the seed's claims, and sid
+	SimpleJWT = "simplejwt" // the Django app's claims, and sid
 	RFC9068   = "rfc9068"   // typ at+jwt; iss sub aud client_id iat exp jti sid auth_time
 )
 
-// MaxLength bounds a token, in bytes: a longer one is refused unread, and none
-// is signed. HTTP servers refuse headers of about this length anyway.
+// MaxLength is the maximum length of a token in bytes. Verify rejects longer
+// tokens without reading them, and Sign returns none. HTTP servers reject
+// headers of about this length anyway.
 const MaxLength = 16 << 10
 
-// maxLeeway is what settings allow, too: more would make short lives pointless.
+// maxLeeway is the maximum of the setting LEEWAY. A longer leeway would make
+// short token lifetimes pointless.
 const maxLeeway = 10 * time.Minute
 
-// Options is what a Signer is made of. Only SigningKey is required; errors
-// name the options as settings do (SIGNING_KEY), and never show a key.
+// Options configures a [Signer]. Only SigningKey is required. Error texts call
+// the options by the names of their settings (SIGNING_KEY), and never contain a
+// key.
 type Options struct {
-	// App names the app: RFC9068's client_id, and its aud where Audience is empty.
+	// App is the app's name. It is the client_id of RFC9068 tokens, and their
+	// aud if Audience is empty.
 	App string
-	// Algorithm is HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA (Ed25519);
-	// empty: HS256.
+	// Algorithm is HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA (Ed25519).
+	// An empty value means HS256.
 	Algorithm string
-	// SigningKey is, for HS*, the secret itself, byte for byte, at least as long
-	// as the hash (RFC 7518 section 3.2). Else PEM blocks (PKCS #1, PKCS #8,
-	// SEC 1, PKIX, certificates), a JWK or a JWK Set: the first private key
-	// signs, the others only verify.
+	// SigningKey is, for HS*, the secret itself, byte for byte. It must be at
+	// least as long as the hash (RFC 7518 section 3.2). For other algorithms it
+	// holds PEM blocks (PKCS #1, PKCS #8, SEC 1, PKIX, certificates), a JWK or a
+	// JWK Set; the first private key signs, and the others only verify.
 	SigningKey string
-	// VerifyingKeys are retired keys in the same forms, public or private; for
-	// HS* a JWK Set of oct keys, or secrets separated by commas or line ends
-	// (one that holds a comma needs the JWK form). Their tokens stay good and
-	// their public halves published. The rules for key types and lengths hold.
+	// VerifyingKeys holds retired keys in the same formats, public or private.
+	// For HS* it holds a JWK Set of oct keys, or secrets separated by commas or
+	// line ends; a secret that contains a comma must be given as a JWK. Tokens
+	// of retired keys are accepted, and their public keys are published. Retired
+	// keys must have the same types and minimum lengths as SigningKey.
 	VerifyingKeys string
-	// Issuer is written as iss and then required; empty: neither.
+	// Issuer is written as iss, and then required of a token. An empty value
+	// means neither.
 	Issuer string
-	// Audience is written as aud, and then one of it is required; empty: neither.
+	// Audience is written as aud, and then a token must have at least one of its
+	// values. An empty list means neither.
 	Audience []string
-	// Leeway forgives clock differences at exp, iat and nbf; 0 to 10m.
+	// Leeway is the clock difference that is tolerated at exp, iat and nbf, from
+	// 0 to 10m.
 	Leeway time.Duration
-	// Profile is SimpleJWT or RFC9068; empty: SimpleJWT.
+	// Profile is SimpleJWT or RFC9068. An empty value means SimpleJWT.
 	Profile string
-	// UserIDClaim, TokenTypeClaim and JTIClaim rename the seed's claims; empty:
-	// user_id, token_type, jti. RFC9068's access tokens keep the standard's.
+	// UserIDClaim, TokenTypeClaim and JTIClaim rename the Django app's claims.
+	// Empty values mean user_id, token_type and jti. Access tokens of RFC9068
+	// always use the standard's names.
 	UserIDClaim, TokenTypeClaim, JTIClaim string
 }
 
-// Signer signs and checks tokens. It is safe for concurrent use and changes
-// nothing after New but its pool of buffers and what it has seen.
+// Signer signs and verifies tokens. It is safe for concurrent use. After New only
+// its buffer pool and its cache of verified tokens change.
 type Signer struct {
-	ring     *keyring
-	leeway   time.Duration
-	rfc9068  bool
-	client   string
-	issuer   string
-	audience []string
-	own      names    // of every token with typ JWT
-	standard names    // of RFC9068's access tokens
-	reserved []string // members that a user's own claims may not set
-	json     fixed
-	pool     sync.Pool // of *scratch
-	seen     *session.Recent[verified]
+	keyring          *keyring
+	leeway           time.Duration
+	rfc9068          bool
+	issuer           string
+	audience         []string
+	claimNames       claimNames // of tokens with typ JWT
+	accessClaimNames claimNames // of tokens with typ at+jwt
+	reserved         []string   // claims that a user's own claims may not set
+	constant         constantJSON
+	pool             sync.Pool // of *buffers
+	cache            *session.Cache[cachedClaims]
 }
 
 var _ session.Signer = (*Signer)(nil)
 
-// names are the claims whose names an app can choose.
-type names struct{ kind, user, jti string }
+// claimNames holds the names of the claims that an app can rename.
+type claimNames struct{ kind, user, jti string }
 
-// fixed is JSON text that is the same in every token.
-type fixed struct {
-	access, refresh  string // up to the value of exp
-	jti, user        string // from the comma to the value
-	iss, aud, client string // the values
-	tail             string // aud and iss with commas, as configured
+// constantJSON holds the JSON text that is the same in all tokens.
+type constantJSON struct {
+	accessPrefix, refreshPrefix string // from the beginning to the value of exp
+	jtiPrefix, userPrefix       string // from the comma to the value
+	iss, aud, clientID          string // values
+	suffix                      string // aud and iss with names and commas, if configured
 }
 
-// scratch is what one Sign or Verify works in, so that it need not allocate.
-type scratch struct {
-	token, claims, part []byte
-	random              [16]byte
+// buffers holds the memory that one call of Sign or Verify works in, to save
+// allocations.
+type buffers struct {
+	token, claims []byte
+	part          []byte // decoded header, signature, or input of a hash
+	random        [16]byte
 }
 
-// Trusts is session.Signer's. Signers of another make are strangers.
+// Trusts implements [session.Signer]. It returns false if other is not a *Signer.
 func (s *Signer) Trusts(other session.Signer) bool {
 	o, ok := other.(*Signer)
-	if !ok || s.ring.algorithm != o.ring.algorithm || s.issuer != "" && s.issuer != o.issuer {
+	if !ok || s.keyring.algorithm != o.keyring.algorithm || s.issuer != "" && s.issuer != o.issuer {
 		return false
 	}
-	ours := func(name string) bool { return slices.Contains(s.audience, name) }
-	if len(s.audience) > 0 && !slices.ContainsFunc(o.audience, ours) {
+	inAudience := func(name string) bool { return slices.Contains(s.audience, name) }
+	if len(s.audience) > 0 && !slices.ContainsFunc(o.audience, inAudience) {
 		return false
 	}
-	return slices.ContainsFunc(o.ring.keys, func(k *key) bool { return s.ring.byKID[k.kid] != nil })
+	return slices.ContainsFunc(o.keyring.keys, func(k *key) bool { return s.keyring.byKID[k.kid] != nil })
 }
 
-// New checks o and makes a Signer of it.
+// New returns a Signer for o. It fails if an option is invalid.
 func New(o Options) (*Signer, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	ring, err := newKeyring(o)
+	keys, err := newKeyring(o)
 	if err != nil {
 		return nil, err
 	}
 	s := &Signer{
-		ring: ring, leeway: o.Leeway, rfc9068: o.Profile == RFC9068, client: o.App,
+		keyring: keys, leeway: o.Leeway, rfc9068: o.Profile == RFC9068,
 		issuer: o.Issuer, audience: o.Audience,
-		own:      names{o.TokenTypeClaim, o.UserIDClaim, o.JTIClaim},
-		standard: names{o.TokenTypeClaim, "sub", "jti"},
-		json:     o.fixed(),
-		seen:     session.NewRecent[verified](seenTokens),
+		claimNames:       claimNames{o.TokenTypeClaim, o.UserIDClaim, o.JTIClaim},
+		accessClaimNames: claimNames{o.TokenTypeClaim, "sub", "jti"},
+		constant:         o.constantJSON(),
+		cache:            session.NewCache[cachedClaims](maxCachedTokens),
 	}
-	s.reserved = append(s.reserved, registered...)
-	s.reserved = append(s.reserved, ours...)
-	s.reserved = append(s.reserved, s.own.kind, s.own.user, s.own.jti)
-	s.pool.New = func() any { return new(scratch) }
+	s.reserved = append(s.reserved, registeredClaims...)
+	s.reserved = append(s.reserved, gatewayClaims...)
+	s.reserved = append(s.reserved, s.claimNames.kind, s.claimNames.user, s.claimNames.jti)
+	s.pool.New = func() any { return new(buffers) }
 	return s, nil
 }
 
@@ -163,21 +182,25 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	if o.Profile == RFC9068 && len(o.Audience) == 0 && o.App != "" {
-		o.Audience = []string{o.App} // RFC 9068 section 3: never without aud
+		o.Audience = []string{o.App} // RFC 9068 section 3 requires aud
 	}
 	return o
 }
 
-// Names that a claim can't be given: RFC 7519's, and those of our own tokens.
+// Claims that have a fixed meaning in tokens. The settings cannot give their
+// names to other claims, and a user's own claims cannot set them.
 var (
-	registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti"}
-	ours       = []string{"sid", "type", "gen", "auth_time", "client_id"}
+	registeredClaims = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti"} // RFC 7519 section 4.1
+	gatewayClaims    = []string{"sid", "type", "gen", "auth_time", "client_id"}
 )
 
+// validate checks the options except the keys and the algorithm. The error about
+// TOKEN_PROFILE does not repeat the value, which may be a secret that was given in the
+// wrong setting.
 func (o Options) validate() error {
 	switch {
 	case o.Profile != SimpleJWT && o.Profile != RFC9068:
-		return fmt.Errorf("TOKEN_PROFILE is %q: give %s or %s", o.Profile, SimpleJWT, RFC9068)
+		return errors.New("TOKEN_PROFILE: give " + SimpleJWT + " or " + RFC9068)
 	case o.Profile == RFC9068 && o.Issuer == "":
 		return errors.New("ISSUER is empty: TOKEN_PROFILE=rfc9068 needs it, give the gateway's public https address")
 	case o.Profile == RFC9068 && o.App == "":
@@ -187,74 +210,76 @@ func (o Options) validate() error {
 	}
 	for _, audience := range o.Audience {
 		if audience == "" {
-			return errors.New("AUDIENCE holds an empty name: remove it, or the comma too many")
+			return errors.New("AUDIENCE contains an empty name: remove it, or the extra comma")
 		}
 	}
-	return o.validateNames()
+	return o.validateClaimNames()
 }
 
-func (o Options) validateNames() error {
+func (o Options) validateClaimNames() error {
 	taken := map[string]bool{}
-	for _, name := range append(append([]string{}, registered...), ours...) {
+	for _, name := range append(append([]string{}, registeredClaims...), gatewayClaims...) {
 		taken[name] = name != "jti" && name != "sub"
 	}
-	if kind := o.TokenTypeClaim; o.Profile == RFC9068 && (kind == "sub" || kind == "jti") { // whatever the others are called
-		return fmt.Errorf("TOKEN_TYPE_CLAIM is %q, which holds something else in an access token of TOKEN_PROFILE=rfc9068: give another name", kind)
+	// Access tokens of RFC9068 have sub and jti even if USER_ID_CLAIM and JTI_CLAIM have other names.
+	if name := o.TokenTypeClaim; o.Profile == RFC9068 && (name == "sub" || name == "jti") {
+		return fmt.Errorf("TOKEN_TYPE_CLAIM is %q, which is another claim in access tokens of TOKEN_PROFILE=rfc9068: give another name", name)
 	}
 	for _, claim := range []struct{ setting, name string }{
 		{"TOKEN_TYPE_CLAIM", o.TokenTypeClaim}, {"USER_ID_CLAIM", o.UserIDClaim}, {"JTI_CLAIM", o.JTIClaim},
 	} {
-		plain := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }
+		forbidden := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }
 		switch {
-		case strings.ContainsFunc(claim.name, plain):
+		case strings.ContainsFunc(claim.name, forbidden):
 			return fmt.Errorf("%s is %q: give printable ASCII without quotes, backslashes and spaces", claim.setting, claim.name)
 		case taken[claim.name]:
-			return fmt.Errorf("%s is %q, which the tokens use for something else: give another name", claim.setting, claim.name)
+			return fmt.Errorf("%s is %q, which is already the name of another claim: give another name", claim.setting, claim.name)
 		}
 		taken[claim.name] = true
 	}
 	return nil
 }
 
-func (o Options) fixed() fixed {
-	f := fixed{
-		access:  `{"` + o.TokenTypeClaim + `":"access","exp":`,
-		refresh: `{"` + o.TokenTypeClaim + `":"refresh","exp":`,
-		jti:     `,"` + o.JTIClaim + `":"`,
-		user:    `,"` + o.UserIDClaim + `":`,
-		iss:     quote(o.Issuer),
-		client:  quote(o.App),
+func (o Options) constantJSON() constantJSON {
+	c := constantJSON{
+		accessPrefix:  `{"` + o.TokenTypeClaim + `":"access","exp":`,
+		refreshPrefix: `{"` + o.TokenTypeClaim + `":"refresh","exp":`,
+		jtiPrefix:     `,"` + o.JTIClaim + `":"`,
+		userPrefix:    `,"` + o.UserIDClaim + `":`,
+		iss:           encodeJSON(o.Issuer),
+		clientID:      encodeJSON(o.App),
 	}
 	switch len(o.Audience) {
 	case 0:
 	case 1:
-		f.aud = quote(o.Audience[0])
+		c.aud = encodeJSON(o.Audience[0])
 	default:
-		f.aud = quote(o.Audience)
+		c.aud = encodeJSON(o.Audience)
 	}
-	if f.aud != "" {
-		f.tail += `,"aud":` + f.aud
+	if c.aud != "" {
+		c.suffix += `,"aud":` + c.aud
 	}
 	if o.Issuer != "" {
-		f.tail += `,"iss":` + f.iss
+		c.suffix += `,"iss":` + c.iss
 	}
-	return f
+	return c
 }
 
-// quote is v as JSON, with <, > and & as they are.
-func quote(v any) string {
+// encodeJSON returns v as JSON, with <, > and & unescaped. v must be a string or
+// a list of strings.
+func encodeJSON(v any) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(v) // strings always encode
+	_ = e.Encode(v) // cannot fail for strings
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Headers gives the encoded JOSE header of every key, retired ones included,
-// for every typ that the profile uses.
+// Headers implements [session.Signer]. It returns the header of every key, retired
+// keys included, for every typ that the profile uses.
 func (s *Signer) Headers() []string {
 	var headers []string
-	for _, k := range s.ring.keys {
+	for _, k := range s.keyring.keys {
 		headers = append(headers, k.headers[typJWT])
 		if s.rfc9068 {
 			headers = append(headers, k.headers[typAccess])
@@ -263,7 +288,7 @@ func (s *Signer) Headers() []string {
 	return headers
 }
 
-// JWKS gives the public keys as a JWK Set (RFC 7517 section 5), the signing key
-// first, retired ones after it; kid is the RFC 7638 thumbprint. For HS* the set
-// is empty.
-func (s *Signer) JWKS() []byte { return bytes.Clone(s.ring.jwks) }
+// JWKS returns the public keys as a JWK Set (RFC 7517 section 5), the signing
+// key first, then the retired keys. Each kid is the key's RFC 7638 thumbprint.
+// For HS* the set is empty.
+func (s *Signer) JWKS() []byte { return bytes.Clone(s.keyring.jwks) }

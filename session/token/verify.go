@@ -12,185 +12,193 @@ import (
 	"tokengate/session"
 )
 
-// skew is how far ahead the iat of an access token of ours may be, whatever the
-// leeway: iat is a whole second of the store's clock, and a clock that steps
-// back by one must not refuse the token just issued.
-const skew = time.Second
+// clockSkew is how far in the future the iat of the gateway's own access tokens
+// may be in addition to the leeway. iat is a whole second of the store's clock; if
+// a clock is set back by a second, a token just issued must still be valid.
+const clockSkew = time.Second
 
-// maxTime is the last second of the year 9999: beyond it a time is a mistake.
+// maxTime is the last second of the year 9999. Times beyond it are invalid.
 const maxTime = 253402300799
 
-// strict refuses stray bits after the last byte; AppendDecode still skips line
-// ends, so those are looked for apart.
-var strict = base64.RawURLEncoding.Strict()
+// strictBase64 rejects encodings whose unused trailing bits are not zero. It still
+// ignores line ends, so verifySignature rejects those itself.
+var strictBase64 = base64.RawURLEncoding.Strict()
 
-// Verify checks token as simplejwt does and in its order; see session.Signer.
-// The times come first, then audience and issuer, then what is missing or
-// wrong, so a token that is expired as well as odd is TokenInvalid. UserUnknown
-// is a user id that no user can have. An access token's session may be empty or
-// of any form, when another program with the same key issued it, and its Extra
-// is not read back.
+// Verify implements [session.Signer]. It makes the checks of simplejwt in
+// simplejwt's order: times first, then audience and issuer, then missing or wrong
+// claims. So a token that is expired and also lacks a claim is TokenInvalid.
+// Verify returns UserUnknown if the token's user id is one that no user can have.
 //
-// For a refresh token the time comes last: Expired, with the claims, means that
-// it is one of ours and nothing else is wrong. Its iat is the store's, whose
-// clock may be ahead of ours, and is not checked.
+// The session of an access token may be empty, or have any form, if another
+// program with the same key issued the token. Extra is not read back.
+//
+// For a refresh token exp is checked last. Expired is returned together with the
+// claims, and means that the gateway issued the token and nothing else is wrong
+// with it. The token's iat is not checked: it comes from the store's clock, which
+// may be ahead of this machine's.
 func (s *Signer) Verify(token string, kind session.Kind, now time.Time) (session.Claims, error) {
-	if kind != session.Access {
-		return s.verify(token, kind, now)
+	if kind != session.KindAccess {
+		return s.verifyUncached(token, kind, now)
 	}
-	if known, ok := s.seen.Get(token); ok && known.covers(now) {
-		return known.Claims, nil
+	if cached, ok := s.cache.Get(token); ok && cached.validAt(now) {
+		return cached.Claims, nil
 	}
-	c, err := s.verify(token, kind, now)
-	if err == nil && len(token) <= seenLength {
-		s.seen.Put(strings.Clone(token), verified{c, now.Round(0), c.Expires.Add(s.leeway)}) // by the wall's clock
+	c, err := s.verifyUncached(token, kind, now)
+	if err == nil && len(token) <= maxCachedLength {
+		// Round removes the monotonic clock reading, so that validAt compares wall clock times.
+		s.cache.Put(strings.Clone(token), cachedClaims{c, now.Round(0), c.Expires.Add(s.leeway)})
 	}
 	return c, err
 }
 
-// verified is what an access token was found to say, and when that holds: from
-// when it was found until the token's end. Which keys and settings it was judged
-// by never changes.
-type verified struct {
+// cachedClaims holds the claims of a verified access token, and the time in which
+// they are valid: from the verification to the token's expiry. The keys and
+// settings that the result depends on never change.
+type cachedClaims struct {
 	session.Claims
 	from, until time.Time
 }
 
-// A client sends one access token with each of its requests, so forward-auth
-// sees the same ones again and again. These bound what is kept of them; a longer
-// token than usual is checked anew each time.
+// Limits of the cache. A client sends the same access token with each of its
+// requests, so forward-auth verifies the same tokens again and again. Tokens
+// longer than maxCachedLength, which are unusual, are verified each time.
 const (
-	seenTokens = 4096
-	seenLength = 1024 // bytes
+	maxCachedTokens = 4096
+	maxCachedLength = 1024 // bytes
 )
 
-// covers tells whether the token is as good at now as it was when it was found.
-// A clock that was set back asks again: it may be too early for the token.
-func (v verified) covers(now time.Time) bool { return !now.Before(v.from) && now.Before(v.until) }
+// validAt reports whether the token is valid at now as well. It returns false for
+// times before the verification, which occur if the clock was set back: it may be
+// too early for the token.
+func (c cachedClaims) validAt(now time.Time) bool { return !now.Before(c.from) && now.Before(c.until) }
 
-// verify is Verify of a token that is not known.
-func (s *Signer) verify(token string, kind session.Kind, now time.Time) (session.Claims, error) {
-	w := s.pool.Get().(*scratch)
-	defer s.pool.Put(w)
-	t, err := s.open(w, token)
+// verifyUncached implements Verify without the cache.
+func (s *Signer) verifyUncached(token string, kind session.Kind, now time.Time) (session.Claims, error) {
+	buf := s.pool.Get().(*buffers)
+	defer s.pool.Put(buf)
+	t, err := s.verifySignature(buf, token)
 	if err != nil {
 		return session.Claims{}, session.Fail(session.TokenInvalid, err)
 	}
-	var c claims
-	n := &s.own
+	var c rawClaims
+	names := &s.claimNames
 	if t == typAccess {
-		n = &s.standard
+		names = &s.accessClaimNames
 	}
-	if !members(w.claims, func(name, value []byte) bool { return c.take(n, name, value) }) {
-		return session.Claims{}, session.Fail(session.TokenInvalid, errors.New("the claims are no JSON object, or one is there twice"))
+	if !eachMember(buf.claims, func(name, value []byte) bool { return c.set(names, name, value) }) {
+		return session.Claims{}, session.Fail(session.TokenInvalid, errors.New("the claims are not a JSON object, or a claim occurs twice"))
 	}
-	return s.judge(w, &c, t, kind, now)
+	return s.checkClaims(buf, &c, t, kind, now)
 }
 
-// open checks form, header and signature, and decodes the claims to w.claims.
-// The claims are not even decoded before the signature is good, so the parser
-// below is out of a forger's reach.
-func (s *Signer) open(w *scratch, token string) (typ, error) {
+// verifySignature checks a token's form, header and signature, then decodes its
+// claims to buf.claims. The claims are not even decoded before the signature has
+// been verified, so an attacker cannot reach the parser with forged claims.
+func (s *Signer) verifySignature(buf *buffers, token string) (typ, error) {
 	if len(token) > MaxLength {
-		return 0, errors.New("longer than any token of ours")
+		return 0, errors.New("the token is too long")
 	}
 	if strings.Count(token, ".") != 2 || strings.IndexByte(token, '\n') >= 0 || strings.IndexByte(token, '\r') >= 0 {
-		return 0, errors.New("no compact JWS")
+		return 0, errors.New("the token is not a compact JWS")
 	}
 	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
-	from, err := s.origin(w, token[:first])
+	h, err := s.parseHeader(buf, token[:first])
 	if err != nil {
 		return 0, err
 	}
-	w.token = append(w.token[:0], token...)
-	if w.part, err = strict.AppendDecode(w.part[:0], w.token[last+1:]); err != nil {
+	buf.token = append(buf.token[:0], token...)
+	if buf.part, err = strictBase64.AppendDecode(buf.part[:0], buf.token[last+1:]); err != nil {
 		return 0, errors.New("the signature is not base64url")
 	}
-	signed := func(k *key) bool { return k.verify(w.token[:last], w.part) }
-	if !slices.ContainsFunc(from.keys, signed) {
-		return 0, errors.New("no key of ours signed it")
+	signed := func(k *key) bool { return k.verify(buf.token[:last], buf.part) }
+	if !slices.ContainsFunc(h.keys, signed) {
+		return 0, errors.New("the signature is not from one of the app's keys")
 	}
-	if w.claims, err = strict.AppendDecode(w.claims[:0], w.token[first+1:last]); err != nil {
+	if buf.claims, err = strictBase64.AppendDecode(buf.claims[:0], buf.token[first+1:last]); err != nil {
 		return 0, errors.New("the claims are not base64url")
 	}
-	return from.typ, nil
+	return h.typ, nil
 }
 
-// origin reads an encoded JOSE header. One of our own is known by its looks,
-// which saves decoding it, and names its key by that. A typ that is none of the
-// profile's is refused outright: RFC 8725 section 3.11 wants a logout token, or
-// whatever else the key signs, never taken for one of these.
-func (s *Signer) origin(w *scratch, encoded string) (origin, error) {
-	from, known := s.ring.byHeader[encoded]
+// parseHeader parses an encoded JOSE header. The headers of the app's own tokens
+// are looked up in encoded form, which saves decoding them. A header whose typ is
+// not used by the profile is rejected, so that a logout token, or anything else
+// that is signed with the same key, is never accepted as one of these tokens (RFC
+// 8725 section 3.11).
+func (s *Signer) parseHeader(buf *buffers, encoded string) (header, error) {
+	h, known := s.keyring.byHeader[encoded]
 	if !known {
 		var err error
-		if w.part, err = strict.AppendDecode(w.part[:0], []byte(encoded)); err != nil {
-			return origin{}, errors.New("the header is not base64url")
+		if buf.part, err = strictBase64.AppendDecode(buf.part[:0], []byte(encoded)); err != nil {
+			return header{}, errors.New("the header is not base64url")
 		}
-		if from, err = s.ring.readHeader(w.part); err != nil {
-			return origin{}, err
+		if h, err = s.keyring.parseHeaderJSON(buf.part); err != nil {
+			return header{}, err
 		}
 	}
-	if from.typ == typOther || from.typ == typAccess && !s.rfc9068 {
-		return origin{}, errors.New("its typ is another than JWT")
+	if h.typ == typOther || h.typ == typAccess && !s.rfc9068 {
+		return header{}, errors.New("the header's typ is not accepted")
 	}
-	return from, nil
+	return h, nil
 }
 
-// header is a JOSE header's members as they stand; nil: absent.
-type header struct{ alg, typ, kid []byte }
+// rawHeader holds the members of a JOSE header as JSON; nil means absent.
+type rawHeader struct{ alg, typ, kid []byte }
 
-// take notes a member, and refuses one that is there twice. Any extension that
-// has to be understood (crit) is refused, b64 (RFC 7797) with or without it.
-func (h *header) take(name, value []byte) bool {
+// set stores a member, and returns false if the header must be rejected: if the
+// member occurs twice, or if it is crit, that is, the token uses extensions that
+// must be understood. b64 (RFC 7797) is rejected with or without crit.
+func (h *rawHeader) set(name, value []byte) bool {
 	switch string(name) {
 	case "alg":
-		return once(&h.alg, value)
+		return setOnce(&h.alg, value)
 	case "typ":
-		return once(&h.typ, value)
+		return setOnce(&h.typ, value)
 	case "kid":
-		return once(&h.kid, value)
+		return setOnce(&h.kid, value)
 	case "crit", "b64":
 		return false
 	}
 	return true
 }
 
-// once fills a slot; false when it was filled already. RFC 7519 section 4 leaves
-// refusing such a token or taking the last to us: two readers that choose
-// differently see two tokens in one.
-func once(slot *[]byte, value []byte) bool {
-	absent := *slot == nil
-	*slot = value
+// setOnce sets *member, and returns false if it was set before. RFC 7519 section 4
+// lets implementations either reject a token with duplicate names or use the last
+// value. Two readers that choose differently would see two different tokens, so
+// duplicates are rejected.
+func setOnce(member *[]byte, value []byte) bool {
+	absent := *member == nil
+	*member = value
 	return absent
 }
 
-// readHeader reads a header that another program wrote.
-func (r *keyring) readHeader(data []byte) (origin, error) {
-	var h header
-	if !members(data, h.take) {
-		return origin{}, errors.New("the header is no JSON object, or asks for an extension")
+// parseHeaderJSON parses a decoded header that is not one of the app's own, such as
+// that of a token from another program.
+func (r *keyring) parseHeaderJSON(data []byte) (header, error) {
+	var raw rawHeader
+	if !eachMember(data, raw.set) {
+		return header{}, errors.New("the header is not a JSON object, has a member twice, or requires an extension")
 	}
-	if alg, ok := text(h.alg); !ok || alg != r.algorithm {
-		return origin{}, errors.New("its alg is another than the app's")
+	if alg, ok := parseString(raw.alg); !ok || alg != r.algorithm {
+		return header{}, errors.New("the header's alg is not the app's ALGORITHM")
 	}
-	from := origin{r.keys, typJWT}
-	if h.typ != nil {
-		from.typ = parseTyp(h.typ)
+	h := header{r.keys, typJWT}
+	if raw.typ != nil {
+		h.typ = parseTyp(raw.typ)
 	}
-	if h.kid != nil {
-		kid, ok := text(h.kid)
-		if from.keys = r.named(kid); !ok || from.keys == nil {
-			return origin{}, errors.New("its kid is none of ours")
+	if raw.kid != nil {
+		kid, ok := parseString(raw.kid)
+		if h.keys = r.keysFor(kid); !ok || h.keys == nil {
+			return header{}, errors.New("the header's kid is unknown")
 		}
 	}
-	return from, nil
+	return h, nil
 }
 
-// parseTyp compares as media types do, without "application/" (RFC 7515
-// section 4.1.9).
+// parseTyp parses a typ. It is a media type: case does not matter, and
+// "application/" may be omitted (RFC 7515 section 4.1.9).
 func parseTyp(value []byte) typ {
-	name, ok := text(value)
+	name, ok := parseString(value)
 	name = strings.TrimPrefix(strings.ToLower(name), "application/")
 	switch {
 	case ok && name == "jwt":
@@ -201,66 +209,67 @@ func parseTyp(value []byte) typ {
 	return typOther
 }
 
-// claims is a token's claims as they stand; nil: absent.
-type claims struct {
-	exp, iat, nbf, aud, iss, jti, kind, user, sid, typ, gen, auth []byte
+// rawClaims holds the claims of a token as JSON; nil means absent.
+type rawClaims struct {
+	exp, iat, nbf, aud, iss, jti, kind, user, sid, sessionType, generation, authTime []byte
 }
 
-// take notes a member that matters, and refuses one that is there twice.
-func (c *claims) take(n *names, name, value []byte) bool {
+// set stores a claim that the gateway uses, and returns false if it occurs twice.
+func (c *rawClaims) set(names *claimNames, name, value []byte) bool {
 	switch string(name) {
-	case n.kind:
-		return once(&c.kind, value)
-	case n.user:
-		return once(&c.user, value)
-	case n.jti:
-		return once(&c.jti, value)
+	case names.kind:
+		return setOnce(&c.kind, value)
+	case names.user:
+		return setOnce(&c.user, value)
+	case names.jti:
+		return setOnce(&c.jti, value)
 	case "exp":
-		return once(&c.exp, value)
+		return setOnce(&c.exp, value)
 	case "iat":
-		return once(&c.iat, value)
+		return setOnce(&c.iat, value)
 	case "nbf":
-		return once(&c.nbf, value)
+		return setOnce(&c.nbf, value)
 	case "aud":
-		return once(&c.aud, value)
+		return setOnce(&c.aud, value)
 	case "iss":
-		return once(&c.iss, value)
+		return setOnce(&c.iss, value)
 	case "sid":
-		return once(&c.sid, value)
+		return setOnce(&c.sid, value)
 	case "type":
-		return once(&c.typ, value)
+		return setOnce(&c.sessionType, value)
 	case "gen":
-		return once(&c.gen, value)
+		return setOnce(&c.generation, value)
 	case "auth_time":
-		return once(&c.auth, value)
+		return setOnce(&c.authTime, value)
 	}
 	return true
 }
 
-// judge checks the claims of a token whose signature is good: simplejwt's order
-// up to the user, then what only the gateway's refresh tokens have.
-func (s *Signer) judge(w *scratch, c *claims, t typ, kind session.Kind, now time.Time) (session.Claims, error) {
+// checkClaims checks the claims of a token whose signature has been verified:
+// first those of all tokens in simplejwt's order, then those that only the
+// gateway's refresh tokens have.
+func (s *Signer) checkClaims(buf *buffers, c *rawClaims, t typ, kind session.Kind, now time.Time) (session.Claims, error) {
 	out := session.Claims{Kind: kind}
-	expired, err := s.times(c, &out, now)
+	expired, err := s.checkTimes(c, &out, now)
 	if err != nil {
 		return session.Claims{}, session.Fail(session.TokenInvalid, err)
 	}
-	if !s.meant(c) {
-		return session.Claims{}, session.Fail(session.TokenInvalid, errors.New("another audience or issuer"))
+	if !s.acceptsAudienceAndIssuer(c) {
+		return session.Claims{}, session.Fail(session.TokenInvalid, errors.New("the audience or the issuer is not accepted"))
 	}
-	if code := s.lacks(c, t, kind); code != "" {
+	if code := s.checkRequired(c, t, kind); code != "" {
 		return session.Claims{}, session.Fail(code, nil)
 	}
 	if out.User, err = session.ParseUserID(c.user); err != nil {
 		return session.Claims{}, session.Fail(session.UserUnknown, err)
 	}
-	if kind == session.Access {
-		sid, _ := text(c.sid)
+	if kind == session.KindAccess {
+		sid, _ := parseString(c.sid)
 		out.Session = session.ID(sid)
 		return out, nil
 	}
-	if !c.ours(&out) || !w.hasRefreshID(c.jti, out) {
-		return session.Claims{}, session.Fail(session.Unknown, errors.New("no session of ours in it"))
+	if !c.readSession(&out) || !buf.isRefreshID(c.jti, out) {
+		return session.Claims{}, session.Fail(session.Unknown, errors.New("the token was not issued by the gateway for a session"))
 	}
 	if expired {
 		return out, session.Fail(session.Expired, nil)
@@ -268,50 +277,52 @@ func (s *Signer) judge(w *scratch, c *claims, t typ, kind session.Kind, now time
 	return out, nil
 }
 
-// times reads and checks exp, iat and nbf. A refresh token's exp is not held
-// against it yet: what is none of ours must not be told that it has expired.
-func (s *Signer) times(c *claims, out *session.Claims, now time.Time) (expired bool, err error) {
-	exp, okExp := seconds(c.exp)
-	iat, okIat := seconds(c.iat)
-	nbf, okNbf := seconds(c.nbf)
-	if !okExp || !okIat || !okNbf {
-		return false, errors.New("exp, iat or nbf is no time")
+// checkTimes stores exp, iat and auth_time in out, and checks exp, iat and nbf. For a
+// refresh token that has expired, it sets expired but returns no error: the caller
+// must first check that the gateway issued the token.
+func (s *Signer) checkTimes(c *rawClaims, out *session.Claims, now time.Time) (expired bool, err error) {
+	exp, expOK := parseTime(c.exp)
+	iat, iatOK := parseTime(c.iat)
+	nbf, nbfOK := parseTime(c.nbf)
+	if !expOK || !iatOK || !nbfOK {
+		return false, errors.New("exp, iat or nbf is not a valid time")
 	}
 	out.Expires, out.Issued = exp, iat
-	out.AuthTime, _ = seconds(c.auth)
+	out.AuthTime, _ = parseTime(c.authTime)
 	latest := now.Add(s.leeway)
-	if out.Kind == session.Refresh { // its time is its session's, of which nothing is forgiven
-		return c.exp != nil && !now.Before(exp), notBefore(nbf, latest)
+	if out.Kind == session.KindRefresh { // exp is the session's expiry, to which the leeway does not apply
+		return c.exp != nil && !now.Before(exp), checkNotBefore(nbf, latest)
 	}
 	switch {
 	case c.exp != nil && !now.Add(-s.leeway).Before(exp):
-		return true, errors.New("expired")
-	case iat.After(latest) && (!c.ofSession() || iat.After(latest.Add(skew))):
-		return false, errNotYet
+		return true, errors.New("the token has expired")
+	case iat.After(latest) && (!c.hasSessionID() || iat.After(latest.Add(clockSkew))):
+		return false, errNotYetValid
 	}
-	return false, notBefore(nbf, latest)
+	return false, checkNotBefore(nbf, latest)
 }
 
-var errNotYet = errors.New("not yet valid")
+var errNotYetValid = errors.New("the token is not yet valid")
 
-func notBefore(nbf, latest time.Time) error {
+func checkNotBefore(nbf, latest time.Time) error {
 	if nbf.After(latest) {
-		return errNotYet
+		return errNotYetValid
 	}
 	return nil
 }
 
-// ofSession tells whether a token names a session in our form, so that it is
-// one of ours and not another program's with the same key.
-func (c *claims) ofSession() bool {
-	sid, _ := text(c.sid)
+// hasSessionID reports whether sid has the form of the gateway's session ids. If
+// not, another program with the same key issued the token.
+func (c *rawClaims) hasSessionID() bool {
+	sid, _ := parseString(c.sid)
 	return session.ID(sid).Valid()
 }
 
-// seconds reads a NumericDate, cut to whole seconds as PyJWT does; the zero
-// time where there is none. A number is compared before it is converted: what
-// Go makes of a float beyond its integers differs between machines.
-func seconds(value []byte) (t time.Time, ok bool) {
+// parseTime parses a NumericDate and truncates it to whole seconds, as PyJWT does.
+// It returns the zero time if value is nil. A float is compared with the limits
+// before it is converted to an integer: Go's result for a float beyond the range
+// of integers differs between machines.
+func parseTime(value []byte) (t time.Time, ok bool) {
 	if value == nil {
 		return time.Time{}, true
 	}
@@ -329,17 +340,18 @@ func seconds(value []byte) (t time.Time, ok bool) {
 	return time.Unix(n, 0), true
 }
 
-// lacks says what a token needs and has not, in simplejwt's order.
-func (s *Signer) lacks(c *claims, t typ, kind session.Kind) session.Code {
-	standard := s.rfc9068 && kind == session.Access
+// checkRequired returns the code for the first required claim that is missing or
+// has a wrong value, in simplejwt's order, or an empty code.
+func (s *Signer) checkRequired(c *rawClaims, t typ, kind session.Kind) session.Code {
+	rfc9068 := s.rfc9068 && kind == session.KindAccess
 	switch {
 	case c.exp == nil:
 		return session.TokenNoExpiry
 	case c.jti == nil:
 		return session.TokenNoID
-	case c.kind == nil && t != typAccess && !standard:
+	case c.kind == nil && t != typAccess && !rfc9068:
 		return session.TokenNoKind
-	case (t == typAccess) != standard, c.kind != nil && !isText(c.kind, string(kind)):
+	case (t == typAccess) != rfc9068, c.kind != nil && !isString(c.kind, string(kind)):
 		return session.TokenWrongKind
 	case c.user == nil:
 		return session.TokenNoUser
@@ -347,43 +359,44 @@ func (s *Signer) lacks(c *claims, t typ, kind session.Kind) session.Code {
 	return ""
 }
 
-// meant tells whether audience and issuer are ours, where we have any. As in
-// PyJWT, one audience in common is enough, and a list with anything but strings
-// in it is none.
-func (s *Signer) meant(c *claims) bool {
-	if s.issuer != "" && !isText(c.iss, s.issuer) {
+// acceptsAudienceAndIssuer reports whether aud and iss have the configured values,
+// if any. As in PyJWT, one common audience is enough, and a list that contains
+// anything but strings is invalid.
+func (s *Signer) acceptsAudienceAndIssuer(c *rawClaims) bool {
+	if s.issuer != "" && !isString(c.iss, s.issuer) {
 		return false
 	}
-	if len(s.audience) == 0 || string(c.aud) == s.json.aud {
+	if len(s.audience) == 0 || string(c.aud) == s.constant.aud {
 		return true
 	}
-	if one, ok := text(c.aud); ok {
-		return slices.Contains(s.audience, one)
+	if aud, ok := parseString(c.aud); ok {
+		return slices.Contains(s.audience, aud)
 	}
-	var several []*string // pointers: null is no name
-	if json.Unmarshal(c.aud, &several) != nil || slices.Contains(several, nil) {
+	var list []*string // pointers, because null would decode to an empty string
+	if json.Unmarshal(c.aud, &list) != nil || slices.Contains(list, nil) {
 		return false
 	}
-	return slices.ContainsFunc(several, func(name *string) bool { return slices.Contains(s.audience, *name) })
+	return slices.ContainsFunc(list, func(aud *string) bool { return slices.Contains(s.audience, *aud) })
 }
 
-// ours reads what only a refresh token of ours has.
-func (c *claims) ours(out *session.Claims) bool {
-	sid, _ := text(c.sid)
+// readSession stores in out the claims that only the gateway's refresh tokens
+// have, and reports whether all of them are valid.
+func (c *rawClaims) readSession(out *session.Claims) bool {
+	sid, _ := parseString(c.sid)
 	out.Session = session.ID(sid)
 	for _, t := range session.Types {
-		if isText(c.typ, string(t)) {
+		if isString(c.sessionType, string(t)) {
 			out.Type = t
 		}
 	}
-	generation, err := strconv.ParseUint(string(c.gen), 10, 32)
+	generation, err := strconv.ParseUint(string(c.generation), 10, 32)
 	out.Generation = uint32(generation)
 	return out.Session.Valid() && out.Type != "" && err == nil && generation > 0
 }
 
-// hasRefreshID tells whether a jti is the one that the generation was given.
-// The buffer is one that the claims don't lie in.
-func (w *scratch) hasRefreshID(jti []byte, c session.Claims) bool {
-	w.token = w.refreshID(w.token[:0], c)
-	return isText(jti, string(w.token))
+// isRefreshID reports whether jti is the one that appendRefreshID computes for c.
+// It writes to buf.token, because jti is part of buf.claims.
+func (buf *buffers) isRefreshID(jti []byte, c session.Claims) bool {
+	buf.token = buf.appendRefreshID(buf.token[:0], c)
+	return isString(jti, string(buf.token))
 }

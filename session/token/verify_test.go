@@ -10,27 +10,27 @@ import (
 	"tokengate/session"
 )
 
-// access is a foreign access token's claims with one member replaced; an empty
-// value leaves it out, a new name adds it.
-func access(name, value string) string {
+// accessJSON returns the claims of an access token from another program, with the member
+// name set to value. An empty value removes the member; an empty name changes nothing.
+func accessJSON(name, value string) string {
 	members := [][2]string{
 		{"token_type", `"access"`}, {"exp", "1794000060"}, {"iat", "1794000000"},
 		{"jti", `"0123456789abcdef0123456789abcdef"`}, {"user_id", "1"},
 	}
-	return object(members, name, value)
+	return jsonObject(members, name, value)
 }
 
-// refresh is the same of a refresh token of ours.
-func refresh(name, value string) string {
+// refreshJSON is like accessJSON, for a refresh token of the gateway.
+func refreshJSON(name, value string) string {
 	members := [][2]string{
 		{"token_type", `"refresh"`}, {"exp", "1794000060"}, {"iat", "1794000000"},
 		{"jti", `"36fdfa3134f5d9dacf52684ed49db429"`}, {"user_id", "1"},
 		{"sid", `"nRyq3Pz0S2mB-xk_91oJvA"`}, {"type", `"LONG"`}, {"gen", "3"},
 	}
-	return object(members, name, value)
+	return jsonObject(members, name, value)
 }
 
-func object(members [][2]string, name, value string) string {
+func jsonObject(members [][2]string, name, value string) string {
 	replaced := false
 	var list []string
 	for _, m := range members {
@@ -47,95 +47,102 @@ func object(members [][2]string, name, value string) string {
 	return "{" + strings.Join(list, ",") + "}"
 }
 
-// Tokens that another program signed with the same key, by wire-contract's table.
-func TestForeignAccessTokens(t *testing.T) {
+// claimTest is a test of Verify with the claim name set to value.
+type claimTest struct {
+	name, value string
+	want        session.Code
+}
+
+var foreignAccessTests = []claimTest{
+	{"", "", session.OK},
+	{"exp", `1794000000`, session.TokenInvalid}, // expires at now
+	{"exp", `1794000001`, session.OK},
+	{"exp", `1793999999`, session.TokenInvalid},
+	{"exp", `1794000060.7`, session.OK},
+	{"exp", `1794000000.9`, session.TokenInvalid}, // truncated, as PyJWT does
+	{"exp", `1.79400006e9`, session.OK},
+	{"exp", `"1794000060"`, session.TokenInvalid},
+	{"exp", `"tomorrow"`, session.TokenInvalid},
+	{"exp", `null`, session.TokenInvalid},
+	{"exp", `true`, session.TokenInvalid},
+	{"exp", `[]`, session.TokenInvalid},
+	{"exp", `{}`, session.TokenInvalid},
+	{"exp", `-1`, session.TokenInvalid},
+	{"exp", `253402300799`, session.OK},
+	{"exp", `253402300800`, session.TokenInvalid},
+	{"exp", `1000000000000000000`, session.TokenInvalid},
+	{"exp", `1e18`, session.TokenInvalid},
+	{"exp", `1e400`, session.TokenInvalid},
+	{"exp", `-1e400`, session.TokenInvalid},
+	{"exp", `99999999999999999999999999`, session.TokenInvalid},
+	{"exp", ``, session.TokenNoExpiry},
+	{"iat", ``, session.OK},
+	{"iat", `1794000000`, session.OK},
+	{"iat", `1794000001`, session.TokenInvalid},
+	{"iat", `1794000030`, session.TokenInvalid},
+	{"iat", `1793999999.5`, session.OK},
+	{"iat", `0`, session.OK},
+	{"iat", `"x"`, session.TokenInvalid},
+	{"iat", `null`, session.TokenInvalid},
+	{"iat", `-1e300`, session.TokenInvalid},
+	{"nbf", `1794000000`, session.OK},
+	{"nbf", `1793999970`, session.OK},
+	{"nbf", `1794000001`, session.TokenInvalid},
+	{"nbf", `1794000030`, session.TokenInvalid},
+	{"nbf", `"x"`, session.TokenInvalid},
+	{"nbf", `null`, session.TokenInvalid},
+	{"jti", ``, session.TokenNoID},
+	{"jti", `null`, session.OK},
+	{"jti", `5`, session.OK},
+	{"token_type", ``, session.TokenNoKind},
+	{"token_type", `"refresh"`, session.TokenWrongKind},
+	{"token_type", `"sliding"`, session.TokenWrongKind},
+	{"token_type", `"ACCESS"`, session.TokenWrongKind},
+	{"token_type", `"\u0061ccess"`, session.OK}, // the same string
+	{"token_type", `null`, session.TokenWrongKind},
+	{"token_type", `["access"]`, session.TokenWrongKind},
+	{"user_id", ``, session.TokenNoUser},
+	{"user_id", `null`, session.UserUnknown},
+	{"user_id", `true`, session.UserUnknown},
+	{"user_id", `[1]`, session.UserUnknown},
+	{"user_id", `{"id":1}`, session.UserUnknown},
+	{"user_id", `""`, session.UserUnknown},
+	{"user_id", `1180591620717411303424`, session.UserUnknown}, // 2^70
+	{"user_id", `1.5`, session.UserUnknown},
+	{"user_id", `1.0`, session.OK},
+	{"user_id", `"1"`, session.OK},
+	{"user_id", `"abc"`, session.OK},
+	{"sid", `"abc"`, session.OK},
+	{"sid", `5`, session.OK},
+	{"scope", `["x"]`, session.OK},
+	{"aud", `"someone"`, session.OK}, // no audience is configured
+	{"iss", `"someone"`, session.OK},
+	{"aud", `5`, session.OK},
+	{"EXP", `1`, session.OK}, // names are case-sensitive
+}
+
+// TestVerifyForeignAccessTokens checks access tokens that another program signed with the
+// same key. Which of them are valid follows the wire contract of the Django app.
+func TestVerifyForeignAccessTokens(t *testing.T) {
 	s := newSigner(t, Options{})
-	for _, c := range []struct {
-		name, value string
-		want        session.Code
-	}{
-		{"", "", session.OK},
-		{"exp", `1794000000`, session.TokenInvalid}, // now is over
-		{"exp", `1794000001`, session.OK},
-		{"exp", `1793999999`, session.TokenInvalid},
-		{"exp", `1794000060.7`, session.OK},
-		{"exp", `1794000000.9`, session.TokenInvalid}, // cut, as PyJWT does
-		{"exp", `1.79400006e9`, session.OK},
-		{"exp", `"1794000060"`, session.TokenInvalid},
-		{"exp", `"tomorrow"`, session.TokenInvalid},
-		{"exp", `null`, session.TokenInvalid},
-		{"exp", `true`, session.TokenInvalid},
-		{"exp", `[]`, session.TokenInvalid},
-		{"exp", `{}`, session.TokenInvalid},
-		{"exp", `-1`, session.TokenInvalid},
-		{"exp", `253402300799`, session.OK},
-		{"exp", `253402300800`, session.TokenInvalid},
-		{"exp", `1000000000000000000`, session.TokenInvalid},
-		{"exp", `1e18`, session.TokenInvalid},
-		{"exp", `1e400`, session.TokenInvalid},
-		{"exp", `-1e400`, session.TokenInvalid},
-		{"exp", `99999999999999999999999999`, session.TokenInvalid},
-		{"exp", ``, session.TokenNoExpiry},
-		{"iat", ``, session.OK},
-		{"iat", `1794000000`, session.OK},
-		{"iat", `1794000001`, session.TokenInvalid},
-		{"iat", `1794000030`, session.TokenInvalid},
-		{"iat", `1793999999.5`, session.OK},
-		{"iat", `0`, session.OK},
-		{"iat", `"x"`, session.TokenInvalid},
-		{"iat", `null`, session.TokenInvalid},
-		{"iat", `-1e300`, session.TokenInvalid},
-		{"nbf", `1794000000`, session.OK},
-		{"nbf", `1793999970`, session.OK},
-		{"nbf", `1794000001`, session.TokenInvalid},
-		{"nbf", `1794000030`, session.TokenInvalid},
-		{"nbf", `"x"`, session.TokenInvalid},
-		{"nbf", `null`, session.TokenInvalid},
-		{"jti", ``, session.TokenNoID},
-		{"jti", `null`, session.OK},
-		{"jti", `5`, session.OK},
-		{"token_type", ``, session.TokenNoKind},
-		{"token_type", `"refresh"`, session.TokenWrongKind},
-		{"token_type", `"sliding"`, session.TokenWrongKind},
-		{"token_type", `"ACCESS"`, session.TokenWrongKind},
-		{"token_type", `"\u0061ccess"`, session.OK}, // the same string
-		{"token_type", `null`, session.TokenWrongKind},
-		{"token_type", `["access"]`, session.TokenWrongKind},
-		{"user_id", ``, session.TokenNoUser},
-		{"user_id", `null`, session.UserUnknown},
-		{"user_id", `true`, session.UserUnknown},
-		{"user_id", `[1]`, session.UserUnknown},
-		{"user_id", `{"id":1}`, session.UserUnknown},
-		{"user_id", `""`, session.UserUnknown},
-		{"user_id", `1180591620717411303424`, session.UserUnknown}, // 2^70
-		{"user_id", `1.5`, session.UserUnknown},
-		{"user_id", `1.0`, session.OK},
-		{"user_id", `"1"`, session.OK},
-		{"user_id", `"abc"`, session.OK},
-		{"sid", `"abc"`, session.OK},
-		{"sid", `5`, session.OK},
-		{"scope", `["x"]`, session.OK},
-		{"aud", `"someone"`, session.OK}, // none configured
-		{"iss", `"someone"`, session.OK},
-		{"aud", `5`, session.OK},
-		{"EXP", `1`, session.OK}, // names are exact
-	} {
+	for _, c := range foreignAccessTests {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			_, err := s.Verify(forge(secret, plainHead, access(c.name, c.value)), session.Access, now)
+			_, err := s.Verify(forge(secret, plainHeader, accessJSON(c.name, c.value)), session.KindAccess, now)
 			wantCode(t, err, c.want)
 		})
 	}
 }
 
-// Of two things wrong the first in simplejwt's order is told.
-func TestOrderOfChecks(t *testing.T) {
+// TestVerifyOrderOfChecks checks that of several faults Verify reports the one that
+// simplejwt would find first.
+func TestVerifyOrderOfChecks(t *testing.T) {
 	s := newSigner(t, Options{Audience: []string{"shop"}})
 	for _, c := range []struct {
 		claims string
 		want   session.Code
 	}{
-		{`{"exp":1793999999}`, session.TokenInvalid},               // expired before no jti
-		{`{"exp":1794000060,"aud":"other"}`, session.TokenInvalid}, // audience before no jti
+		{`{"exp":1793999999}`, session.TokenInvalid},               // expired, reported before the missing jti
+		{`{"exp":1794000060,"aud":"other"}`, session.TokenInvalid}, // wrong audience, reported before the missing jti
 		{`{"aud":"shop"}`, session.TokenNoExpiry},
 		{`{"aud":"shop","iat":1794000099}`, session.TokenInvalid},
 		{`{"aud":"shop","exp":1794000060}`, session.TokenNoID},
@@ -144,34 +151,31 @@ func TestOrderOfChecks(t *testing.T) {
 		{`{"aud":"shop","exp":1794000060,"jti":1,"token_type":"x"}`, session.TokenWrongKind},
 		{`{"aud":"shop","exp":1794000060,"jti":1,"token_type":"access"}`, session.TokenNoUser},
 	} {
-		_, err := s.Verify(forge(secret, plainHead, c.claims), session.Access, now)
+		_, err := s.Verify(forge(secret, plainHeader, c.claims), session.KindAccess, now)
 		wantCode(t, err, c.want)
-		_, err = s.Verify(forge(oldSecret, plainHead, c.claims), session.Access, now)
+		_, err = s.Verify(forge(oldSecret, plainHeader, c.claims), session.KindAccess, now)
 		wantCode(t, err, session.TokenInvalid)
 	}
 }
 
 func TestVerifiedAccessClaims(t *testing.T) {
 	s := newSigner(t, Options{})
-	c, err := s.Verify(forge(secret, plainHead, access("sid", `"from elsewhere"`)), session.Access, now)
-	if err != nil || c.Kind != session.Access || c.User != session.NumberID(1) || c.Session != "from elsewhere" ||
+	c, err := s.Verify(forge(secret, plainHeader, accessJSON("sid", `"from elsewhere"`)), session.KindAccess, now)
+	if err != nil || c.Kind != session.KindAccess || c.User != session.NumberID(1) || c.Session != "from elsewhere" ||
 		c.Issued.Unix() != 1794000000 || c.Expires.Unix() != 1794000060 || c.Type != "" || c.Generation != 0 {
-		t.Errorf("%+v, %v", c, err)
+		t.Errorf("got %+v, %v, want the token's claims", c, err)
 	}
-	if c, err = s.Verify(forge(secret, plainHead, access("iat", "")), session.Access, now); err != nil || !c.Issued.IsZero() {
-		t.Errorf("%+v, %v", c, err)
+	if c, err = s.Verify(forge(secret, plainHeader, accessJSON("iat", "")), session.KindAccess, now); err != nil || !c.Issued.IsZero() {
+		t.Errorf("without iat: got %+v, %v, want a zero Issued", c, err)
 	}
 }
 
-func TestRefreshTokens(t *testing.T) {
+func TestVerifyRefreshTokens(t *testing.T) {
 	s := newSigner(t, Options{})
-	for _, c := range []struct {
-		name, value string
-		want        session.Code
-	}{
+	for _, c := range []claimTest{
 		{"", "", session.OK},
 		{"type", `"SHORT"`, session.OK},
-		{"iat", `1794000060`, session.OK}, // Redis's clock is ahead of ours
+		{"iat", `1794000060`, session.OK}, // the clock of Redis may be ahead
 		{"iat", `"x"`, session.TokenInvalid},
 		{"nbf", `1794000030`, session.TokenInvalid},
 		{"exp", `1794000000`, session.Expired},
@@ -181,7 +185,7 @@ func TestRefreshTokens(t *testing.T) {
 		{"jti", ``, session.TokenNoID},
 		{"jti", `null`, session.Unknown},
 		{"jti", `5`, session.Unknown},
-		{"jti", `"0123456789abcdef0123456789abcdef"`, session.Unknown}, // not the one of the generation
+		{"jti", `"0123456789abcdef0123456789abcdef"`, session.Unknown}, // belongs to no generation of the session
 		{"gen", `2`, session.Unknown},
 		{"token_type", ``, session.TokenNoKind},
 		{"token_type", `"access"`, session.TokenWrongKind},
@@ -203,31 +207,32 @@ func TestRefreshTokens(t *testing.T) {
 		{"gen", `4294967296`, session.Unknown},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			_, err := s.Verify(forge(secret, plainHead, refresh(c.name, c.value)), session.Refresh, now)
+			_, err := s.Verify(forge(secret, plainHeader, refreshJSON(c.name, c.value)), session.KindRefresh, now)
 			wantCode(t, err, c.want)
 		})
 	}
 }
 
-// Whether a refresh token is ours is decided before whether it is in time.
-func TestExpiredRefreshTokens(t *testing.T) {
+// TestVerifyExpiredRefreshTokens checks that Verify reports a refresh token as expired only
+// if the gateway issued it.
+func TestVerifyExpiredRefreshTokens(t *testing.T) {
 	s := newSigner(t, Options{})
 	late := now.Add(time.Hour)
-	_, err := s.Verify(forge(secret, plainHead, refresh("sid", "")), session.Refresh, late)
+	_, err := s.Verify(forge(secret, plainHeader, refreshJSON("sid", "")), session.KindRefresh, late)
 	wantCode(t, err, session.Unknown)
-	_, err = s.Verify(forge(secret, plainHead, access("", "")), session.Refresh, late)
+	_, err = s.Verify(forge(secret, plainHeader, accessJSON("", "")), session.KindRefresh, late)
 	wantCode(t, err, session.TokenWrongKind)
 	token := mustSign(t, s, refreshClaims())
-	c, err := s.Verify(token, session.Refresh, refreshClaims().Expires)
+	c, err := s.Verify(token, session.KindRefresh, refreshClaims().Expires)
 	wantCode(t, err, session.Expired)
 	if c.Session != refreshClaims().Session || c.User != refreshClaims().User {
-		t.Errorf("an expired token of ours says %+v: the log wants to know whose", c)
+		t.Errorf("got claims %+v of an expired token, want its session and user for the log", c)
 	}
-	c, err = s.Verify(token, session.Refresh, refreshClaims().Expires.Add(-1))
+	c, err = s.Verify(token, session.KindRefresh, refreshClaims().Expires.Add(-1))
 	want := refreshClaims()
 	want.AuthTime = time.Time{}
 	if err != nil || fmt.Sprint(c) != fmt.Sprint(want) {
-		t.Errorf("%+v, %v", c, err)
+		t.Errorf("got %+v, %v, want %+v", c, err, want)
 	}
 }
 
@@ -242,33 +247,33 @@ func TestLeeway(t *testing.T) {
 		{"nbf", 1794000010, session.OK}, {"nbf", 1794000011, session.TokenInvalid},
 		{"iat", 1794000010, session.OK}, {"iat", 1794000011, session.TokenInvalid},
 	} {
-		_, err := s.Verify(forge(secret, plainHead, access(c.name, strconv.FormatInt(c.value, 10))), session.Access, now)
+		_, err := s.Verify(forge(secret, plainHeader, accessJSON(c.name, strconv.FormatInt(c.value, 10))), session.KindAccess, now)
 		if session.CodeOf(err) != c.want {
-			t.Errorf("%s=%d: %v", c.name, c.value, err)
+			t.Errorf("%s=%d: got %v, want %s", c.name, c.value, err, c.want)
 		}
 	}
-	// A refresh token ends when its session does, which knows no leeway.
-	_, err := s.Verify(forge(secret, plainHead, refresh("exp", "1794000001")), session.Refresh, now)
+	// A refresh token expires with its session, to which the leeway does not apply.
+	_, err := s.Verify(forge(secret, plainHeader, refreshJSON("exp", "1794000001")), session.KindRefresh, now)
 	wantCode(t, err, session.OK)
-	_, err = s.Verify(forge(secret, plainHead, refresh("exp", "1794000000")), session.Refresh, now)
+	_, err = s.Verify(forge(secret, plainHeader, refreshJSON("exp", "1794000000")), session.KindRefresh, now)
 	wantCode(t, err, session.Expired)
 }
 
-// C36: the token just issued is good for a clock that has stepped back a second,
-// whichever fraction of a second either stands at.
-func TestC36BackwardStep(t *testing.T) {
+// TestC36VerifyToleratesClockStepBack checks that a token just issued is valid after the
+// clock was set back by a second, at any fraction of a second.
+func TestC36VerifyToleratesClockStepBack(t *testing.T) {
 	s := newSigner(t, Options{})
 	for _, fraction := range []time.Duration{0, 1, 500 * time.Millisecond, time.Second - 1} {
 		c := accessClaims()
 		c.Issued = now.Add(fraction)
 		token := mustSign(t, s, c)
-		_, err := s.Verify(token, session.Access, c.Issued.Add(-time.Second))
+		_, err := s.Verify(token, session.KindAccess, c.Issued.Add(-time.Second))
 		wantCode(t, err, session.OK)
 	}
-	_, err := s.Verify(mustSign(t, s, accessClaims()), session.Access, now.Add(-1001*time.Millisecond))
+	_, err := s.Verify(mustSign(t, s, accessClaims()), session.KindAccess, now.Add(-1001*time.Millisecond))
 	wantCode(t, err, session.TokenInvalid)
 	leeway := newSigner(t, Options{Leeway: 10 * time.Second})
-	_, err = leeway.Verify(mustSign(t, leeway, accessClaims()), session.Access, now.Add(-11*time.Second))
+	_, err = leeway.Verify(mustSign(t, leeway, accessClaims()), session.KindAccess, now.Add(-11*time.Second))
 	wantCode(t, err, session.OK)
 }
 
@@ -305,13 +310,13 @@ func TestC26AudienceAndIssuer(t *testing.T) {
 		{Options{Issuer: `a\u0062`}, "iss", `"a\u0062"`, session.TokenInvalid},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			_, err := newSigner(t, c.options).Verify(forge(secret, plainHead, access(c.name, c.value)), session.Access, now)
+			_, err := newSigner(t, c.options).Verify(forge(secret, plainHeader, accessJSON(c.name, c.value)), session.KindAccess, now)
 			wantCode(t, err, c.want)
 		})
 	}
 }
 
-func TestC30TypedAccessTokens(t *testing.T) {
+func TestC30VerifyChecksTyp(t *testing.T) {
 	s := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
 	claims := `{"iss":"https://id.example","sub":"42","aud":"shop","exp":1794000060,"jti":"x"%s}`
 	for _, c := range []struct {
@@ -330,42 +335,42 @@ func TestC30TypedAccessTokens(t *testing.T) {
 		{`1`, ``, session.TokenInvalid},
 	} {
 		token := forge(secret, `{"alg":"HS256","typ":`+c.typ+`}`, fmt.Sprintf(claims, c.more))
-		if _, err := s.Verify(token, session.Access, now); session.CodeOf(err) != c.want {
-			t.Errorf("%s %s: %v, want %s", c.typ, c.more, err, c.want)
+		if _, err := s.Verify(token, session.KindAccess, now); session.CodeOf(err) != c.want {
+			t.Errorf("typ %s, more claims %q: got %v, want %s", c.typ, c.more, err, c.want)
 		}
 	}
-	_, err := s.Verify(forge(secret, `{"alg":"HS256"}`, fmt.Sprintf(claims, "")), session.Access, now)
+	_, err := s.Verify(forge(secret, `{"alg":"HS256"}`, fmt.Sprintf(claims, "")), session.KindAccess, now)
 	wantCode(t, err, session.TokenWrongKind)
 }
 
-// C31: neither kind passes as the other, in either profile, nor does an access
-// token of one profile in the other.
-func TestC31KindsDontMix(t *testing.T) {
-	standard := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
-	seed := newSigner(t, Options{Issuer: "https://id.example", Audience: []string{"shop"}})
-	for _, s := range []*Signer{standard, seed} {
-		_, err := s.Verify(mustSign(t, s, accessClaims()), session.Refresh, now)
+// TestC31VerifyRejectsOtherKind checks that in both profiles Verify rejects a token of the
+// other kind, and an access token of the other profile.
+func TestC31VerifyRejectsOtherKind(t *testing.T) {
+	rfc9068 := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
+	simple := newSigner(t, Options{Issuer: "https://id.example", Audience: []string{"shop"}})
+	for _, s := range []*Signer{rfc9068, simple} {
+		_, err := s.Verify(mustSign(t, s, accessClaims()), session.KindRefresh, now)
 		wantCode(t, err, session.TokenWrongKind)
-		_, err = s.Verify(mustSign(t, s, refreshClaims()), session.Access, now)
+		_, err = s.Verify(mustSign(t, s, refreshClaims()), session.KindAccess, now)
 		wantCode(t, err, session.TokenWrongKind)
 	}
-	_, err := seed.Verify(mustSign(t, standard, accessClaims()), session.Access, now)
+	_, err := simple.Verify(mustSign(t, rfc9068, accessClaims()), session.KindAccess, now)
 	wantCode(t, err, session.TokenInvalid)
-	_, err = standard.Verify(mustSign(t, seed, accessClaims()), session.Access, now)
+	_, err = rfc9068.Verify(mustSign(t, simple, accessClaims()), session.KindAccess, now)
 	wantCode(t, err, session.TokenWrongKind)
-	_, err = standard.Verify(mustSign(t, seed, refreshClaims()), session.Refresh, now) // a change of profile logs nobody out
+	_, err = rfc9068.Verify(mustSign(t, simple, refreshClaims()), session.KindRefresh, now) // a change of profile logs no user out
 	wantCode(t, err, session.OK)
 }
 
 func TestVerifiedClaimsOfRFC9068(t *testing.T) {
 	s := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example", UserIDClaim: "uid", JTIClaim: "tid"})
-	c, err := s.Verify(mustSign(t, s, accessClaims()), session.Access, now)
+	c, err := s.Verify(mustSign(t, s, accessClaims()), session.KindAccess, now)
 	want := accessClaims()
 	want.User = session.TextID("42")
 	if err != nil || fmt.Sprint(c) != fmt.Sprint(want) {
-		t.Errorf("%+v, %v", c, err)
+		t.Errorf("got %+v, %v, want %+v", c, err, want)
 	}
-	if c, err = s.Verify(mustSign(t, s, refreshClaims()), session.Refresh, now); err != nil || c.User != session.NumberID(42) {
-		t.Errorf("%+v, %v", c, err)
+	if c, err = s.Verify(mustSign(t, s, refreshClaims()), session.KindRefresh, now); err != nil || c.User != session.NumberID(42) {
+		t.Errorf("refresh token: got %+v, %v, want user 42", c, err)
 	}
 }

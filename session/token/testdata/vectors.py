@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Writes vectors.json: tokens as another implementation (PyJWT) signs them.
+"""Writes vectors.json: tokens signed by another implementation, PyJWT.
 
-Keys are made anew at each run and are of use for these tests only. kid and jti
-are computed here independently of the Go code.
+Each run generates new keys, which are used in these tests only. kid and jti are
+computed independently of the Go code.
 """
 import base64, hashlib, hmac, json, secrets, sys
 

@@ -1,0 +1,111 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"tokengate/api"
+	"tokengate/api/wiretest"
+	"tokengate/session"
+)
+
+// TestLogLines checks that the log lines have the user, the client's address and the
+// result, and no secrets.
+func TestLogLines(t *testing.T) {
+	g := newGateway(t, options{change: func(o *api.Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} }})
+	const from = "X-Forwarded-For: 198.51.100.7" // httptest's peer is 192.0.2.1
+	login := `{"username":"bob","password":"bob-pw-1","secret_key":"` + wiretest.Secret + `","session":"SHORT","info":"x"}`
+	var first struct{ Refresh, Access string }
+	decode(t, g.do("POST", "/api/session/login/", login, from, "X-Request-Id: r1"), &first)
+	g.do("POST", "/api/session/login/", login, from)
+	g.do("POST", "/api/session/login/", login, from, "X-Request-Id: r3")
+	g.do("POST", "/api/session/login/", strings.Replace(login, "bob-pw-1", "bob-pw-2", 1), from, "X-Request-Id: r4")
+	refresh, access, _ := g.login(t)
+	var second, third struct{ Refresh string }
+	decode(t, g.do("POST", "/api/session/refresh/", refreshBody(refresh), from, "X-Request-Id: r5"), &second)
+	decode(t, g.do("POST", "/api/session/refresh/", refreshBody(second.Refresh), from), &third)
+	g.do("POST", "/api/session/refresh/", refreshBody(refresh), from, "X-Request-Id: r6")
+	g.do("GET", "/api/session/login/?token="+access, "", from)
+
+	for request, want := range map[string][]string{
+		"r1": {"msg=login", "step=login", "code=ok", "app=wire", "user=2", "session=", "type=SHORT", "client=198.51.100.7"},
+		"r3": {"msg=eviction", "user=2", "cause=evicted", "by=", "client=198.51.100.7"},
+		"r4": {"msg=refusal", "step=login", "code=invalid_credentials", "app=wire", "client=198.51.100.7"},
+		"r5": {"msg=request", "endpoint=refresh", "code=ok", "status=200", "took=", "app=wire", "user=1", "session=", "client=198.51.100.7"},
+		"r6": {"msg=replay", "step=refresh", "code=replayed", "user=1", "session=", "client=198.51.100.7"},
+	} {
+		if !hasLine(g.log.String(), append(want, "request="+request)...) {
+			t.Errorf("no line of request %s contains %v", request, want)
+		}
+	}
+	if !hasLine(g.log.String(), "request=r6", "msg=revocation", "cause=replay") {
+		t.Error("the revocation has no line")
+	}
+	for _, secret := range []string{wiretest.Secret, "bob-pw", "alice-pw", first.Refresh, first.Access, refresh, access, second.Refresh, third.Refresh} {
+		if strings.Contains(g.log.String(), secret) {
+			t.Errorf("the log contains the secret %s", secret)
+		}
+	}
+	if t.Failed() {
+		t.Log(g.log.String())
+	}
+}
+
+// TestRequestLogLevels checks the level of requests' log lines. A 5xx is an error, unless
+// the client has disconnected. Frequent requests, such as those of a balancer, are logged at
+// debug level, unless they fail with a 5xx.
+func TestRequestLogLevels(t *testing.T) {
+	g := newGateway(t, options{change: func(o *api.Options) {
+		o.Ready = func(context.Context) error { return errors.New("redis: not yet reached") }
+	}})
+	refresh, access, _ := g.login(t)
+	const path = "/api/session/refresh/"
+	g.do("POST", path, refreshBody(refresh), "X-Request-Id: accepted")
+	g.do("POST", path, refreshBody("garbage"), "X-Request-Id: rejected")
+	g.doDisconnected("POST", path, refreshBody("garbage"), "X-Request-Id: disconnected-rejected")
+	for _, code := range []session.Code{session.Internal, session.Unavailable} {
+		g.store.failure.Store(session.Fail(code, errors.New("row 17")))
+		g.do("POST", path, refreshBody(refresh), "X-Request-Id: "+string(code))
+		g.doDisconnected("POST", path, refreshBody(refresh), "X-Request-Id: disconnected-"+string(code))
+	}
+	g.do("GET", "/apps/wire/authz", "", "Authorization: JWT "+access, "X-Request-Id: authz")
+	do(g.admin, "GET", "/healthz", "", "X-Request-Id: healthz")
+	do(g.admin, "GET", "/readyz", "", "X-Request-Id: readyz-failed")
+
+	for request, want := range map[string][]string{
+		"accepted":                 {"level=INFO", "status=200", "code=ok"},
+		"rejected":                 {"level=INFO", "status=401", "code=unknown"},
+		"disconnected-rejected":    {"level=INFO", "status=401", "code=unknown"},
+		"internal":                 {"level=ERROR", "status=500", "code=internal", "row 17"},
+		"disconnected-internal":    {"level=INFO", "status=500", "code=client_gone"},
+		"unavailable":              {"level=ERROR", "status=503", "code=unavailable", "row 17"},
+		"disconnected-unavailable": {"level=INFO", "status=503", "code=client_gone"},
+		"authz":                    {"level=DEBUG", "status=200", "code=ok"},
+		"healthz":                  {"level=DEBUG", "status=200", "code=ok"},
+		"readyz-failed":            {"level=ERROR", "status=503", "code=not_ready"},
+	} {
+		if !hasLine(g.log.String(), append(want, "msg=request", "request="+request)...) {
+			t.Errorf("no line of request %s contains %v", request, want)
+		}
+	}
+	if t.Failed() {
+		t.Log(g.log.String())
+	}
+}
+
+// hasLine reports whether one line of the log contains all parts.
+func hasLine(log string, parts ...string) bool {
+	for line := range strings.Lines(log) {
+		all := true
+		for _, part := range parts {
+			all = all && strings.Contains(line, part)
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,223 @@
+// Package gatewaytest starts gateways as processes, as they run in production, and
+// talks to them over HTTP. It is for tests; the shipped program does not contain it.
+package gatewaytest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tokengate/deploy/test/freeport"
+)
+
+// The app of a Gateway, unless Start is given other settings. Its user file has the
+// users user0 to user63 with the ids 1 to 64, all with Password.
+const (
+	App        = "shop"
+	Secret     = "test-secret-0123456789abcdef"
+	SigningKey = "test-signing-key-0123456789abcdef0123456789abcdef"
+	Password   = "test-password"
+	Users      = 64
+)
+
+// PasswordHash is the hash of Password, with one round of PBKDF2 to keep logins fast.
+const PasswordHash = "pbkdf2_sha256$1$test$gCyPtDG8EnFT4F3dbNpUj/lxkz8esfN8yZtbPDop6Zw="
+
+// Username returns the name of the i-th user, counted from 0.
+func Username(i int) string { return fmt.Sprintf("user%d", i) }
+
+var build struct {
+	sync.Once
+	path string
+	err  error
+}
+
+// Binary builds the gateway once per test process and returns its path. The variable
+// TOKENGATE_BIN names another binary to use instead.
+func Binary(tb testing.TB) string {
+	tb.Helper()
+	build.Do(func() {
+		if build.path = os.Getenv("TOKENGATE_BIN"); build.path != "" {
+			return
+		}
+		dir, err := os.MkdirTemp("", "gatewaytest")
+		if err != nil {
+			build.err = err
+			return
+		}
+		build.path = filepath.Join(dir, "tokengate")
+		if out, err := exec.Command("go", "build", "-o", build.path, "tokengate").CombinedOutput(); err != nil {
+			build.err = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	if build.err != nil {
+		tb.Fatal(build.err)
+	}
+	return build.path
+}
+
+// Gateway is one gateway process.
+type Gateway struct {
+	URL      string // of the public API, without a trailing slash
+	AdminURL string
+
+	tb     testing.TB
+	env    []string
+	cmd    *exec.Cmd
+	exited chan struct{}
+	log    buffer
+}
+
+// Settings are TOKENGATE_ variables without that prefix. "APP_" at the start of a name
+// stands for the prefix of the one app: App, or the app that APPS names.
+type Settings map[string]string
+
+// Start runs `tokengate serve` on two free ports, waits until it is ready and stops it
+// when the test ends. Sessions are kept in the Redis at redisURL, or in memory if it is
+// empty.
+func Start(tb testing.TB, redisURL string, settings Settings) *Gateway {
+	tb.Helper()
+	g := &Gateway{tb: tb}
+	listen, admin := freeport.Address(tb), freeport.Address(tb)
+	g.URL, g.AdminURL = "http://"+listen, "http://"+admin
+	all := Settings{
+		"LISTEN": listen, "ADMIN_LISTEN": admin, "ADMIN_TOKEN": Secret, "REDIS_URL": redisURL, "APPS": App,
+		"SHUTDOWN_DELAY": "0s", "APP_SECRET_KEY": Secret, "APP_SIGNING_KEY": SigningKey, "APP_USERS": "file:" + userFile(tb),
+	}
+	for name, value := range settings {
+		all[name] = value
+	}
+	for _, line := range os.Environ() {
+		if !strings.HasPrefix(line, "TOKENGATE_") {
+			g.env = append(g.env, line)
+		}
+	}
+	for name, value := range all {
+		if rest, ok := strings.CutPrefix(name, "APP_"); ok {
+			name = "APP_" + strings.ToUpper(all["APPS"]) + "_" + rest
+		}
+		g.env = append(g.env, "TOKENGATE_"+name+"="+value)
+	}
+	tb.Cleanup(g.Kill)
+	g.Restart()
+	return g
+}
+
+// Restart starts the process again after Kill or Stop, with the same ports and
+// settings, and waits until it is ready.
+func (g *Gateway) Restart() {
+	g.tb.Helper()
+	g.Launch()
+	g.WaitReady(10 * time.Second)
+}
+
+// Launch starts the process and does not wait until it is ready.
+func (g *Gateway) Launch() {
+	g.tb.Helper()
+	g.cmd = exec.Command(Binary(g.tb), "serve")
+	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr = g.env, &g.log, &g.log
+	if err := g.cmd.Start(); err != nil {
+		g.tb.Fatal(err)
+	}
+	g.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		_ = cmd.Wait()
+		close(exited)
+	}(g.cmd, g.exited)
+}
+
+// WaitReady waits until /readyz answers 200. It stops the test if the process exits or
+// limit is exceeded.
+func (g *Gateway) WaitReady(limit time.Duration) {
+	g.tb.Helper()
+	deadline := time.Now().Add(limit)
+	for time.Now().Before(deadline) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, g.AdminURL+"/readyz", nil)
+		resp, err := http.DefaultClient.Do(req)
+		cancel()
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-g.exited:
+			g.tb.Fatalf("the gateway has exited:\n%s", g.Log())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	g.tb.Fatalf("the gateway is not ready after %s:\n%s", limit, g.Log())
+}
+
+// Kill ends the process at once (SIGKILL). It does nothing if the process has exited.
+func (g *Gateway) Kill() {
+	if g.cmd != nil {
+		_ = g.cmd.Process.Kill()
+		<-g.exited
+	}
+}
+
+// Stop sends SIGTERM and waits until the process has exited.
+func (g *Gateway) Stop() { g.Terminate(); <-g.exited }
+
+// Terminate sends SIGTERM and does not wait.
+func (g *Gateway) Terminate() { _ = g.cmd.Process.Signal(syscall.SIGTERM) }
+
+// Exited returns a channel that is closed when the process has exited.
+func (g *Gateway) Exited() <-chan struct{} { return g.exited }
+
+// ExitCode waits until the process has exited and returns its exit code, or -1 if a
+// signal ended it.
+func (g *Gateway) ExitCode() int {
+	<-g.exited
+	return g.cmd.ProcessState.ExitCode()
+}
+
+// PID returns the process's id.
+func (g *Gateway) PID() int { return g.cmd.Process.Pid }
+
+// Log returns what the process has printed so far.
+func (g *Gateway) Log() string { return g.log.String() }
+
+// userFile writes a user file with Users users and returns its path.
+func userFile(tb testing.TB) string {
+	tb.Helper()
+	var b strings.Builder
+	for i := range Users {
+		fmt.Fprintf(&b, `%c{"id":%d,"username":%q,"password":%q,"is_active":true}`, "[,"[min(i, 1)], i+1, Username(i), PasswordHash)
+	}
+	path := filepath.Join(tb.TempDir(), "users.json")
+	if err := os.WriteFile(path, []byte(b.String()+"]"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// buffer is a bytes.Buffer that is safe for concurrent use.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,47 @@
+-- Chooses the sessions that a login evicts. Needs refusals.lua and revocation.lua
+-- before it.
+
+-- Reports whether a sorts before b. Bytes are compared one by one, because Lua's <
+-- on strings follows the locale.
+local function sorts_before(a, b)
+  for i = 1, math.min(#a, #b) do
+    if a:byte(i) ~= b:byte(i) then return a:byte(i) < b:byte(i) end
+  end
+  return #a < #b
+end
+
+-- Returns the live sessions' ids, and when each was created and updated.
+local function live_sessions(sessions, data)
+  local members = redis.call('ZRANGEBYSCORE', sessions, '(' .. ms, '+inf')
+  local ids, created, updated = {}, {}, {}
+  for first = 1, #members, CHUNK do
+    local fields = {}
+    for i = first, math.min(first + CHUNK - 1, #members) do fields[#fields + 1] = members[i]:sub(1, FIELD) end
+    local records = redis.call('HMGET', data, unpack(fields))
+    for i = 1, #records do
+      local record, n = records[i], #ids + 1
+      if record and not (not_before > 0 and refuse_ended(record)) then
+        ids[n], created[n], updated[n] = members[first + i - 1], struct.unpack('>I6I7', record, 5)
+      end
+    end
+  end
+  return ids, created, updated
+end
+
+-- Returns the first ids in the order of session.ByUpdated, as many as are surplus.
+-- Usually it is one, and finding that one costs less than sorting.
+local function least_recent(surplus, ids, created, updated)
+  local order, chosen = {}, {}
+  local function before(a, b)
+    if updated[a] ~= updated[b] then return updated[a] < updated[b] end
+    if created[a] ~= created[b] then return created[a] < created[b] end
+    return sorts_before(ids[a], ids[b])
+  end
+  for i = 1, #ids do
+    order[i] = i
+    if surplus == 1 and before(i, order[1]) then order[1], order[i] = i, order[1] end
+  end
+  if surplus > 1 then table.sort(order, before) end
+  for i = 1, surplus do chosen[i] = ids[order[i]] end
+  return chosen
+end

@@ -1,0 +1,14 @@
+-- Removes an account from the directory.
+-- KEYS: 1 user, 2 users
+-- ARGV: 1 id
+-- Returns: ok, name | user_not_found
+
+local user, users = unpack(KEYS)
+local id = ARGV[1]
+
+local name = redis.call('HGET', user, 'name')
+if not name then return {'user_not_found'} end
+
+redis.call('DEL', user)
+redis.call('SREM', users, id)
+return {'ok', name}

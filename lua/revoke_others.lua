@@ -1,0 +1,48 @@
+-- Revokes the sessions of the given types, except one.
+-- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 user, 5… sessions and data of
+--       each type, the given ones first
+-- ARGV: 1 clock, 2 revocation parameters, 3 check user, 4 caller (empty means not
+--       checked), 5 number of types, 6 cause, 7 by, 8 keep (empty means none),
+--       9 presented generation, 10 retry window
+-- Returns: ok, now, revoked | unknown | token_revoked, cause
+--        | user_not_found | user_inactive
+
+-- include prelude
+-- include refusals
+-- include find_session
+-- include set_expiry
+-- include revocation
+local revocations, user = unpack(KEYS, 3)
+local check, caller, types, cause, by, keep, presented, window = unpack(ARGV, 3)
+
+-- Reports whether the session to keep is live and its token valid. A generation
+-- above the record's is valid: a failover has lost the rotation. The caller has checked
+-- the token's signature and time.
+local function keep_is_valid()
+  local _, record = find_session(keep, 6, 2)
+  if not record or refuse_ended(record) then return false end
+  local generation, _, _, rotated = struct.unpack(RECORD, record)
+  return tonumber(presented) >= generation
+    or tonumber(presented) == generation - 1 and now < rotated + window
+end
+
+local refusal = refuse_user(check, user)
+if refusal then return refusal end
+if keep ~= '' and not keep_is_valid() then return {'unknown'} end
+refusal = refuse_caller(caller, 6, 2)
+if refusal then return refusal end
+
+local revoked = {}
+for k = 5, 4 + 2 * types, 2 do
+  local ids = {}
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[k], 0, -1)) do
+    local record = id ~= keep and redis.call('HGET', KEYS[k + 1], id:sub(1, FIELD))
+    if record and not refuse_ended(record) then
+      ids[#ids + 1], revoked[#revoked + 1] = id, id
+    end
+  end
+  delete_sessions(KEYS[k], KEYS[k + 1], ids)
+  set_expiry(KEYS[k], KEYS[k + 1])
+end
+if #revoked > 0 then record_revocation(revocations, revoked, cause, by) end
+return {'ok', micros, revoked}

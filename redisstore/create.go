@@ -1,0 +1,40 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+
+	"tokengate/session"
+)
+
+// Create implements [session.Store]. It fails with Unavailable, and changes nothing, if
+// the user has a session of this type whose ID begins with the same 10 characters.
+func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.CreateResult, error) {
+	policy, created := step.Policy, step.Session
+	if !created.ID.Valid() {
+		return session.CreateResult{}, session.Fail(session.Internal, errors.New("invalid session ID: use session.NewID"))
+	}
+	c := s.newStepCall(step.Owner, created.Type)
+	c.add(step.Hash)
+	c.add(string(created.ID))
+	c.addMillis(policy.Lifetime)
+	c.addMillis(policy.AbsoluteLifetime)
+	if policy.Limit {
+		c.addInt(int64(policy.Max))
+	} else {
+		c.add("")
+	}
+	c.addBool(policy.DestroyOldest && policy.Max > 0)
+	c.add(created.Info)
+	c.add(string(created.Claims))
+	r, err := s.run(ctx, s.create, c, true)
+	if err != nil {
+		return session.CreateResult{}, err
+	}
+	now, err := r.session(&created)
+	if err != nil {
+		return session.CreateResult{}, err
+	}
+	evicted := r.tombstones(3, session.CauseEvicted, string(created.ID), now)
+	return session.CreateResult{Session: created, Evicted: evicted, Now: now, Durability: r.durability}, nil
+}

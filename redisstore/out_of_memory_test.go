@@ -1,0 +1,94 @@
+package redisstore_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"tokengate/redisstore/redistest"
+	"tokengate/session"
+)
+
+// TestOutOfMemory checks that, while memory is full, steps that need more of it fail and
+// change nothing, and that sessions can be read and revoked.
+func TestOutOfMemory(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL)
+	p := policy
+	p.Max, p.ExtendEveryTime = 2, true
+	current := refresh(t, s, alice, login(t, s, alice, p).Session, p)
+	other := login(t, s, alice, p).Session
+	eve := session.Owner{App: "shop", User: "eve"}
+	spent := login(t, s, eve, p).Session
+	before := dump(srv)
+	srv.Do("CONFIG", "SET", "maxmemory", "1")
+
+	_, err := s.Create(ctx, createStep(alice, p)) // would evict
+	wantUnavailable(t, map[string]error{"Create": err})
+	_, err = s.Refresh(ctx, refreshStep(alice, current, p))
+	wantUnavailable(t, map[string]error{"Refresh": err})
+	if after := dump(srv); !maps.Equal(after, before) {
+		t.Errorf("a failed step changed %q to %q", before, after)
+	}
+	listed, err := s.List(ctx, session.ListStep{Owner: alice, Caller: current.ID, Types: session.Types})
+	if err != nil || len(listed.Sessions) != 2 {
+		t.Errorf("List: got %v, %v; want 2 sessions", listed, err)
+	}
+	retry := current
+	retry.Generation--
+	if _, err = s.Refresh(ctx, refreshStep(alice, retry, p)); err != nil {
+		t.Errorf("a retried refresh, which writes nothing: %v", err)
+	}
+	revoke(t, s, other.ID)
+	tombstones, err := s.Tombstones(ctx, alice)
+	if err != nil || len(tombstones) != 1 || tombstones[0].ID != other.ID {
+		t.Errorf("Tombstones: got %v, %v; want one of %s", tombstones, err, other.ID)
+	}
+	others, err := s.RevokeOthers(ctx, session.RevokeOthersStep{Owner: alice, Types: session.Types, Cause: session.CauseOperator})
+	if err != nil || len(others.Revoked) != 1 {
+		t.Errorf("RevokeOthers: got %v, %v; want 1 session", others, err)
+	}
+	if _, err := s.RevokeApp(ctx, "other"); err != nil {
+		t.Errorf("RevokeApp: %v", err)
+	}
+	p.RetryWindow = 0
+	replay := session.RefreshStep{Owner: eve, ID: spent.ID, Type: spent.Type, Policy: p}
+	if _, err := s.Refresh(ctx, replay); session.CodeOf(err) != session.Replayed {
+		t.Errorf("a replay: got %v, want %s", err, session.Replayed)
+	}
+	srv.Do("CONFIG", "SET", "maxmemory", "0")
+	login(t, s, alice, p)
+}
+
+// TestAccountsWhenMemoryIsFull checks that, while memory is full, accounts can be
+// disabled, changed and removed. New and renamed accounts need a reservation, which
+// takes memory, so they fail and change nothing.
+func TestAccountsWhenMemoryIsFull(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL)
+	ann := account(42, "ann")
+	put(t, s, ann)
+	srv.Do("CONFIG", "SET", "maxmemory", "1")
+	for _, change := range []func(a *session.Account){
+		func(a *session.Account) { a.Active = false },
+		func(a *session.Account) { a.Password = "another" },
+		func(a *session.Account) { a.Claims = []byte(`{"role":"` + strings.Repeat("x", 200) + `"}`) },
+	} {
+		change(&ann)
+		put(t, s, ann)
+		if got, err := s.Directory().FindAccount(ctx, "shop", "ann"); err != nil || ann.CheckUnchanged(got) != nil {
+			t.Errorf("FindAccount: got %+v, %v; want %+v", got, err, ann)
+		}
+	}
+	before := dump(srv)
+	wantUnavailable(t, map[string]error{"new account": replace(s, account(43, "bob")), "renamed account": replace(s, account(42, "anna"))})
+	if after := dump(srv); !maps.Equal(after, before) {
+		t.Errorf("a failed PutAccount changed %q to %q", before, after)
+	}
+	if _, err := s.Directory().RemoveAccount(ctx, "shop", ann.ID); err != nil {
+		t.Error(err)
+	}
+	if left := keys(srv); len(left) > 0 {
+		t.Errorf("keys left after RemoveAccount: %q", left)
+	}
+}

@@ -1,0 +1,83 @@
+package redisstore_test
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// proxy is a TCP proxy between clients and a server that can simulate network faults.
+type proxy struct {
+	addr      string
+	loseReply atomic.Bool  // discard the server's next reply and close the connection; the server has run the command
+	frozen    atomic.Bool  // pass nothing on, and keep connections open
+	delay     atomic.Int64 // of each piece of data, in ns
+}
+
+// newProxy starts a proxy to a server. It stops when the test ends.
+func newProxy(t *testing.T, server string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{addr: l.Addr().String()}
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	t.Cleanup(func() { close(stop); p.frozen.Store(false); _ = l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { p.serve(client, server, stop) })
+		}
+	})
+	return p
+}
+
+// serve connects one client with the server, until either closes the connection or the
+// test ends.
+func (p *proxy) serve(client net.Conn, server string, stop <-chan struct{}) {
+	defer client.Close()
+	upstream, err := net.Dial("tcp", server)
+	if err != nil {
+		return
+	}
+	defer upstream.Close()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-stop: // also for clients that never close, such as a Sentinel
+			_ = upstream.Close()
+		case <-done:
+		}
+	}()
+	go func() {
+		p.copy(upstream, client, func() bool { return false })
+		_ = upstream.Close()
+	}()
+	p.copy(client, upstream, func() bool { return p.loseReply.CompareAndSwap(true, false) })
+}
+
+// copy copies data one way until either connection is closed, or lose returns true.
+func (p *proxy) copy(to, from net.Conn, lose func() bool) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		time.Sleep(time.Duration(p.delay.Load()))
+		for p.frozen.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		if err != nil || lose() {
+			return
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"tokengate/session"
+)
+
+// Refresh implements [session.Store]. The result has a Durability only if the session
+// got a new generation.
+func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.RefreshResult, error) {
+	c := s.newStepCall(step.Owner, step.Type)
+	c.addID(step.ID)
+	c.addRefreshTerms(step)
+	r, err := s.run(ctx, s.refresh, c, true)
+	if err != nil {
+		return session.RefreshResult{}, err
+	}
+	result := session.RefreshResult{Code: r.code, Session: session.Session{ID: step.ID, Type: step.Type}}
+	if result.Now, err = r.session(&result.Session); err != nil {
+		return session.RefreshResult{}, err
+	}
+	if result.Session.Generation != step.Generation && result.Code != session.Retried {
+		result.Durability = r.durability
+	}
+	return result, nil
+}
+
+// addRefreshTerms adds the argument that lua/refresh.lua unpacks into nine values.
+func (c *call) addRefreshTerms(step session.RefreshStep) {
+	p, b := step.Policy, binary.BigEndian
+	c.buf = b.AppendUint32(c.buf, step.Generation)
+	c.buf = b.AppendUint64(c.buf, uint64(step.Expires.UnixMilli()))
+	c.buf = b.AppendUint32(c.buf, uint32(p.RetryWindow.Milliseconds()))
+	c.buf = b.AppendUint64(c.buf, uint64(p.Lifetime.Milliseconds()))
+	c.buf = b.AppendUint64(c.buf, uint64(extendWithin(p).Milliseconds()))
+	for _, on := range []bool{step.CheckUser, p.ReuseDetection, p.Rotate, p.UpdateLastLogin} {
+		c.buf = append(c.buf, boolByte(on))
+	}
+	c.ends = append(c.ends, len(c.buf))
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// extendWithin returns the remaining time below which a refresh extends a session. It
+// is 0 if the policy extends no session, and longer than any session lasts if the
+// policy extends one at each refresh.
+func extendWithin(p session.Policy) time.Duration {
+	switch {
+	case !p.Extend:
+		return 0
+	case p.ExtendEveryTime:
+		return 2 * session.MaxAbsoluteLifetime
+	}
+	return p.ExtendOnceAfter
+}

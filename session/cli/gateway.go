@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+
+	"tokengate/session"
+	"tokengate/session/users"
+)
+
+// Gateway holds the parts of an assembled gateway that the commands use.
+type Gateway struct {
+	Storage
+	Log       *slog.Logger
+	Engine    *session.Engine
+	Directory session.Directory
+	Sources   map[string]*users.Source // by app
+}
+
+// Storage is the part of the session store that the commands use.
+type Storage interface {
+	// Ping fails if the storage can't be reached.
+	Ping(context.Context) error
+	// Warnings returns what an operator should change about the storage. It fails if
+	// Redis is too old or can't be reached.
+	Warnings(context.Context) ([]string, error)
+	// Close closes the connections.
+	Close() error
+}
+
+// MemoryStorage implements [Storage] for sessions in the memory of this process.
+type MemoryStorage struct{}
+
+// Ping implements [Storage].
+func (MemoryStorage) Ping(context.Context) error { return nil }
+
+// Warnings implements [Storage].
+func (MemoryStorage) Warnings(context.Context) ([]string, error) {
+	return []string{"sessions are kept in memory: they belong to this process and are lost when it ends; set TOKENGATE_REDIS_URL to keep them"}, nil
+}
+
+// Close implements [Storage].
+func (MemoryStorage) Close() error { return nil }
+
+// FollowRevocations keeps the engine's revocation list up to date until ctx is done.
+func (g *Gateway) FollowRevocations(ctx context.Context, feed session.Feed) {
+	var apps []string
+	for _, app := range g.Engine.Apps {
+		apps = append(apps, app.Name)
+	}
+	if err := feed.Follow(ctx, apps, g.Engine.Revocations); err != nil && ctx.Err() == nil {
+		g.Log.Error("the revocation feed has stopped", "error", err)
+	}
+}
+
+// Inspect logs the storage's warnings, and an error if they can't be determined.
+func (g *Gateway) Inspect(ctx context.Context) {
+	if err := g.logWarnings(ctx); err != nil {
+		g.Log.Error("Redis can't be inspected", "error", err)
+	}
+}
+
+// logWarnings logs the storage's warnings. It returns the error of [Storage.Warnings],
+// after the warnings that came with it.
+func (g *Gateway) logWarnings(ctx context.Context) error {
+	warnings, err := g.Warnings(ctx)
+	for _, warning := range warnings {
+		g.Log.Warn(warning)
+	}
+	return err
+}

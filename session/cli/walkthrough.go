@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+
+	"tokengate/session/config"
+)
+
+// PrintWalkthrough prints commands that log in, refresh and list sessions at a gateway
+// that listens at address. The commands contain the secret and the password that were
+// generated for the demo app. If a setting replaced one of them, the text says what to
+// fill in. Without a demo app, or if both were replaced, it prints nothing.
+func PrintWalkthrough(w io.Writer, address string, demo *config.Demo) {
+	secret, username, password := demo.Generated()
+	try := "Try it:"
+	switch {
+	case secret == "" && username == "":
+		return
+	case secret == "":
+		try = "Try it, with your own\nTOKENGATE_APP_DEMO_SECRET_KEY where it says YOUR_SECRET_KEY; the user is generated:"
+	case username == "":
+		try = "Try it, with a user of your own\nTOKENGATE_APP_DEMO_USERS where it says YOUR_USERNAME and YOUR_PASSWORD; the secret_key is generated:"
+	}
+	fmt.Fprintf(w, walkthrough, address, cmp.Or(secret, "YOUR_SECRET_KEY"),
+		cmp.Or(username, "YOUR_USERNAME"), cmp.Or(password, "YOUR_PASSWORD"), try)
+}
+
+const walkthrough = `
+tokengate is running with sessions in memory and the app "demo". %[5]s
+
+# log in
+curl -s http://%[1]s/api/session/login/ -H 'Content-Type: application/json' \
+  -d '{"username":"%[3]s","password":"%[4]s","secret_key":"%[2]s","session":"LONG","info":"my first device"}' | tee login.json
+
+# refresh
+curl -s http://%[1]s/api/session/refresh/ -H 'Content-Type: application/json' \
+  -d '{"refresh":"'$(sed 's/.*"refresh":"\([^"]*\)".*/\1/' login.json)'","secret_key":"%[2]s","session":"LONG"}'
+
+# list the user's sessions
+curl -s http://%[1]s/api/session/list/ -H 'Content-Type: application/json' \
+  -H "Authorization: Bearer $(sed 's/.*"access":"\([^"]*\)".*/\1/' login.json)" -d '{"session":"ALL"}'
+
+`

@@ -1,0 +1,59 @@
+package config
+
+import (
+	"crypto/rand"
+	"slices"
+)
+
+// Demo is the demo app. With sessions in memory it is generated if TOKENGATE_APPS is
+// empty or contains its name. Its secret, its signing key and the password of its user
+// are random, and are lost when the process ends.
+type Demo struct {
+	Secret   string // secret_key of the app
+	Password string // of the user DemoName
+	key      string // signing key
+	app      App    // the app with its settings applied
+}
+
+// DemoName is the name of the demo app and of its user.
+const DemoName = "demo"
+
+// demoUsers is the default of USERS for the demo app. For other apps it is invalid.
+const demoUsers = "demo:"
+
+// NewDemo generates a Demo.
+func NewDemo() *Demo {
+	return &Demo{Secret: rand.Text(), Password: rand.Text(), key: rand.Text() + rand.Text()}
+}
+
+// Defaults returns defaults with generated values for the settings that are required.
+func (d *Demo) Defaults(defaults App) App {
+	defaults.SecretKey, defaults.SigningKey, defaults.Users = []string{d.Secret}, d.key, demoUsers
+	return defaults
+}
+
+// HasGeneratedUser reports whether a has the generated user. It returns false if d is nil.
+func (d *Demo) HasGeneratedUser(a App) bool { return d != nil && a.Users == demoUsers }
+
+// Generated returns the generated values that a login needs, so that they can be
+// printed. It returns an empty string for a value that a setting replaced: the operator
+// has that value, and it does not belong on the terminal.
+func (d *Demo) Generated() (secret, username, password string) {
+	if d == nil {
+		return "", "", ""
+	}
+	if slices.Contains(d.app.SecretKey, d.Secret) {
+		secret = d.Secret
+	}
+	if d.HasGeneratedUser(d.app) {
+		username, password = DemoName, d.Password
+	}
+	return secret, username, password
+}
+
+// load reads the demo app's settings on top of the generated values.
+func (d *Demo) load(env *Env, defaults App) (App, error) {
+	var err error
+	d.app, err = LoadApp(env, DemoName, d.Defaults(defaults))
+	return d.app, err
+}

@@ -1,0 +1,65 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Unknown returns, in order, the names of the variables that begin with prefix and that
+// no [Load] has looked up.
+func (env *Env) Unknown(prefix string) []string {
+	var unknown []string
+	for name := range env.values {
+		if strings.HasPrefix(name, prefix) && !env.known[name] {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}
+
+// unknownError returns the error for an unknown setting, with what to do about it.
+func (env *Env) unknownError(name string) error {
+	if serviceLink.MatchString(strings.TrimPrefix(name, Prefix)) {
+		return fmt.Errorf("unknown setting %s; if Kubernetes set it for a Service of this name, give the pod enableServiceLinks: false", name)
+	}
+	return fmt.Errorf("unknown setting %s; did you mean %s?", name, env.nearest(name))
+}
+
+// serviceLink matches the rest of the variable names, after "TOKENGATE_", that Kubernetes
+// sets in every pod for a Service called tokengate, or tokengate-admin and the like.
+// They look like settings.
+var serviceLink = regexp.MustCompile(`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+// nearest returns the known setting whose name is the most similar to name.
+func (env *Env) nearest(name string) string {
+	best, least := "", len(name)+64
+	for known := range env.known {
+		if d := distance(name, known); d < least || d == least && known < best {
+			best, least = known, d
+		}
+	}
+	return best
+}
+
+// distance returns the Levenshtein distance of a and b, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,39 @@
+package session
+
+import "time"
+
+// Tokens is the result of a login or a refresh for the client.
+type Tokens struct {
+	Session    ID
+	Access     string
+	Refresh    string // empty if the refresh token that was presented stays current
+	Durability Durability
+}
+
+// issue signs the tokens of a login or a refresh; now is the store's time of the
+// step. The refresh token is left out unless refresh is set.
+func (a *App) issue(user UserID, s Session, now time.Time, refresh bool) (Tokens, error) {
+	out := Tokens{Session: s.ID}
+	c := Claims{
+		Kind: KindAccess, User: user, Session: s.ID, AuthTime: s.Created, Extra: s.Claims,
+		Issued: now, Expires: now.Add(a.AccessLifetime),
+	}
+	var err error
+	if out.Access, err = a.Signer.Sign(c); err != nil || !refresh {
+		return out, internal(err)
+	}
+	c = Claims{
+		Kind: KindRefresh, User: user, Session: s.ID, AuthTime: s.Created, Type: s.Type,
+		Generation: s.Generation, Issued: s.Rotated, Expires: s.Expires,
+	}
+	out.Refresh, err = a.Signer.Sign(c)
+	return out, internal(err)
+}
+
+// internal returns err with the code Internal, or nil for nil.
+func internal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return Fail(Internal, err)
+}

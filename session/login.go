@@ -1,0 +1,77 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Login checks the secret, then the credentials, then the session type, and
+// creates a session. It fails with InvalidCredentials if the secret or the
+// credentials are wrong, with Busy, or with InvalidType; with Internal if the
+// user's claims can't be signed, and then nothing has changed; or as
+// [Store.Create] does.
+func (e *Engine) Login(ctx context.Context, req LoginRequest) (Tokens, error) {
+	ev := Event{Step: StepLogin}
+	tokens, created, err := e.login(ctx, req, &ev)
+	e.observe(ctx, ev, err)
+	e.observeRevoked(ctx, ev, created.Evicted)
+	return tokens, err
+}
+
+// LoginRequest holds the fields of a login as the client sent them.
+type LoginRequest struct {
+	Secret, Username, Password, Type, Info string
+}
+
+func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens, CreateResult, error) {
+	app := e.bySecret[e.digest(req.Secret)]
+	if app == nil {
+		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("no app has this secret"))
+	}
+	ev.App = app.Name
+	user, err := app.Checker.Check(ctx, req.Username, req.Password)
+	if err != nil {
+		return Tokens{}, CreateResult{}, err
+	}
+	ev.User = user.ID.String()
+	t, ok := ParseType(req.Type)
+	if !ok {
+		return Tokens{}, CreateResult{}, Fail(InvalidType, nil)
+	}
+	ev.Type = t
+	if err := app.checkSignable(user, e.Now()); err != nil {
+		return Tokens{}, CreateResult{}, err
+	}
+	created, err := e.Store.Create(ctx, CreateStep{
+		Owner:   Owner{app.Name, user.ID.String()},
+		Session: Session{ID: NewID().WithType(t), Type: t, Info: req.Info, Claims: user.Claims},
+		Policy:  app.Policies[t],
+		Hash:    user.Hash,
+	})
+	if err != nil {
+		return Tokens{}, CreateResult{}, err
+	}
+	ev.Session = created.Session.ID
+	tokens, err := app.issue(user.ID, created.Session, created.Now, true)
+	tokens.Durability = created.Durability
+	return tokens, created, err
+}
+
+// checkSignable checks that tokens with a user's claims can be signed, by signing
+// one. It runs before a session is created and another perhaps evicted for it.
+// User sources check claims too, but a store may hold claims that an earlier
+// version accepted, and the length of a token also depends on the app's settings.
+// The price is a second signature at the login of a user with claims. The first
+// can't be issued, because the store's times are not known yet.
+func (a *App) checkSignable(user User, now time.Time) error {
+	switch {
+	case len(user.Claims) == 0:
+		return nil
+	case len(user.Claims) > MaxClaims:
+		return Fail(Internal, fmt.Errorf("the user's claims have %d bytes, and at most %d are allowed", len(user.Claims), MaxClaims))
+	}
+	_, err := a.issue(user.ID, Session{ID: NewID(), Claims: user.Claims, Created: now}, now, false)
+	return err
+}

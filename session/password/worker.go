@@ -1,0 +1,253 @@
+package password
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Worker compares passwords in a second process of this program. The process runs at a
+// lower CPU priority, so when a refresh and a hash both need a processor, the system
+// gives it to the refresh. Within one process both would have the same priority, and Go's
+// scheduler would keep a refresh waiting for as long as a hash takes.
+//
+// The process is started when the first password is compared, and again after it has
+// failed. A password for which it returns no answer is compared in this process. A nil
+// Worker and the zero value compare all passwords in this process.
+type Worker struct {
+	Path string       // of the program; empty means that no process is started
+	Args []string     // arguments with which the program calls ServeWorker
+	Log  *slog.Logger // required unless Path is empty
+
+	timeout time.Duration // for one response; 0 means workerTimeout
+
+	mu      sync.Mutex
+	conn    *workerConn // nil if the process is not running
+	retryAt time.Time   // the process is not started before
+}
+
+// ThisProgram returns the path of the running program for [Worker], or an empty string
+// if the system can't determine it. On Linux this is /proc/self/exe, which still names the
+// running program when its file was replaced, so the worker is always of the same version.
+func ThisProgram() string {
+	path, err := os.Executable()
+	if err == nil && runtime.GOOS == "linux" {
+		return "/proc/self/exe"
+	}
+	return path
+}
+
+const (
+	// workerTimeout is the time allowed for one response. The bounds of a hash
+	// keep it to seconds, even if the worker gets little processor time.
+	workerTimeout = 15 * time.Second
+	// workerRestartDelay is the time before a worker that failed is started again.
+	workerRestartDelay = time.Second
+	// niceness leaves a worker a tenth of a processor that other processes need as
+	// well: enough for logins to make progress while refreshes take all they can get.
+	niceness = 10
+)
+
+// matches calls the function matches in the worker process or, if there is none or it
+// fails, in this process.
+func (w *Worker) matches(h Hash, password string, allowed bool) bool {
+	conn := w.connect()
+	if conn == nil {
+		return matches(h, password, allowed)
+	}
+	matched, err := conn.compare(workerRequest{Hash: []byte(h.encoded), Password: []byte(password), Allowed: allowed})
+	if err == nil {
+		return matched
+	}
+	w.discard(conn, err)
+	return matches(h, password, allowed)
+}
+
+// connect returns the connection to the worker process. It starts the process if
+// necessary, and returns nil if that is not possible.
+func (w *Worker) connect() *workerConn {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.Path == "" || w.conn != nil || time.Now().Before(w.retryAt) {
+		return w.conn
+	}
+	conn, err := w.start()
+	if err != nil {
+		w.retryAt = time.Now().Add(workerRestartDelay)
+		w.Log.Warn("the password worker process can't be started: passwords are hashed in this process, so logins may slow other requests", "error", err)
+		return nil
+	}
+	w.conn = conn
+	return conn
+}
+
+// start starts the process with an empty environment, because this process's environment
+// contains secrets.
+func (w *Worker) start() (*workerConn, error) {
+	cmd := &exec.Cmd{Path: w.Path, Args: append([]string{"tokengate"}, w.Args...), Env: []string{}, Stderr: os.Stderr}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	conn := &workerConn{
+		process: cmd, timeout: cmp.Or(w.timeout, workerTimeout), stdin: stdin, requests: json.NewEncoder(stdin),
+		pending: map[uint64]chan bool{}, closed: make(chan struct{}),
+	}
+	go conn.readResponses(json.NewDecoder(stdout))
+	return conn, nil
+}
+
+// discard kills a worker process that failed with err, unless that was done before.
+func (w *Worker) discard(conn *workerConn, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.conn != conn {
+		return // another request has discarded it
+	}
+	w.conn, w.retryAt = nil, time.Now().Add(workerRestartDelay)
+	conn.kill()
+	w.Log.Warn("the password worker process failed and will be started again", "error", err)
+}
+
+// Close kills the worker process. It is not started again.
+func (w *Worker) Close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Path = ""
+	if w.conn != nil {
+		w.conn.kill()
+		w.conn = nil
+	}
+}
+
+// workerRequest asks whether a password matches a stored hash. Both are bytes, because
+// JSON would change a string that is not UTF-8.
+type workerRequest struct {
+	ID             uint64
+	Hash, Password []byte
+	Allowed        bool // see the function matches
+}
+
+// workerResponse is the answer to the request with the same ID.
+type workerResponse struct {
+	ID      uint64
+	Matched bool
+}
+
+// workerConn sends requests to a worker process and receives its responses, in any order.
+type workerConn struct {
+	process *exec.Cmd
+	timeout time.Duration
+	stdin   io.Closer
+	closed  chan struct{} // closed when no more responses will arrive
+
+	mu       sync.Mutex
+	requests *json.Encoder
+	lastID   uint64
+	pending  map[uint64]chan bool
+}
+
+// compare sends a request and waits for the response.
+func (c *workerConn) compare(req workerRequest) (matched bool, err error) {
+	response := make(chan bool, 1)
+	c.mu.Lock()
+	c.lastID++
+	req.ID = c.lastID
+	c.pending[req.ID] = response
+	timer := time.AfterFunc(c.timeout, c.kill) // also ends a write that the process does not read
+	err = c.requests.Encode(req)
+	c.mu.Unlock()
+	defer timer.Stop()
+	defer c.remove(req.ID)
+	if err != nil {
+		return false, err
+	}
+	select {
+	case matched = <-response:
+		return matched, nil
+	case <-c.closed:
+		return false, errors.New("the process exited or did not answer in time")
+	}
+}
+
+// remove removes a request from those that wait for a response.
+func (c *workerConn) remove(id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.pending, id)
+}
+
+// readResponses passes responses to the pending requests until there are no more, and
+// then waits for the process to exit.
+func (c *workerConn) readResponses(from *json.Decoder) {
+	for {
+		var r workerResponse
+		if from.Decode(&r) != nil {
+			break
+		}
+		c.mu.Lock()
+		if response := c.pending[r.ID]; response != nil {
+			response <- r.Matched // does not block: the channel has room for it
+		}
+		c.mu.Unlock()
+	}
+	close(c.closed)
+	_ = c.process.Wait() // the process writes its error to the shared standard error
+}
+
+// kill kills the process without waiting for pending requests, since it may hang. Their
+// passwords are compared in this process instead.
+func (c *workerConn) kill() {
+	_ = c.stdin.Close()
+	_ = c.process.Process.Kill()
+}
+
+// ServeWorker runs the worker process: it reads requests from in and writes responses to
+// out, until in ends because the gateway has exited. Until then it ignores the signals
+// that a terminal or a supervisor sends to all processes, because logins in progress
+// still need it.
+func ServeWorker(in io.Reader, out io.Writer) error {
+	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	if err := lowerPriority(niceness); err != nil {
+		return err
+	}
+	debug.SetGCPercent(50) // a hash holds megabytes for a short time
+	requests, responses := json.NewDecoder(in), json.NewEncoder(out)
+	var mu sync.Mutex
+	for {
+		var req workerRequest
+		switch err := requests.Decode(&req); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		go func() { // the gateway's Queue bounds the number of requests in progress
+			h, err := ParseHash(string(req.Hash))
+			matched := err == nil && matches(h, string(req.Password), req.Allowed)
+			mu.Lock()
+			defer mu.Unlock()
+			_ = responses.Encode(workerResponse{req.ID, matched}) // fails only if the gateway has exited
+		}()
+	}
+}

@@ -1,0 +1,115 @@
+package session
+
+import (
+	"sync"
+	"time"
+)
+
+// RevocationList holds, in the memory of an instance, the revoked sessions whose
+// access tokens may not have expired yet. It implements [Sink], so that a [Feed]
+// can fill it, and an [Engine] adds its own revocations. It answers without I/O,
+// and reports when it may be incomplete. It is safe for concurrent use.
+type RevocationList struct {
+	retention time.Duration // see NewRevocationList
+	bound     time.Duration
+
+	mu        sync.RWMutex
+	revoked   map[ID]revokedEntry
+	notBefore map[string]time.Time // by app: the moment before which its sessions are revoked
+	caughtUp  time.Time            // the list is complete up to this time; zero until a feed has caught up
+	nextPurge time.Time            // when entries that are no longer needed are deleted next
+}
+
+// revokedEntry is a revoked session. There is one for every session that was
+// revoked within the retention, so it is kept small.
+type revokedEntry struct {
+	until int64 // Unix milliseconds
+	cause Cause // one of a few constants, so it shares their memory
+}
+
+// NewRevocationList returns an empty list. It keeps each revocation for retention,
+// which must be the longest lifetime of an access token plus the leeway. It counts as
+// fresh as long as the time up to which it is complete is at most bound ago.
+func NewRevocationList(retention, bound time.Duration) *RevocationList {
+	return &RevocationList{retention: retention, bound: bound, revoked: map[ID]revokedEntry{}, notBefore: map[string]time.Time{}}
+}
+
+// clockTolerance is how much longer than the retention a revocation is kept. Its
+// time comes from the store's clock, which may be behind this instance's.
+const clockTolerance = time.Minute
+
+// Revoked implements [Sink].
+func (r *RevocationList) Revoked(e Revocation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.ID == "" {
+		if e.At.After(r.notBefore[e.App]) {
+			r.notBefore[e.App] = e.At
+		}
+		return
+	}
+	if until := e.At.Add(r.retention + clockTolerance).UnixMilli(); until > r.revoked[e.ID].until {
+		r.revoked[e.ID] = revokedEntry{until, e.Cause}
+	}
+}
+
+// CaughtUp implements [Sink].
+func (r *RevocationList) CaughtUp(asOf time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if asOf.After(r.caughtUp) {
+		r.caughtUp = asOf
+	}
+	if asOf.Before(r.nextPurge) {
+		return
+	}
+	r.nextPurge = asOf.Add(r.retention / 4)
+	now := asOf.UnixMilli()
+	for id, entry := range r.revoked {
+		if now > entry.until {
+			delete(r.revoked, id)
+		}
+	}
+}
+
+// AccessToken holds the values of an access token that [RevocationList.Check] needs.
+type AccessToken struct {
+	App             string
+	Session         ID
+	Issued, Expires time.Time
+}
+
+// Check reports whether the session of an access token was revoked, and why. If
+// fresh is false, the list cannot decide that, and the caller must query the store.
+// fresh is false in these cases:
+//
+//   - The list is older than its bound, or was never complete.
+//   - The token lives longer than the list keeps revocations, because it was
+//     issued before ACCESS_TOKEN_LIFETIME was lowered.
+//   - The token was issued before its app's not-before. The list keeps only the
+//     latest one, but each bucket of users in Redis has its own.
+func (r *RevocationList) Check(t AccessToken, now time.Time) (cause Cause, revoked, fresh bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if entry, revoked := r.revoked[t.Session]; revoked {
+		return entry.cause, true, true
+	}
+	covered := !t.Expires.After(t.Issued.Add(r.retention)) && !t.Issued.Before(r.notBefore[t.App])
+	return "", false, covered && !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
+}
+
+// Age returns the time from the moment up to which the list is complete until now.
+// Before the list was ever complete, that is the time since the year 1, which is
+// beyond the threshold of any alert.
+func (r *RevocationList) Age(now time.Time) time.Duration {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return now.Sub(r.caughtUp)
+}
+
+// Size returns the number of sessions in the list.
+func (r *RevocationList) Size() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.revoked)
+}

@@ -1,0 +1,137 @@
+package session_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"tokengate/session"
+)
+
+// The settings of the lists that the tests use.
+const (
+	retention = 5 * time.Minute
+	bound     = 10 * time.Second
+)
+
+// revocation returns the revocation of one session with CauseUser.
+func revocation(app string, id session.ID, at time.Time) session.Revocation {
+	return session.Revocation{
+		Owner:     session.Owner{App: app, User: "1"},
+		Tombstone: session.Tombstone{ID: id, Cause: session.CauseUser, At: at},
+	}
+}
+
+func appRevocation(app string, at time.Time) session.Revocation {
+	return session.Revocation{Owner: session.Owner{App: app}, Tombstone: session.Tombstone{Cause: session.CauseApp, At: at}}
+}
+
+// wantCheck checks the result of Check for a token of a session that was issued
+// age before now.
+func wantCheck(t *testing.T, list *session.RevocationList, id session.ID, age time.Duration, now time.Time, revoked, fresh bool) {
+	t.Helper()
+	issued := now.Add(-age)
+	cause, gotRevoked, gotFresh := list.Check(session.AccessToken{App: "shop", Session: id, Issued: issued, Expires: issued.Add(retention)}, now)
+	if gotRevoked != revoked || gotFresh != fresh {
+		t.Errorf("Check(%s): got revoked %v, fresh %v, want %v, %v", id, gotRevoked, gotFresh, revoked, fresh)
+	}
+	if revoked != (cause == session.CauseUser) {
+		t.Errorf("Check(%s): got cause %q and revoked %v, want a cause only if revoked", id, cause, revoked)
+	}
+}
+
+func TestRevocationListFreshness(t *testing.T) {
+	list, now := session.NewRevocationList(retention, bound), time.Now()
+	wantCheck(t, list, "a", 0, now, false, false)
+	list.Revoked(revocation("shop", "b", now))
+	wantCheck(t, list, "b", 0, now, true, true) // a revocation in the list counts even if the list is stale
+	wantCheck(t, list, "a", 0, now, false, false)
+	list.CaughtUp(now)
+	wantCheck(t, list, "a", 0, now, false, true)
+	wantCheck(t, list, "a", 0, now.Add(bound), false, true)
+	wantCheck(t, list, "a", 0, now.Add(bound+1), false, false)
+	wantCheck(t, list, "b", 0, now.Add(bound+1), true, true)
+	list.CaughtUp(now.Add(-time.Minute)) // an earlier time has no effect
+	wantCheck(t, list, "a", 0, now.Add(bound), false, true)
+}
+
+func TestRevocationListPurges(t *testing.T) {
+	list, now := session.NewRevocationList(retention, bound), time.Now()
+	list.CaughtUp(now)
+	list.Revoked(revocation("shop", "a", now))
+	list.Revoked(revocation("shop", "a", now.Add(-time.Minute))) // reported again with an earlier time
+	list.Revoked(revocation("shop", "b", now.Add(time.Minute)))
+	wantSize(t, list, 2)
+	list.CaughtUp(now.Add(retention))
+	wantCheck(t, list, "a", 0, now.Add(retention), true, true)
+	later := now.Add(retention + retention/4 + time.Minute + time.Second)
+	list.CaughtUp(later)
+	wantCheck(t, list, "a", 0, later, false, true)
+	list.CaughtUp(later.Add(retention))
+	wantSize(t, list, 0)
+}
+
+func wantSize(t *testing.T, list *session.RevocationList, want int) {
+	t.Helper()
+	if got := list.Size(); got != want {
+		t.Errorf("Size: got %d, want %d", got, want)
+	}
+}
+
+// TestRevocationListApp checks that Check reports fresh false for tokens that were
+// issued before their app's not-before and fresh true for those of other apps, and
+// that the later of two not-befores applies.
+func TestRevocationListApp(t *testing.T) {
+	list, now := session.NewRevocationList(retention, bound), time.Now()
+	list.CaughtUp(now)
+	list.Revoked(appRevocation("other", now))
+	wantCheck(t, list, "a", time.Second, now, false, true)
+	list.Revoked(appRevocation("shop", now.Add(-time.Minute)))
+	list.Revoked(appRevocation("shop", now.Add(-time.Hour)))
+	wantCheck(t, list, "a", time.Minute+1, now, false, false)
+	wantCheck(t, list, "a", time.Minute, now, false, true)
+	wantCheck(t, list, "a", 0, now, false, true)
+	wantSize(t, list, 0)
+}
+
+// TestRevocationListLongLivedToken checks that Check reports fresh false for a token
+// that lives longer than the retention, because a revocation of its session may be
+// purged before the token expires.
+func TestRevocationListLongLivedToken(t *testing.T) {
+	list, now := session.NewRevocationList(retention, bound), time.Now()
+	list.CaughtUp(now)
+	for lifetime, want := range map[time.Duration]bool{retention: true, retention + 1: false} {
+		_, _, fresh := list.Check(session.AccessToken{App: "shop", Session: "a", Issued: now, Expires: now.Add(lifetime)}, now)
+		if fresh != want {
+			t.Errorf("a token that lives for %s: got fresh %v, want %v", lifetime, fresh, want)
+		}
+	}
+	if _, _, fresh := list.Check(session.AccessToken{App: "shop", Session: "a", Expires: now.Add(retention)}, now); fresh {
+		t.Error("a token without iat: got fresh true, want false")
+	}
+}
+
+// TestRevocationListConcurrent reads the list while it is written; run it with
+// -race.
+func TestRevocationListConcurrent(t *testing.T) {
+	list, now := session.NewRevocationList(retention, bound), time.Now()
+	const n = 500
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for i := range n {
+				list.Check(session.AccessToken{App: "shop", Session: session.ID(fmt.Sprint(i)), Issued: now, Expires: now.Add(retention)}, now)
+				list.Size()
+			}
+		})
+	}
+	for i := range n {
+		list.Revoked(revocation("shop", session.ID(fmt.Sprint(i)), now))
+		list.CaughtUp(now.Add(time.Duration(i)))
+	}
+	readers.Wait()
+	for i := range n {
+		wantCheck(t, list, session.ID(fmt.Sprint(i)), 0, now, true, true)
+	}
+}

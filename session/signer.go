@@ -1,0 +1,54 @@
+package session
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Signer signs and verifies the tokens of one app. It must be safe for concurrent
+// use.
+type Signer interface {
+	// Sign returns the token for c. A refresh token, its jti included, depends on
+	// c and the signer's keys only, so that a retry gets the same token. An access
+	// token has a jti of its own.
+	Sign(c Claims) (string, error)
+
+	// Verify checks a token's signature, kind, audience and issuer, and its times
+	// against now. It fails with TokenInvalid, TokenWrongKind, TokenNoExpiry,
+	// TokenNoID, TokenNoKind or TokenNoUser; with UserUnknown for an ID that no
+	// user can have; with Unknown for a refresh token that names no session of
+	// the gateway; or with Expired for a refresh token with which nothing else is
+	// wrong, and then it also returns the claims.
+	Verify(token string, kind Kind, now time.Time) (Claims, error)
+
+	// Headers returns what the app's own tokens can begin with: the encoded JOSE
+	// header for each key in use. It is how the app of a token is found.
+	Headers() []string
+
+	// Trusts reports whether a token that other signed, with a key in use or a
+	// retired one, could be valid for this signer. If it could, the tokens of the
+	// two apps can't be distinguished.
+	Trusts(other Signer) bool
+}
+
+// Claims is the content of a token. Times are whole seconds in the token.
+type Claims struct {
+	Kind       Kind
+	User       UserID
+	Session    ID     // may be empty in an access token that another program issued
+	Type       Type   // refresh tokens only
+	Generation uint32 // refresh tokens only
+	Issued     time.Time
+	Expires    time.Time
+	AuthTime   time.Time       // when the user logged in
+	Extra      json.RawMessage // a JSON object that is merged into an access token; empty means none
+}
+
+// Kind is the purpose of a token.
+type Kind string
+
+// The kinds of tokens, with the values of the Django app's "token_type" claim.
+const (
+	KindAccess  Kind = "access"
+	KindRefresh Kind = "refresh"
+)

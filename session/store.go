@@ -1,0 +1,213 @@
+package session
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps sessions. Package storetest tests that an implementation keeps the
+// contract that is written here.
+//
+// Each method is one business step, and it is atomic: another step on the same
+// owner finds all of it done or nothing, whichever instances run the two. Only
+// RevokeApp may take several steps; see there.
+//
+// A session is live from its creation until it is revoked or expires. A session
+// that has reached its Expires or its Absolute, or that was created before its
+// app's not-before, is never returned and never counted again, whether or not its
+// memory has been freed. Where a method fails with Expired, or with Revoked and
+// CauseApp, it may fail with Unknown instead, because the memory may have been
+// freed.
+//
+// Every error is an [*Error]. A step that fails has changed nothing, with three
+// exceptions. Replayed means that the session is now revoked. Expired may mean
+// that the expired session is now deleted. Unavailable means that the Store cannot
+// tell: the step may have been done or not, and each method says what a retry then
+// does. Unavailable never means that something does not exist.
+//
+// With CheckUser set, a step first fails with UserUnknown or UserInactive unless
+// the owner is an active user of the [Directory]. Where a step has a Caller, that
+// is the session of the access token that came with the request. If Caller is not
+// empty, and not a live session of the owner, the step fails with TokenRevoked,
+// and with the cause if that is still known.
+type Store interface {
+	// Create creates a session with the values of [Policy.Start]. If the owner
+	// already has as many live sessions of the type as the policy allows, it
+	// evicts the least recently updated ones (see [ByUpdated]), as many as
+	// [Policy.Surplus] says, or fails with LimitReached. If step.Hash is set, it
+	// first fails with UserUnknown unless the user has this hash in the
+	// Directory, and with UserInactive unless the user is active. A retry
+	// creates a second session, which counts toward the maximum.
+	Create(ctx context.Context, step CreateStep) (CreateResult, error)
+
+	// Refresh applies [Policy.Refresh] to one session, after it has checked the
+	// user if step.CheckUser is set. It fails with Unknown if the owner has no
+	// such session of the type, or if the token was not issued for it; with
+	// Revoked and the cause if the session was revoked; with Expired and the
+	// cause, and then deletes the session; with Replayed, and then revokes the
+	// session with CauseReplay; or with Spent. If the first try has spent the
+	// token, a retry within the policy's retry window returns the same session
+	// with the code Retried; after the window it is a replay.
+	Refresh(ctx context.Context, step RefreshStep) (RefreshResult, error)
+
+	// List returns the owner's live sessions of the requested types in the order
+	// of [ByCreated], and none for an owner without sessions. It checks the user,
+	// then the caller. It changes nothing, so a retry is safe.
+	List(ctx context.Context, step ListStep) (ListResult, error)
+
+	// Revoke revokes one session of the owner, of any type. It checks the user,
+	// then the caller. It fails with Unknown if there is no such session or if it
+	// has expired, and with Revoked and the cause if it was revoked. So does a
+	// retry, or with TokenRevoked if the session was the caller's own.
+	Revoke(ctx context.Context, step RevokeStep) (RevokeResult, error)
+
+	// RevokeOthers revokes the owner's live sessions of the requested types
+	// except step.Keep, which may be of any type, and returns their tombstones.
+	// It checks the user, then Keep, then the caller. If Keep is not empty, it
+	// fails with Unknown unless Keep is a live session of the owner and the token
+	// for it is valid: step.KeepGeneration is the session's generation; or the
+	// one below, within step.KeepWindow of the rotation; or a higher one, because
+	// the store has lost a rotation (Refresh would return Healed). The caller has
+	// to verify the token's signature and expiry. Keep itself is not changed. If
+	// there is nothing to revoke, RevokeOthers succeeds. So does a retry, which
+	// also revokes what was created meanwhile.
+	RevokeOthers(ctx context.Context, step RevokeOthersStep) (RevokeResult, error)
+
+	// Logout revokes the session of a refresh token if Refresh would return OK,
+	// Healed or Retried for the token. Otherwise it fails as Refresh does, with
+	// the same effects. It does not check the user. A retry fails with Revoked
+	// and the cause.
+	Logout(ctx context.Context, step LogoutStep) (RevokeResult, error)
+
+	// Live returns nil if the owner has this session, of any type, and it is
+	// live. Otherwise it fails with Unknown, with Revoked and the cause, or with
+	// Expired and the cause. It changes nothing, so a retry is safe.
+	Live(ctx context.Context, owner Owner, id ID) error
+
+	// Tombstones returns the owner's tombstones of the last seven days, the
+	// latest first and at most 32, and none for an owner without any. If one step
+	// revoked more than 32, which of them are left out is not specified. Sessions
+	// that RevokeApp revoked are included until they would have expired. It
+	// changes nothing, so a retry is safe.
+	Tombstones(ctx context.Context, owner Owner) ([]Tombstone, error)
+
+	// RevokeApp revokes every session of an app that was created before this
+	// step, by setting the app's not-before. A session that is created after it
+	// is live, however little time has passed. The result names no sessions. A
+	// Store may divide the users of an app into buckets and take one atomic step
+	// for each. If RevokeApp then fails with Unavailable, the sessions of some
+	// buckets may be revoked. A retry sets the not-before of every bucket anew,
+	// so it also revokes the sessions that were created meanwhile.
+	RevokeApp(ctx context.Context, app string) (RevokeResult, error)
+}
+
+// CreateStep is the argument of [Store].Create.
+type CreateStep struct {
+	Owner
+	Session Session // ID (new, from NewID), Type, Info and Claims; the other fields are ignored
+	Policy  Policy
+	// Hash is User.Hash. If it is not empty, the user must still have it and be
+	// active: checking a password takes long enough for either to change.
+	Hash string
+}
+
+// CreateResult is the result of [Store].Create.
+type CreateResult struct {
+	Session    Session
+	Evicted    []Tombstone
+	Now        time.Time // the store's time of the step, as in all results
+	Durability Durability
+}
+
+// RefreshStep is the argument of [Store].Refresh.
+type RefreshStep struct {
+	Owner
+	ID        ID
+	Type      Type
+	Presented // what the refresh token carries
+	Policy    Policy
+	CheckUser bool
+}
+
+// RefreshResult is the result of [Store].Refresh. Code is OK, Retried or Healed.
+// Session.Info is not set.
+type RefreshResult struct {
+	Code       Code
+	Session    Session
+	Now        time.Time
+	Durability Durability
+}
+
+// ListStep is the argument of [Store].List.
+type ListStep struct {
+	Owner
+	Caller    ID // empty means that the caller is not checked
+	Types     []Type
+	CheckUser bool
+}
+
+// ListResult is the result of [Store].List.
+type ListResult struct {
+	Sessions []Session
+	Now      time.Time
+}
+
+// RevokeStep is the argument of [Store].Revoke.
+type RevokeStep struct {
+	Owner
+	Caller    ID // empty means that the caller is not checked
+	ID        ID
+	Cause     Cause
+	By        string // as in Tombstone; may hold any characters
+	CheckUser bool
+}
+
+// RevokeOthersStep is the argument of [Store].RevokeOthers.
+type RevokeOthersStep struct {
+	Owner
+	Caller         ID            // empty means that the caller is not checked
+	Keep           ID            // empty means that no session is kept
+	KeepGeneration uint32        // the generation that Keep's token carries
+	KeepWindow     time.Duration // the retry window of Keep's type
+	Types          []Type
+	Cause          Cause
+	By             string // as in Tombstone; may hold any characters
+	CheckUser      bool
+}
+
+// LogoutStep is the argument of [Store].Logout.
+type LogoutStep struct {
+	Owner
+	ID        ID
+	Type      Type
+	Presented // what the refresh token carries
+	Policy    Policy
+	Cause     Cause // empty means CauseLogout
+}
+
+// RevokeResult is the result of a step that revokes sessions.
+type RevokeResult struct {
+	Revoked    []Tombstone // in no particular order
+	Now        time.Time
+	Durability Durability
+}
+
+// Durability reports whether replicas have the changes of a step. It is always
+// NotRequested unless the store waits for replicas (WAIT_REPLICAS).
+type Durability string
+
+// Values of Durability.
+const (
+	NotRequested Durability = ""           // not asked for, or the step has changed nothing
+	Pending      Durability = "pending"    // done, but too few replicas confirmed it in time
+	Replicated   Durability = "replicated" // survives the loss of the primary
+)
+
+// And returns the durability of two steps together: Pending if either is, else
+// Replicated if either is.
+func (d Durability) And(other Durability) Durability {
+	if d == Pending || other == NotRequested {
+		return d
+	}
+	return other
+}

@@ -1,0 +1,184 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"tokengate/session"
+)
+
+var checkUserTests = map[string]func(*fixture){
+	"the user must exist and be active":             checkUserActive,
+	"the password must be the one that was checked": checkUserPassword,
+	"users are checked only on request":             checkUserNotRequested,
+	"a number and its text are one user":            checkUserNumber,
+	"unusual user IDs":                              checkUserUnusualIDs,
+}
+
+// checkUserActive runs each step that can check its user while the user is missing,
+// inactive, active and removed. A step that fails changes nothing.
+func checkUserActive(f *fixture) {
+	s, target := f.login(), f.login()
+	for _, state := range []struct {
+		code session.Code
+		set  func() error
+	}{
+		{session.UserUnknown, func() error { return nil }},
+		{session.UserInactive, func() error { return f.putUser(f.owner, "zoë", false) }},
+		{session.OK, func() error { return f.putUser(f.owner, "zoë", true) }},
+		{session.UserUnknown, func() error {
+			return f.removeAccount(f.owner.App, session.TextID(f.owner.User))
+		}},
+	} {
+		f.noError(state.set(), "setting the user")
+		before, tombstones := f.mustList(f.owner), f.mustTombstones(f.owner)
+		for name, step := range f.checkedSteps(&s, target.ID) {
+			if err := step(f.ctx); session.CodeOf(err) != state.code {
+				f.Errorf("%s: got %v, want %s", name, err, state.code)
+			}
+		}
+		if state.code == session.OK {
+			target = f.login()
+			continue
+		}
+		for i, got := range f.mustList(f.owner) {
+			f.wantSession("List after "+string(state.code), got, before[i])
+		}
+		f.wantTombstones(f.owner, tombstones...)
+	}
+}
+
+// checkedSteps returns every step with CheckUser or Hash set, by name. Refresh refreshes s,
+// Revoke revokes target, and RevokeOthers revokes the SHORT sessions.
+func (f *fixture) checkedSteps(s *session.Session, target session.ID) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"Create": func(ctx context.Context) error {
+			_, err := f.Store.Create(ctx, session.CreateStep{
+				Owner: f.owner, Hash: "x", Policy: f.policy,
+				Session: session.Session{ID: session.NewID(), Type: session.Short},
+			})
+			return err
+		},
+		"Refresh": func(ctx context.Context) error {
+			result, err := f.Store.Refresh(ctx, session.RefreshStep{
+				Owner: f.owner, CheckUser: true, Policy: f.policy, ID: s.ID, Type: s.Type, Presented: token(*s),
+			})
+			if err == nil {
+				*s = result.Session
+			}
+			return err
+		},
+		"List": func(ctx context.Context) error {
+			_, err := f.Store.List(ctx, session.ListStep{Owner: f.owner, CheckUser: true, Types: session.Types})
+			return err
+		},
+		"Revoke": func(ctx context.Context) error {
+			_, err := f.Store.Revoke(ctx, session.RevokeStep{
+				Owner: f.owner, CheckUser: true, ID: target, Cause: session.CauseUser,
+			})
+			return err
+		},
+		"RevokeOthers": func(ctx context.Context) error {
+			step := f.revokeOthersStep("", session.Session{}, 0)
+			step.CheckUser, step.Types = true, []session.Type{session.Short}
+			_, err := f.Store.RevokeOthers(ctx, step)
+			return err
+		},
+	}
+}
+
+// checkUserPassword checks that a login whose password hash was replaced since it was
+// compared creates no session and evicts none.
+func checkUserPassword(f *fixture) {
+	f.policy = f.withMaximum(1, true)
+	kept := f.login()
+	step := session.CreateStep{
+		Owner: f.owner, Policy: f.policy, Session: session.Session{ID: session.NewID(), Type: kept.Type},
+	}
+	a := session.Account{ID: session.TextID(f.owner.User), Username: "zoë", Active: true}
+	for _, stored := range []string{"x", "x ", "", "xx"} {
+		a.Password = stored
+		f.noError(f.replaceAccount(f.owner.App, a), "PutAccount")
+		for _, matched := range []string{"X", "x\x00", "xy"} {
+			step.Hash = matched
+			if _, err := f.Store.Create(f.ctx, step); session.CodeOf(err) != session.UserUnknown {
+				f.Errorf("Create with hash %q while %q is stored: got %v, want %s", matched, stored, err, session.UserUnknown)
+			}
+		}
+	}
+	f.wantSession("List", f.mustList(f.owner)[0], kept)
+	step.Hash = a.Password
+	_, err := f.Store.Create(f.ctx, step)
+	f.noError(err, "Create")
+}
+
+// putUser writes the user that an owner names, or replaces it.
+func (f *fixture) putUser(o session.Owner, username string, active bool) error {
+	return f.replaceAccount(o.App, session.Account{
+		ID: session.TextID(o.User), Username: username, Password: "x", Active: active,
+	})
+}
+
+// checkUserNotAsked checks that an inactive user can run steps without CheckUser or Hash.
+func checkUserNotRequested(f *fixture) {
+	f.noError(f.putUser(f.owner, "zoë", false), "PutAccount")
+	s := f.mustRefresh(f.login(), f.policy)
+	_, err := f.logout(s, token(s), f.policy)
+	f.noError(err, "Logout")
+}
+
+// checkUserNumber checks that a step of the owner "42" finds the user whose ID is the
+// number 42.
+func checkUserNumber(f *fixture) {
+	f.owner.User = "42"
+	f.noError(f.replaceAccount(f.owner.App, session.Account{
+		ID: session.NumberID(42), Username: "zoë", Password: "x", Active: true,
+	}), "PutAccount")
+	s := f.login()
+	for name, step := range f.checkedSteps(&s, s.ID) {
+		if name == "List" || name == "Create" {
+			f.noError(step(f.ctx), name)
+		}
+	}
+}
+
+// checkUserUnusualIDs uses IDs that contain characters which a store may use as
+// separators, or that are escaped forms of one another. In every step each must be a
+// separate user.
+func checkUserUnusualIDs(f *fixture) {
+	users := []string{
+		"{", "}", "{}", "{shop:00}", "}{", ":", "a:b", "a:b:c", "|", "a|b", "%", "%7b", "%7B", "%7d", "%3a", "%3A",
+		"%25", "%257b", "a%3Ab", "a%3ab", "a_b", "a b", " ", "a\nb", "a\x00b", "\\", "\"", "'", "*", "?", "[a-z]",
+		"42", "042", "LONG:42", "data:LONG:42", "tombstones:42", "revocations", "not_before", "ユーザー", "é", "e\u0301", "👩‍💻",
+		strings.Repeat("u", 512), strings.Repeat("u", 511) + "v", strings.Repeat(":", 512), strings.Repeat("é", 256),
+	}
+	sessions := map[string]session.Session{}
+	for i, user := range users {
+		f.owner.User = user
+		f.wantIDs(fmt.Sprintf("List of %.20q before the login", user), ids(f.mustList(f.owner)))
+		if i%2 == 0 {
+			f.noError(f.putUser(f.owner, "name of "+user, true), "PutAccount")
+		}
+		sessions[user] = f.mustRefresh(f.login(), f.policy)
+	}
+	for i, user := range users {
+		f.owner.User = user
+		s := sessions[user]
+		f.wantIDs(fmt.Sprintf("List of %.20q", user), ids(f.mustList(f.owner)), s.ID)
+		want := session.OK
+		if i%2 == 1 {
+			want = session.UserUnknown
+		}
+		_, err := f.Store.List(f.ctx, session.ListStep{Owner: f.owner, CheckUser: true, Types: session.Types})
+		if session.CodeOf(err) != want {
+			f.Errorf("List of %.20q: got %v, want %s", user, err, want)
+		}
+		out, err := f.create(f.owner, session.Long, f.withMaximum(1, true))
+		f.noError(err, "Create")
+		f.wantTombstones(f.owner, out.Evicted...)
+		f.wantIDs("Evicted", tombstoneIDs(out.Evicted), s.ID)
+		_, err = f.logout(out.Session, token(out.Session), f.policy)
+		f.noError(err, "Logout")
+	}
+}

@@ -1,0 +1,53 @@
+package token
+
+import "testing"
+
+// TestC34TrustsSignerWithSharedKey checks that an app that has a key of another app,
+// as its signing key or a retired key, trusts that app's tokens, unless it has its
+// own audience or issuer.
+func TestC34TrustsSignerWithSharedKey(t *testing.T) {
+	mine := newSigner(t, Options{App: "mine", SigningKey: secret})
+	other := secret + secret
+	for name, c := range map[string]struct {
+		options      Options
+		trusts, back bool // whether mine trusts other, and other trusts mine
+	}{
+		"another key":                      {Options{SigningKey: other}, false, false},
+		"the same key":                     {Options{SigningKey: secret}, true, true},
+		"a retired key":                    {Options{SigningKey: other, VerifyingKeys: secret}, true, true},
+		"two other keys":                   {Options{SigningKey: other, VerifyingKeys: other + "x"}, false, false},
+		"its own audience":                 {Options{SigningKey: secret, Audience: []string{"b"}}, true, false},
+		"its own issuer":                   {Options{SigningKey: secret, Issuer: "https://b"}, true, false},
+		"its own key, audience and issuer": {Options{SigningKey: other, Audience: []string{"b"}, Issuer: "https://b"}, false, false},
+	} {
+		c.options.App = "other"
+		s := newSigner(t, c.options)
+		if mine.Trusts(s) != c.trusts || s.Trusts(mine) != c.back {
+			t.Errorf("%s: got %v and %v, want %v and %v", name, mine.Trusts(s), s.Trusts(mine), c.trusts, c.back)
+		}
+	}
+	a := newSigner(t, Options{SigningKey: secret, Audience: []string{"a", "both"}})
+	b := newSigner(t, Options{SigningKey: secret, Audience: []string{"b", "both"}})
+	if !a.Trusts(b) || a.Trusts(newSigner(t, Options{SigningKey: secret, Audience: []string{"b"}})) {
+		t.Error("want Trusts to be true with a common audience and false without one")
+	}
+}
+
+// TestTrustsNoOtherAlgorithm checks that an app does not trust the tokens of an app that has
+// the same key, and so the same kid, but another algorithm: it rejects these tokens.
+func TestTrustsNoOtherAlgorithm(t *testing.T) {
+	long := secret + secret // enough for HS512
+	pair := marshalPKCS8(t, newKeys(t).rsa)
+	for _, c := range []struct{ a, b, key string }{{"HS256", "HS512", long}, {"HS256", "HS384", long}, {"RS256", "PS256", pair}} {
+		a := newSigner(t, Options{App: "a", Algorithm: c.a, SigningKey: c.key})
+		b := newSigner(t, Options{App: "b", Algorithm: c.b, SigningKey: c.key})
+		if a.keyring.byKID[b.keyring.keys[0].kid] == nil {
+			t.Fatalf("%s and %s: want the same kid", c.a, c.b)
+		}
+		if a.Trusts(b) || b.Trusts(a) {
+			t.Errorf("%s and %s: got %v and %v, want false", c.a, c.b, a.Trusts(b), b.Trusts(a))
+		}
+		checkInvalid(t, a, c.b, mustSign(t, b, accessClaims()))
+		checkInvalid(t, b, c.a, mustSign(t, a, accessClaims()))
+	}
+}

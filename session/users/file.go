@@ -1,0 +1,153 @@
+package users
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"tokengate/session"
+	"tokengate/session/password"
+)
+
+// A user file is checked for changes when it is used, at most once per statInterval.
+// Size and modification time show a change only if the last modification is older than
+// mtimeGranularity: a second change within one tick of the file system's clock may leave
+// both as they were. Until then the file is read.
+const (
+	statInterval     = time.Second
+	mtimeGranularity = 2 * time.Second
+)
+
+// fileSource is a user file. It is read again when it changes; while a new version can't
+// be read, the last valid one stays in use.
+type fileSource struct {
+	path    string
+	log     *slog.Logger
+	dummies *password.DummyHashes
+	now     func() time.Time
+
+	mu        sync.Mutex
+	checkedAt time.Time
+	stat      os.FileInfo // nil means that the file must be read
+	sum       [sha256.Size]byte
+	users     *userList
+	lastError string // the last error, which is logged only once
+}
+
+func openFile(path string, o Options) (*Source, error) {
+	if path == "" {
+		return nil, errors.New("USERS is file: without a path: give file:PATH")
+	}
+	c := o.newChecker(password.Argon2Dummy())
+	f := &fileSource{path: path, log: o.Log, dummies: c.dummies, now: time.Now}
+	f.checkedAt = f.now()
+	if err := f.read(); err != nil {
+		return nil, fmt.Errorf("USERS is file:%s: %w", path, err)
+	}
+	c.accounts = f
+	return o.newSource(c), nil
+}
+
+func (f *fileSource) find(ctx context.Context, username string) (session.Account, error) {
+	return f.current().find(ctx, username)
+}
+
+func (f *fileSource) recheck(ctx context.Context, id session.UserID) error {
+	return f.current().recheck(ctx, id)
+}
+
+// current returns the users in use. While one caller reads the file, the others wait for
+// it: a user who was disabled long ago must not pass a check in the meantime.
+func (f *fileSource) current() *userList {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := f.now(); now.Sub(f.checkedAt) >= statInterval {
+		f.checkedAt = now
+		f.report(f.read())
+	}
+	return f.users
+}
+
+// report logs a change of the file's state: once when it becomes invalid and once when it
+// is valid again, however often it is checked in between.
+func (f *fileSource) report(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	switch {
+	case text == f.lastError:
+	case text != "":
+		f.log.Error("user file can't be used: its last valid content stays in use", "path", f.path, "error", text)
+	default:
+		f.log.Info("user file is valid again", "path", f.path)
+	}
+	f.lastError = text
+}
+
+// read reads the file if it has changed and puts its content into use.
+func (f *fileSource) read() error {
+	stat, err := os.Stat(f.path)
+	if err != nil {
+		f.stat = nil
+		return err
+	}
+	if f.stat != nil && os.SameFile(stat, f.stat) && stat.ModTime().Equal(f.stat.ModTime()) && stat.Size() == f.stat.Size() {
+		return f.previousError()
+	}
+	f.stat = nil
+	data, err := readRegular(f.path, stat)
+	if err != nil {
+		return err
+	}
+	if f.now().Sub(stat.ModTime()) >= mtimeGranularity {
+		f.stat = stat
+	}
+	return f.apply(data)
+}
+
+// previousError returns the last error again, for a file that has not changed: an invalid
+// file is not read again each second, and its error must not be lost.
+func (f *fileSource) previousError() error {
+	if f.lastError != "" {
+		return errors.New(f.lastError)
+	}
+	return nil
+}
+
+// apply puts the file's content into use, unless it is the content already in use.
+func (f *fileSource) apply(data []byte) error {
+	sum := sha256.Sum256(data)
+	if sum == f.sum && f.users != nil {
+		return nil
+	}
+	list, err := parseUsers(data)
+	if err != nil {
+		return err
+	}
+	if f.users != nil {
+		f.log.Info("user file was read again", "path", f.path, "users", len(list))
+	}
+	f.sum, f.users = sum, newUserList(list)
+	f.dummies.SetAll(list)
+	return nil
+}
+
+// readRegular reads a regular file. It rejects pipes and devices, which may have no end.
+func readRegular(path string, stat os.FileInfo) ([]byte, error) {
+	if !stat.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	in, err := os.Open(path) //nolint:gosec // the operator's own setting
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = in.Close() }()
+	return io.ReadAll(io.LimitReader(in, maxFileSize+1))
+}

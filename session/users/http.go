@@ -1,0 +1,177 @@
+package users
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"tokengate/session"
+	"tokengate/session/password"
+)
+
+// maxResponse is the maximum size of a response, in bytes.
+const maxResponse = 64 << 10
+
+// httpSource is another program that checks passwords over HTTP. It implements
+// [session.Checker].
+type httpSource struct {
+	url     string // without user and password
+	user    *url.Userinfo
+	client  *http.Client
+	timeout time.Duration
+}
+
+func openHTTP(spec string, o Options) (*Source, error) {
+	u, err := url.Parse(spec)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("USERS is not a valid http(s) URL: give https://host/path, with special characters in user and password percent-encoded")
+	}
+	h := &httpSource{user: u.User, client: httpClient(o.HTTP), timeout: o.Timeout}
+	u.User = nil
+	h.url = u.String()
+	s := o.newSource(h)
+	s.ping = h.ping
+	s.close = h.client.CloseIdleConnections
+	return s, nil
+}
+
+// httpClient returns a copy of given, or a new client, that follows no redirects: the
+// password may be sent only to the address that the operator has set.
+func httpClient(given *http.Client) *http.Client {
+	client := http.Client{}
+	if given != nil {
+		client = *given
+	}
+	if client.Transport == nil {
+		t, _ := http.DefaultTransport.(*http.Transport)
+		t = t.Clone()
+		t.MaxIdleConnsPerHost = 64 // there is one host; with the default of 2, each burst of logins would open new connections
+		client.Transport = t
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
+}
+
+// Check implements [session.Checker]. It sends one request for each form of the password,
+// since it is the other program that hashes. The price is that a wrong password with
+// outer white space counts as two failures there, if the program counts failures.
+func (h *httpSource) Check(ctx context.Context, username, pw string) (session.User, error) {
+	err := error(errInvalidCredentials)
+	for _, form := range password.Forms(pw) {
+		var user session.User
+		user, err = h.check(ctx, username, form)
+		if session.CodeOf(err) != session.InvalidCredentials {
+			return user, err
+		}
+	}
+	return session.User{}, err
+}
+
+// Recheck implements [session.Checker]. It does nothing: the other program can't be asked
+// without a password.
+func (h *httpSource) Recheck(context.Context, session.UserID) error { return nil }
+
+// ping sends a HEAD request and accepts any response, since without a password there is
+// nothing to ask.
+func (h *httpSource) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	req, err := h.request(ctx, http.MethodHead, nil)
+	if err != nil {
+		return unavailable(err)
+	}
+	res, err := h.client.Do(req)
+	if err != nil {
+		return unavailable(err)
+	}
+	return res.Body.Close()
+}
+
+// check sends one username and password.
+func (h *httpSource) check(ctx context.Context, username, pw string) (session.User, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	body, err := json.Marshal(struct {
+		Username string `json:"username"`
+		Password string `json:"password"` //nolint:gosec // the other program needs it
+	}{username, pw})
+	if err != nil {
+		return session.User{}, unavailable(err)
+	}
+	req, err := h.request(ctx, http.MethodPost, body)
+	if err != nil {
+		return session.User{}, unavailable(err)
+	}
+	res, err := h.client.Do(req)
+	if err != nil {
+		return session.User{}, unavailable(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	return readResponse(res)
+}
+
+func (h *httpSource) request(ctx context.Context, method string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, h.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "tokengate")
+	// net/http does not send an empty Idempotency-Key, but because of it repeats the
+	// request on a new connection if the server has just closed an idle one.
+	req.Header["Idempotency-Key"] = nil
+	if h.user != nil {
+		password, _ := h.user.Password()
+		req.SetBasicAuth(h.user.Username(), password)
+	}
+	return req, nil
+}
+
+// readResponse returns the user of a successful response, {"user_id": …, "claims": {…}},
+// or errInvalidCredentials for a refusal. It reads the body to its end, so that the
+// connection can be used again.
+func readResponse(res *http.Response) (session.User, error) {
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxResponse+1))
+	switch res.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return session.User{}, errInvalidCredentials
+	default:
+		return session.User{}, unavailable(fmt.Errorf("unexpected status %d", res.StatusCode))
+	}
+	if err != nil {
+		return session.User{}, unavailable(err)
+	}
+	if len(body) > maxResponse {
+		return session.User{}, unavailable(fmt.Errorf("the response is longer than %d bytes", maxResponse))
+	}
+	user, err := parseResponse(body)
+	if err != nil {
+		return session.User{}, unavailable(err)
+	}
+	return user, nil
+}
+
+// parseResponse reads the body of a successful response. A body without a user id is an
+// error and not a refusal: otherwise a defect of the other program would lock users out.
+func parseResponse(body []byte) (user session.User, err error) {
+	var response struct {
+		ID     json.RawMessage `json:"user_id"`
+		Claims json.RawMessage `json:"claims"`
+	}
+	if json.Unmarshal(body, &response) != nil {
+		return user, errors.New("the response is not a JSON object")
+	}
+	if user.ID, err = session.ParseUserID(response.ID); err != nil {
+		return user, fmt.Errorf("user_id: %w", err)
+	}
+	user.Claims, err = readClaims(user.ID, response.Claims)
+	return user, err
+}
