@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,6 +97,19 @@ func (s *Server) Stop() {
 	if s.cmd != nil && s.cmd.ProcessState == nil {
 		_ = s.cmd.Process.Signal(os.Interrupt)
 		_ = s.cmd.Wait()
+	}
+}
+
+// Suspend stops the process from running, with its connections open. Resume continues it.
+func (s *Server) Suspend() { s.signal(syscall.SIGSTOP) }
+
+// Resume continues a process that Suspend has stopped.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.tb.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.tb.Fatal(err)
 	}
 }
 

@@ -43,6 +43,7 @@ type traffic struct {
 
 	mu         sync.Mutex
 	counts     map[countKey]int
+	expected   map[string]map[string]string // results by phase and endpoint; see expect
 	violations map[string]int
 	revoked    []revokedSession
 }
@@ -60,7 +61,7 @@ type revokedSession struct {
 func startTraffic(t *testing.T, tr *traffic) *traffic {
 	t.Helper()
 	tr.t, tr.stopping = t, make(chan struct{})
-	tr.counts, tr.violations = map[countKey]int{}, map[string]int{}
+	tr.counts, tr.expected, tr.violations = map[countKey]int{}, map[string]map[string]string{}, map[string]int{}
 	tr.enter("before")
 	if tr.clients == 0 {
 		tr.clients = 6
@@ -97,40 +98,73 @@ func (tr *traffic) stopped() bool {
 // enter starts a phase. Requests that are sent from now on are counted under its name.
 func (tr *traffic) enter(phase string) { tr.phase.Store(&phase) }
 
-// runPhase enters a phase and lets the traffic run for d.
-func (tr *traffic) runPhase(phase string, d time.Duration) {
+// runPhase enters a phase, lets the traffic run for d, and longer if it has not had all results that must
+// occur; see expect.
+func (tr *traffic) runPhase(phase string, d time.Duration, want map[string]string) {
 	tr.enter(phase)
 	time.Sleep(d)
+	tr.expect(want)
 }
 
-// stopAndCheck stops the clients, logs the table and fails the test if a client found a violation.
+// expectLimit is the longest time in which a result that must occur may occur. On a loaded machine a client
+// may send few requests a second.
+const expectLimit = 20 * time.Second
+
+// expect declares the results of requests in the current phase, by endpoint. The results before a "?" must
+// occur, those after it may occur. It waits until those that must occur have occurred. stopAndCheck reports
+// those that are missing, and any other result.
+func (tr *traffic) expect(want map[string]string) {
+	phase := *tr.phase.Load()
+	tr.expected[phase] = want
+	for deadline := time.Now().Add(expectLimit); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if len(tr.missing(phase)) == 0 {
+			return
+		}
+	}
+}
+
+// missing returns the results that must occur in a phase and have not occurred yet.
+func (tr *traffic) missing(phase string) (missing []countKey) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for endpoint, results := range tr.expected[phase] {
+		must, _, _ := strings.Cut(results, "?")
+		for _, result := range strings.Fields(must) {
+			if key := (countKey{phase, endpoint, result}); tr.counts[key] == 0 {
+				missing = append(missing, key)
+			}
+		}
+	}
+	return missing
+}
+
+// usualResults returns the same expected results for the endpoints whose requests are the most frequent.
+func usualResults(results string) map[string]string {
+	return map[string]string{"login": results, "refresh": results, "list": results, "authz": results}
+}
+
+// stopAndCheck stops the clients, logs the table and fails the test if a client found a violation or if the
+// results of a phase are not as expected.
 func (tr *traffic) stopAndCheck() {
 	tr.t.Helper()
 	tr.stop()
 	tr.t.Log("\n" + tr.table())
+	for phase := range tr.expected {
+		for _, key := range tr.missing(phase) {
+			tr.t.Errorf("phase %s, %s: never got %s", phase, key.endpoint, key.result)
+		}
+	}
+	for key, n := range tr.counts {
+		want, ok := tr.expected[key.phase][key.endpoint]
+		if ok && !slices.Contains(strings.Fields(strings.Replace(want, "?", " ", 1)), key.result) {
+			tr.t.Errorf("phase %s, %s: got %d times %s, want only %s", key.phase, key.endpoint, n, key.result, want)
+		}
+	}
 	for _, violation := range slices.Sorted(maps.Keys(tr.violations)) {
 		tr.t.Errorf("%d times: %s", tr.violations[violation], violation)
 	}
 	if len(tr.revoked) == 0 {
 		tr.t.Error("no session was revoked, so revocations were not tested")
-	}
-}
-
-// expect fails the test if an endpoint had other results in a phase than those listed. The results before a
-// "?" must have occurred, those after it may have occurred.
-func (tr *traffic) expect(phase, endpoint, results string) {
-	tr.t.Helper()
-	must, may, _ := strings.Cut(results, "?")
-	allowed := append(strings.Fields(must), strings.Fields(may)...)
-	for key, n := range tr.counts {
-		if key.phase == phase && key.endpoint == endpoint && !slices.Contains(allowed, key.result) {
-			tr.t.Errorf("phase %s, %s: got %d times %s, want only %s", phase, endpoint, n, key.result, results)
-		}
-	}
-	for _, result := range strings.Fields(must) {
-		if tr.counts[countKey{phase, endpoint, result}] == 0 {
-			tr.t.Errorf("phase %s, %s: never got %s", phase, endpoint, result)
-		}
 	}
 }
 
