@@ -94,7 +94,7 @@ func (v *variables) generate(x map[string]any) (value any, ok bool) {
 	if len(x) != 1 {
 		return nil, false
 	}
-	now := float64(v.now().UnixNano()) / 1e9
+	now := v.seconds()
 	if parts, ok := x["$repeat"].([]any); ok && len(parts) == 2 {
 		text, isText := parts[0].(string)
 		n, isNumber := float(parts[1])

@@ -20,14 +20,11 @@ var comparisonClients = []int{16, 64}
 const comparisonRun = time.Second
 
 func (b *bench) newComparison(ctx context.Context, m mode) (*comparison, error) {
-	r, err := b.startRedis(ctx, false)
+	r, g, err := b.startServers(ctx, false, m.query)
 	if err != nil {
 		return nil, err
 	}
-	c := &comparison{redis: r, users: map[*process][]*virtualUser{}}
-	if c.gateway, err = b.startGateway(ctx, r.url+m.query); err != nil {
-		return nil, err
-	}
+	c := &comparison{redis: r, gateway: g, users: map[*process][]*virtualUser{}}
 	if c.baseline, err = b.startBaseline(ctx, r.url, m.pipelined); err != nil {
 		return nil, err
 	}
@@ -142,11 +139,7 @@ func (b *bench) noteComparison(id string, m mode, r ratios) {
 // (P3). This command does not run those programs; their figures have to be
 // measured separately with the same load.
 func (b *bench) refreshRate(ctx context.Context) error {
-	r, err := b.startRedis(ctx, false)
-	if err != nil {
-		return err
-	}
-	g, err := b.startGateway(ctx, r.url)
+	r, g, err := b.startServers(ctx, false, "")
 	if err != nil {
 		return err
 	}

@@ -137,11 +137,7 @@ func (o *options) prepare(ctx context.Context) (processes []monitored, done func
 	if err != nil {
 		return nil, func() {}, err
 	}
-	r, err := t.startRedis(ctx, o.tuned)
-	if err != nil {
-		return nil, t.close, err
-	}
-	g, err := t.startGateway(ctx, r.url+"?"+o.mode, strings.FieldsFunc(o.settings, func(r rune) bool { return r == ';' })...)
+	r, g, err := t.startServers(ctx, o.tuned, "?"+o.mode, strings.FieldsFunc(o.settings, func(r rune) bool { return r == ';' })...)
 	if err != nil {
 		return nil, t.close, err
 	}

@@ -34,11 +34,7 @@ func (b *bench) redisCost(ctx context.Context) error {
 // refreshCost returns the median of Redis's CPU time for a refresh in µs, and the
 // part of it that the script takes by Redis's own count.
 func (b *bench) refreshCost(ctx context.Context, m mode, tuned bool, clients int) (cost, script float64, err error) {
-	r, err := b.startRedis(ctx, tuned)
-	if err != nil {
-		return 0, 0, err
-	}
-	g, err := b.startGateway(ctx, r.url+m.query)
+	r, g, err := b.startServers(ctx, tuned, m.query)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -140,11 +136,7 @@ func (s *server) bytesPerSession(ctx context.Context, empty float64, users int) 
 func (b *bench) gatewayMemory(ctx context.Context) error {
 	b.reset()
 	const clients, maxMiB = 256, 64
-	r, err := b.startRedis(ctx, false)
-	if err != nil {
-		return err
-	}
-	g, err := b.startGateway(ctx, r.url)
+	r, g, err := b.startServers(ctx, false, "")
 	if err != nil {
 		return err
 	}

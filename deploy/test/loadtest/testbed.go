@@ -171,18 +171,24 @@ func (t *testbed) start(name, address string, env []string, argv ...string) (*pr
 	return p, nil
 }
 
-// startGateway starts a gateway with default settings on the Redis server at url
-// and waits until it is ready. The settings are NAME=value, without TOKENGATE_.
-func (t *testbed) startGateway(ctx context.Context, url string, settings ...string) (*process, error) {
-	p, ready, err := t.launchGateway(url, settings...)
+// startServers starts a Redis server and a gateway on it, and waits until both are
+// ready. query is added to the gateway's Redis URL: empty, or with its "?". The
+// settings are NAME=value, without TOKENGATE_; all others have their defaults.
+func (t *testbed) startServers(ctx context.Context, tuned bool, query string, settings ...string) (*server, *process, error) {
+	r, err := t.startRedis(ctx, tuned)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return p, p.waitReady(ctx, ready)
+	g, ready, err := t.launchGateway(r.url+query, settings...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, g, g.waitReady(ctx, ready)
 }
 
-// launchGateway is like startGateway, but does not wait. The returned function
-// returns nil if the gateway is ready.
+// launchGateway starts a gateway on the Redis server at url, with settings as for
+// startServers. It does not wait until the gateway is ready: then the returned
+// function returns nil.
 func (t *testbed) launchGateway(url string, settings ...string) (p *process, ready func() error, err error) {
 	address, err := t.address()
 	if err != nil {
