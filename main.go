@@ -156,7 +156,7 @@ func (g *gateway) openApp(ctx context.Context, name string, a config.App, queue 
 // openUsers opens one app's user source. By default the demo app has one generated user.
 func (g *gateway) openUsers(ctx context.Context, name string, a config.App, queue *password.Queue) (*users.Source, error) {
 	o := users.Options{
-		Query: a.UsersQuery, RecheckQuery: a.RecheckQuery, Recheck: users.Recheck(a.RecheckUser),
+		EndOnChange: a.EndOnChange, UsernameField: a.UsernameField, Query: a.UsersQuery, RecheckQuery: a.RecheckQuery, Recheck: users.Recheck(a.RecheckUser),
 		Queue: queue, Log: g.Log, Directory: g.Directory, App: name, DummyKey: a.DummyKey(name),
 	}
 	if demo := g.config.Demo; demo.HasGeneratedUser(a) {

@@ -13,7 +13,9 @@ import (
 // allowAll is a checker whose Recheck accepts every user.
 type allowAll struct{ session.Checker }
 
-func (allowAll) Recheck(context.Context, session.UserID) error { return nil }
+func (allowAll) Recheck(context.Context, session.UserID, bool) (session.Status, error) {
+	return session.Status{}, nil
+}
 
 // TestForwardAuthChecksUser checks that the token of an inactive or unknown user is
 // rejected.

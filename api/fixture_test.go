@@ -111,17 +111,17 @@ func (c *fakeChecker) Check(_ context.Context, username, password string) (sessi
 	return session.User{}, session.Fail(session.InvalidCredentials, nil)
 }
 
-func (c *fakeChecker) Recheck(_ context.Context, id session.UserID) error {
+func (c *fakeChecker) Recheck(_ context.Context, id session.UserID, _ bool) (session.Status, error) {
 	for _, u := range wiretest.Users {
 		switch {
 		case id != session.NumberID(u.ID):
 		case !u.Active:
-			return session.Fail(session.UserInactive, nil)
+			return session.Status{}, session.Fail(session.UserInactive, nil)
 		default:
-			return nil
+			return session.Status{}, nil
 		}
 	}
-	return session.Fail(session.UserUnknown, nil)
+	return session.Status{}, session.Fail(session.UserUnknown, nil)
 }
 
 // fakeStore is a memstore.Store whose Refresh can be made to fail, to panic, or to

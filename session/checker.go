@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"encoding/json"
+	"time"
 )
 
 // Checker checks users against the user source of one app. It must be safe for
@@ -10,20 +11,44 @@ import (
 type Checker interface {
 	// Check returns the active user with this username and password. It fails
 	// with InvalidCredentials for an unknown user, a wrong password or an
-	// inactive user, and takes the same time for each of them; with Busy; or with
-	// Unavailable.
+	// inactive user, and takes the same time for each of them; with Busy; with
+	// Throttled if the source limits logins; or with Unavailable.
 	Check(ctx context.Context, username, password string) (User, error)
 
-	// Recheck checks whether a user may still have sessions. It fails with
-	// UserUnknown or UserInactive; or with Unavailable if the source does not
-	// answer, at the latest when ctx is done. It returns nil if the source has no
-	// way to check a user without the password.
-	Recheck(ctx context.Context, id UserID) error
+	// Recheck returns what the source knows about a user who has logged in before.
+	// It fails with UserUnknown or UserInactive; or with Unavailable if the source
+	// does not answer, at the latest when ctx is done, or if it has no users at
+	// all, because then its data may be lost. If fresh is set, the answer is not
+	// taken from a cache. A source that can't be asked without the password
+	// returns the zero Status.
+	Recheck(ctx context.Context, id UserID, fresh bool) (Status, error)
 }
 
 // User is a user whom a [Checker] has found.
 type User struct {
-	ID     UserID
-	Claims json.RawMessage // a JSON object of further access-token claims; empty means none
-	Hash   string          // the hash that the password matched, if the user is in the store's Directory; else empty
+	ID         UserID
+	Claims     json.RawMessage // a JSON object of further access-token claims; empty means none
+	Credential Fingerprint     // of the password or of what the source has in its place; zero means unknown
+	Hash       string          // the hash that the password matched, if the user is in the store's Directory; else empty
+
+	// LoginOnly is set if the source can't be asked about the user at a refresh. A
+	// login with another Credential then revokes the user's older sessions.
+	LoginOnly bool
+
+	// Rehash, if not nil, replaces the stored hash, which is outdated, by a new one
+	// of the same password. Login calls it in the background once the session
+	// exists. It logs its own errors.
+	Rehash func(context.Context)
+}
+
+// Status is the answer of a [Checker] about a user who is active. The zero value
+// means that the source knows no more than that.
+type Status struct {
+	Credential Fingerprint     // as in User
+	Claims     json.RawMessage // the present claims, if HasClaims is set
+	HasClaims  bool            // false means that the claims of the login still apply
+
+	// Changed is when this instance first saw the present Credential in place of
+	// another one, by the instance's clock; zero if it has seen no change.
+	Changed time.Time
 }

@@ -39,6 +39,11 @@ type Account struct {
 	Password string          `json:"password"` // a hash; see package password
 	Active   bool            `json:"is_active"`
 	Claims   json.RawMessage `json:"claims,omitempty"`
+
+	// Credential changes whenever the password is changed, but not when its hash is
+	// replaced by another one of the same password; see RandomFingerprint. Zero means
+	// that no password was ever set.
+	Credential Fingerprint `json:"-"`
 }
 
 // CheckUnchanged returns nil if stored is still equal to a. Either may be the zero
@@ -47,7 +52,7 @@ type Account struct {
 func (a Account) CheckUnchanged(stored Account) error {
 	switch {
 	case a.ID == stored.ID && a.Username == stored.Username && a.Password == stored.Password &&
-		a.Active == stored.Active && string(a.Claims) == string(stored.Claims):
+		a.Active == stored.Active && string(a.Claims) == string(stored.Claims) && a.Credential == stored.Credential:
 		return nil
 	case a.ID.IsZero():
 		return Fail(UserExists, nil)

@@ -1,12 +1,17 @@
 package session
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Error is the error of a step that failed.
 type Error struct {
 	Code  Code
 	Cause Cause // why the session was revoked or has expired, if it has; else empty
 	Err   error // the reason, for the log only; may be nil
+
+	RetryAfter time.Duration // of Throttled: when to try again; zero means not known
 }
 
 // Error returns the code, the cause and the reason. It holds no secret as long as
@@ -81,6 +86,7 @@ const (
 	TokenNoKind        Code = "token_no_kind"       // the claim token_type is missing
 	TokenNoUser        Code = "token_no_user"       // the claim with the user's ID is missing
 	TokenRevoked       Code = "token_revoked"       // a valid token whose session was revoked or has expired
+	Throttled          Code = "throttled"           // too many logins; Error.RetryAfter says when to try again
 	Busy               Code = "busy"                // too many logins are waiting
 	Unavailable        Code = "unavailable"         // the answer is not known; it never means "there is none"
 	Internal           Code = "internal"            // a defect of the gateway; only its log has the details

@@ -73,10 +73,11 @@ func (s *signer) Trusts(other session.Signer) bool { return other.(*signer).key 
 // checker implements [session.Checker]. A user's password is their username. The
 // zero value has no users.
 type checker struct {
-	users       map[string]session.User // by username
-	checkErr    error                   // if not nil, Check fails with it
-	recheckErrs map[string]error        // what Recheck returns, by user ID
-	stalls      bool                    // Recheck waits until its context is done
+	users       map[string]session.User   // by username
+	checkErr    error                     // if not nil, Check fails with it
+	recheckErrs map[string]error          // what Recheck fails with, by user ID
+	statuses    map[string]session.Status // what Recheck returns, by user ID
+	stalls      bool                      // Recheck waits until its context is done
 }
 
 func (c *checker) Check(_ context.Context, username, password string) (session.User, error) {
@@ -90,12 +91,12 @@ func (c *checker) Check(_ context.Context, username, password string) (session.U
 	return user, nil
 }
 
-func (c *checker) Recheck(ctx context.Context, id session.UserID) error {
+func (c *checker) Recheck(ctx context.Context, id session.UserID, _ bool) (session.Status, error) {
 	if c.stalls {
 		<-ctx.Done()
-		return session.Fail(session.Unavailable, ctx.Err())
+		return session.Status{}, session.Fail(session.Unavailable, ctx.Err())
 	}
-	return c.recheckErrs[id.String()]
+	return c.statuses[id.String()], c.recheckErrs[id.String()]
 }
 
 // observer implements [session.Observer] and records the events.

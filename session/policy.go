@@ -52,6 +52,19 @@ func (p Policy) Validate() error {
 	return nil
 }
 
+// Clamp returns s with the expiries that it has under p. They are never later than
+// those of s: a lifetime that was shortened since the login applies to the session at
+// once, and one that was lengthened does not.
+func (p Policy) Clamp(s Session) Session {
+	since := s.Created
+	if p.Extend {
+		since = s.Rotated
+	}
+	s.Absolute = earlier(s.Absolute, wholeSecond(s.Created.Add(p.AbsoluteLifetime)))
+	s.Expires = earlier(earlier(s.Expires, s.Absolute), wholeSecond(since.Add(p.Lifetime)))
+	return s
+}
+
 // Start returns s with the times and the generation of a session that is created
 // at now.
 func (p Policy) Start(s Session, now time.Time) Session {

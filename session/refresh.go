@@ -37,7 +37,7 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 	if expired != nil && CodeOf(expired) != Expired {
 		return Tokens{}, expired
 	}
-	if err := app.Checker.Recheck(ctx, claims.User); err != nil {
+	if _, err := app.Checker.Recheck(ctx, claims.User, false); err != nil {
 		return Tokens{}, asSessionError(err)
 	}
 	if claims.Type != t {

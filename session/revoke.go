@@ -32,7 +32,7 @@ func (e *Engine) logout(ctx context.Context, secret, token string, ev *Event) (R
 	}
 	// Other errors do not matter: an inactive user may log out too, and so may a
 	// user whose source does not answer.
-	if err := app.Checker.Recheck(ctx, claims.User); CodeOf(err) == UserUnknown {
+	if _, err := app.Checker.Recheck(ctx, claims.User, false); CodeOf(err) == UserUnknown {
 		return RevokeResult{}, asSessionError(err)
 	}
 	result, err := e.Store.Logout(ctx, logoutStep(app, claims))

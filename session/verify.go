@@ -44,7 +44,7 @@ const recheckTimeout = 200 * time.Millisecond
 func (c Caller) recheck(ctx context.Context) error {
 	timeout := newLazyTimeout(ctx, recheckTimeout)
 	defer timeout.stop()
-	err := c.App.Checker.Recheck(timeout, c.Claims.User)
+	_, err := c.App.Checker.Recheck(timeout, c.Claims.User, false)
 	if CodeOf(err) == Unavailable {
 		return nil
 	}
@@ -82,7 +82,8 @@ func (e *Engine) Authenticate(ctx context.Context, token string) (Caller, error)
 	if err != nil {
 		return Caller{}, err
 	}
-	return caller, caller.App.Checker.Recheck(ctx, caller.Claims.User)
+	_, err = caller.App.Checker.Recheck(ctx, caller.Claims.User, false)
+	return caller, err
 }
 
 // possibleIssuers returns the apps that may have issued a token: those whose own

@@ -19,9 +19,13 @@ type App struct {
 	UsersQuery     string        `env:"USERS_QUERY" desc:"for postgres://: SQL that returns id, password and is_active of the user named $1"`
 	RecheckQuery   string        `env:"USERS_RECHECK_QUERY" desc:"for postgres://: SQL that returns is_active of the user whose id is $1"`
 	RecheckUser    Recheck       `env:"RECHECK_USER" desc:"how long the user source's answer about a user is relied on at refresh: 0s asks each time, off never asks again; default: each time for file:, 30s for postgres://"`
+	EndOnChange    bool          `env:"SESSION_ENDS_ON_PASSWORD_CHANGE" desc:"for file: and postgres://: a session ends when the stored hash of its user's password changes; a hash that another program replaced counts as changed"`
+	UsernameField  string        `env:"USERNAME_FIELD" desc:"name of the login's first field, as the Django user model's USERNAME_FIELD, such as email"`
+	MinPassword    int           `env:"PASSWORD_MIN_LENGTH" desc:"fewest characters of a password that is set with the user commands or the admin API"`
 	SigningKey     string        `env:"SIGNING_KEY" secret:"true" desc:"for HS*: the secret itself; otherwise a private key as PEM or JWK (Set)"`
 	Algorithm      string        `env:"ALGORITHM" desc:"signature algorithm: HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA"`
 	VerifyingKeys  string        `env:"VERIFYING_KEYS" secret:"true" desc:"retired keys, as PEM or JWK Set: still accepted and published"`
+	RefreshKey     []string      `env:"REFRESH_KEY" secret:"true" desc:"secret that signs refresh tokens, which only the gateway reads; comma-separated, the first signs; default: derived from SIGNING_KEY. Set it for HS*, where apps hold the signing key"`
 	AccessLifetime time.Duration `env:"ACCESS_TOKEN_LIFETIME" desc:"lifetime of an access token, for all session types"`
 	Issuer         string        `env:"ISSUER" desc:"iss claim of the tokens; if set, tokens must have it"`
 	Audience       []string      `env:"AUDIENCE" desc:"aud claim of the tokens, comma-separated; if set, tokens must have one of them"`
@@ -68,6 +72,7 @@ func DefaultApp() App {
 	short.ExtendOnceAfter = 12 * time.Hour
 	return App{
 		Algorithm: "HS256", AccessLifetime: 5 * time.Minute,
+		EndOnChange: true, UsernameField: "username", MinPassword: 8,
 		UserIDClaim: "user_id", TokenTypeClaim: "token_type", JTIClaim: "jti",
 		HeaderTypes: []string{"JWT", "Bearer"}, HeaderName: "Authorization",
 		TokenProfile: "simplejwt", Long: long, Short: short,

@@ -33,4 +33,6 @@ func (d directorySource) find(ctx context.Context, username string) (session.Acc
 }
 
 // recheck does nothing: the store checks the user within its own steps.
-func (d directorySource) recheck(context.Context, session.UserID) error { return nil }
+func (d directorySource) recheck(context.Context, session.UserID, bool) (session.Status, error) {
+	return session.Status{}, nil
+}

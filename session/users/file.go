@@ -58,8 +58,8 @@ func (f *fileSource) find(ctx context.Context, username string) (session.Account
 	return f.current().find(ctx, username)
 }
 
-func (f *fileSource) recheck(ctx context.Context, id session.UserID) error {
-	return f.current().recheck(ctx, id)
+func (f *fileSource) recheck(ctx context.Context, id session.UserID, fresh bool) (session.Status, error) {
+	return f.current().recheck(ctx, id, fresh)
 }
 
 // current returns the users in use. While one caller reads the file, the others wait for

@@ -59,7 +59,7 @@ func (w *watchedFile) write(content string) {
 func (w *watchedFile) recheckLater(want session.Code) {
 	w.t.Helper()
 	w.now = w.now.Add(statInterval)
-	wantCode(w.t, w.Recheck(w.t.Context(), session.NumberID(1)), want)
+	wantCode(w.t, recheck(w.t.Context(), session.NumberID(1), w), want)
 }
 
 // logCount returns how often text occurs in the log.
@@ -74,7 +74,7 @@ func TestFileIsReadAgain(t *testing.T) {
 	w := openWatchedFile(t, activeOne)
 	w.recheckLater(session.OK)
 	w.write(inactiveOne)
-	wantCode(t, w.Recheck(t.Context(), session.NumberID(1)), session.OK) // the file is checked only once a second
+	wantCode(t, recheck(t.Context(), session.NumberID(1), w), session.OK) // the file is checked only once a second
 	w.recheckLater(session.UserInactive)
 	w.write(`[]`)
 	w.recheckLater(session.UserUnknown)
@@ -201,7 +201,7 @@ func TestFileRecheckOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.OK)
+	wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.OK)
 }
 
 // TestConcurrentReadersOfFile checks that concurrent readers always get the users of one

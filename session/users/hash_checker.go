@@ -16,7 +16,7 @@ type accountSource interface {
 	// find returns a user by name. It fails with UserUnknown or Unavailable.
 	find(ctx context.Context, username string) (session.Account, error)
 	// recheck does what session.Checker documents for Recheck.
-	recheck(ctx context.Context, id session.UserID) error
+	recheck(ctx context.Context, id session.UserID, fresh bool) (session.Status, error)
 }
 
 // hashChecker implements [session.Checker] for an accountSource.
@@ -57,8 +57,8 @@ func (c *hashChecker) Check(ctx context.Context, username, pw string) (session.U
 }
 
 // Recheck implements [session.Checker].
-func (c *hashChecker) Recheck(ctx context.Context, id session.UserID) error {
-	return c.accounts.recheck(ctx, id)
+func (c *hashChecker) Recheck(ctx context.Context, id session.UserID, fresh bool) (session.Status, error) {
+	return c.accounts.recheck(ctx, id, fresh)
 }
 
 // hashToCompare returns the account's hash or, if the account was not found or has no

@@ -156,7 +156,7 @@ func TestCheckWaitsInQueue(t *testing.T) {
 		_, err := source.Check(t.Context(), name, "correct horse")
 		wantCode(t, err, session.Busy)
 	}
-	if err := source.Recheck(t.Context(), session.NumberID(1)); err != nil {
+	if err := recheck(t.Context(), session.NumberID(1), source); err != nil {
 		t.Errorf("recheck while the queue is full: %v", err)
 	}
 	close(done)
@@ -164,12 +164,12 @@ func TestCheckWaitsInQueue(t *testing.T) {
 
 func TestStatic(t *testing.T) {
 	source := openStatic(t, testUsers(t), Options{})
-	if err := source.Recheck(t.Context(), session.NumberID(1)); err != nil {
+	if err := recheck(t.Context(), session.NumberID(1), source); err != nil {
 		t.Error(err)
 	}
-	wantCode(t, source.Recheck(t.Context(), session.TextID("b-2")), session.UserInactive)
-	wantCode(t, source.Recheck(t.Context(), session.NumberID(99)), session.UserUnknown)
-	wantCode(t, openStatic(t, testUsers(t), Options{Recheck: Recheck{Set: true, Off: true}}).Recheck(t.Context(), session.TextID("b-2")), session.OK)
+	wantCode(t, recheck(t.Context(), session.TextID("b-2"), source), session.UserInactive)
+	wantCode(t, recheck(t.Context(), session.NumberID(99), source), session.UserUnknown)
+	wantCode(t, recheck(t.Context(), session.TextID("b-2"), openStatic(t, testUsers(t), Options{Recheck: Recheck{Set: true, Off: true}})), session.OK)
 	if source.UsersInStore() {
 		t.Error("UsersInStore is true for a static source")
 	}
@@ -239,7 +239,7 @@ func TestDirectory(t *testing.T) {
 	if !strings.Contains(log.String(), "user=9") || strings.Contains(log.String(), "clear-text") {
 		t.Errorf("log for an invalid hash, want the user's id and no text of the hash:\n%s", &log)
 	}
-	if err := source.Recheck(t.Context(), session.NumberID(99)); err != nil {
+	if err := recheck(t.Context(), session.NumberID(99), source); err != nil {
 		t.Errorf("recheck of an unknown user: %v; want nil, since the store checks it", err)
 	}
 
@@ -253,4 +253,10 @@ func TestDirectory(t *testing.T) {
 	}
 	_, err = source.Check(t.Context(), "alice", "correct horse")
 	wantCode(t, err, session.Unavailable)
+}
+
+// recheck returns the error of a recheck.
+func recheck(ctx context.Context, id session.UserID, c session.Checker) error {
+	_, err := c.Recheck(ctx, id, false)
+	return err
 }

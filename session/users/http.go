@@ -75,7 +75,9 @@ func (h *httpSource) Check(ctx context.Context, username, pw string) (session.Us
 
 // Recheck implements [session.Checker]. It does nothing: the other program can't be asked
 // without a password.
-func (h *httpSource) Recheck(context.Context, session.UserID) error { return nil }
+func (h *httpSource) Recheck(context.Context, session.UserID, bool) (session.Status, error) {
+	return session.Status{}, nil
+}
 
 // ping sends a HEAD request and accepts any response, since without a password there is
 // nothing to ask.

@@ -75,7 +75,7 @@ func TestHTTPSource(t *testing.T) {
 	if _, err := source.Check(t.Context(), "alice", "\topen sesame "); err != nil {
 		t.Errorf("login with white space around the password: %v", err)
 	}
-	if err := source.Recheck(t.Context(), session.NumberID(99)); err != nil {
+	if err := recheck(t.Context(), session.NumberID(99), source); err != nil {
 		t.Errorf("recheck: %v", err)
 	}
 	if n := u.connections.Load(); n != 1 {

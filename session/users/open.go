@@ -33,6 +33,14 @@ type Options struct {
 	// Recheck (RECHECK_USER) sets how long the answer of a recheck is relied on.
 	Recheck Recheck
 
+	// EndOnChange (SESSION_ENDS_ON_PASSWORD_CHANGE) makes file: and postgres: sources
+	// return a fingerprint of the stored hash as the user's Credential.
+	EndOnChange bool
+
+	// UsernameField (USERNAME_FIELD) is the column of Django's own table that holds
+	// the username. Empty means username.
+	UsernameField string
+
 	// DummyKey decides which kind of hash is used as the dummy hash of a
 	// username; see [password.NewDummyHashes]. It must be secret, the same on
 	// all instances, and the same after a restart. It has at least 16 bytes and
@@ -42,7 +50,7 @@ type Options struct {
 	Queue     *password.Queue   // required by every source except http(s)
 	Log       *slog.Logger      // nil means that nothing is logged
 	Directory session.Directory // required by redis:
-	App       string            // required by redis:, the app whose users are checked
+	App       string            // required by redis:, and with EndOnChange: the app whose users are checked
 	HTTP      *http.Client      // for http(s); nil means a new client. Its CheckRedirect is not used
 	Timeout   time.Duration     // of one request or query to http(s) or postgres; 0 means DefaultTimeout
 }
@@ -168,4 +176,6 @@ func (o Options) newSource(c session.Checker) *Source {
 // noRecheck is a Checker whose Recheck always succeeds.
 type noRecheck struct{ session.Checker }
 
-func (noRecheck) Recheck(context.Context, session.UserID) error { return nil }
+func (noRecheck) Recheck(context.Context, session.UserID, bool) (session.Status, error) {
+	return session.Status{}, nil
+}

@@ -52,7 +52,7 @@ func recheckAll(t *testing.T, source *Source, ids ...int64) map[session.Code]int
 	codes := make([]session.Code, len(ids))
 	var wg sync.WaitGroup
 	for i, id := range ids {
-		wg.Go(func() { codes[i] = session.CodeOf(source.Recheck(t.Context(), session.NumberID(id))) })
+		wg.Go(func() { codes[i] = session.CodeOf(recheck(t.Context(), session.NumberID(id), source)) })
 	}
 	wg.Wait()
 	count := map[session.Code]int{}
@@ -67,9 +67,9 @@ func recheckAll(t *testing.T, source *Source, ids ...int64) map[session.Code]int
 func (s *server) breakerOpens(t *testing.T) {
 	source := s.open(t, Options{Recheck: Recheck{Set: true, Every: 0}, Timeout: time.Second})
 	now := setClock(t, source)
-	wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.OK)
+	wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.OK)
 	resume := s.stall(t)
-	wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.Unavailable)
+	wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.Unavailable)
 	for second := range 2 {
 		before := queryCount(source)
 		now.Store(int64(time.Duration(second)*breakerInterval + breakerInterval - 1))
@@ -83,7 +83,7 @@ func (s *server) breakerOpens(t *testing.T) {
 	}
 	resume()
 	now.Store(int64(3 * breakerInterval))
-	wantCode(t, source.Recheck(t.Context(), session.NumberID(3)), session.OK)
+	wantCode(t, recheck(t.Context(), session.NumberID(3), source), session.OK)
 	if count := recheckAll(t, source, 1, 2, 3); count[session.OK] != 2 || count[session.UserInactive] != 1 {
 		t.Errorf("after the source answers again: got %v, want 2 ok and 1 user_inactive", count)
 	}
@@ -97,7 +97,7 @@ func (s *server) recheckIsShared(t *testing.T) {
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	wantCode(t, source.Recheck(short, session.NumberID(1)), session.Unavailable)
+	wantCode(t, recheck(short, session.NumberID(1), source), session.Unavailable)
 	if waited := time.Since(start); waited > 2*time.Second {
 		t.Errorf("a recheck with a timeout of 50 ms took %s, want at most 2s", waited)
 	}
@@ -113,13 +113,13 @@ func (s *server) recheckIsFresh(t *testing.T) {
 	source := s.open(t, Options{Recheck: Recheck{Set: true, Every: 0}, RecheckQuery: `select is_active from auth_user, pg_sleep(0.5) where id = cast($1 as bigint)`})
 	var done atomic.Bool
 	go func() {
-		_ = source.Recheck(t.Context(), session.NumberID(1))
+		_ = recheck(t.Context(), session.NumberID(1), source)
 		done.Store(true)
 	}()
 	waitFor(t, "a query is sent", func() bool { return queryCount(source) == 1 })
 	time.Sleep(100 * time.Millisecond) // the query sees the table as it was when it began
 	s.exec(`update auth_user set is_active = false where id = 1`)
-	wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.UserInactive)
+	wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.UserInactive)
 	s.exec(`update auth_user set is_active = true where id = 1`)
 	waitFor(t, "the first recheck returns", done.Load)
 }
@@ -137,7 +137,7 @@ func (s *server) concurrentQueries(t *testing.T) {
 				if err != nil || a.ID != session.NumberID(1) {
 					t.Errorf("got user %v, %v, want 1", a.ID, err)
 				}
-				wantCode(t, source.Recheck(t.Context(), session.NumberID(3)), session.OK)
+				wantCode(t, recheck(t.Context(), session.NumberID(3), source), session.OK)
 			}
 		})
 	}
@@ -152,8 +152,8 @@ func (s *server) errorOfOneUser(t *testing.T) {
 		`select is_active from auth_user where id = cast($1 as bigint) or cast($1 as bigint) = 1`,
 	} {
 		source := s.open(t, Options{RecheckQuery: query})
-		wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.Unavailable)
-		wantCode(t, source.Recheck(t.Context(), session.NumberID(3)), session.OK)
+		wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.Unavailable)
+		wantCode(t, recheck(t.Context(), session.NumberID(3), source), session.OK)
 	}
 }
 

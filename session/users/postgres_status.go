@@ -27,7 +27,11 @@ type cachedStatus struct {
 // not cached by user: the circuit breaker records it for the whole source. Concurrent
 // rechecks of one user share one query, which goes on when the context of one of them is
 // done.
-func (p *postgresSource) recheck(ctx context.Context, id session.UserID) error {
+func (p *postgresSource) recheck(ctx context.Context, id session.UserID, _ bool) (session.Status, error) {
+	return session.Status{}, p.recheckError(ctx, id)
+}
+
+func (p *postgresSource) recheckError(ctx context.Context, id session.UserID) error {
 	now, key := p.now(), id.String()
 	cached, ok := p.statuses.Get(key)
 	if ok && now.Sub(cached.queriedAt) < p.statusLifetime {

@@ -225,13 +225,13 @@ func (s *server) recheck(t *testing.T) {
 		session.NumberID(2): session.UserInactive, session.NumberID(99): session.UserUnknown,
 		session.TextID("no number"): session.UserUnknown, session.TextID("9999999999999999999999"): session.UserUnknown,
 	} {
-		wantCode(t, source.Recheck(t.Context(), id), want)
+		wantCode(t, recheck(t.Context(), id, source), want)
 	}
 	s.exec(`update auth_user set is_active = false where id = 1`)
-	wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.UserInactive)
-	wantCode(t, s.open(t, Options{Recheck: Recheck{Set: true, Off: true}}).Recheck(t.Context(), session.NumberID(1)), session.OK)
+	wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.UserInactive)
+	wantCode(t, recheck(t.Context(), session.NumberID(1), s.open(t, Options{Recheck: Recheck{Set: true, Off: true}})), session.OK)
 	s.exec(`update auth_user set is_active = true where id = 1`)
-	wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.OK)
+	wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.OK)
 }
 
 // setClock makes a postgres source use a clock of the test, and returns the nanoseconds by
@@ -253,25 +253,25 @@ func (s *server) recheckIsCached(t *testing.T) {
 	source := s.open(t, Options{}) // the default of 30 s
 	now := setClock(t, source)
 	alice := session.NumberID(1)
-	wantCode(t, source.Recheck(t.Context(), alice), session.OK)
+	wantCode(t, recheck(t.Context(), alice, source), session.OK)
 	s.exec(`update auth_user set is_active = false where id = 1`)
 	now.Store(int64(30*time.Second - 1))
-	wantCode(t, source.Recheck(t.Context(), alice), session.OK)
+	wantCode(t, recheck(t.Context(), alice, source), session.OK)
 	now.Store(int64(30 * time.Second))
-	wantCode(t, source.Recheck(t.Context(), alice), session.UserInactive)
+	wantCode(t, recheck(t.Context(), alice, source), session.UserInactive)
 	s.exec(`update auth_user set is_active = true where id = 1`)
 	now.Store(int64(60*time.Second - 1))
-	wantCode(t, source.Recheck(t.Context(), alice), session.UserInactive) // cached as long as a positive answer
+	wantCode(t, recheck(t.Context(), alice, source), session.UserInactive) // cached as long as a positive answer
 	now.Store(int64(60 * time.Second))
-	wantCode(t, source.Recheck(t.Context(), alice), session.OK)
+	wantCode(t, recheck(t.Context(), alice, source), session.OK)
 
 	bob := session.NumberID(2)
-	wantCode(t, source.Recheck(t.Context(), bob), session.UserInactive)
+	wantCode(t, recheck(t.Context(), bob, source), session.UserInactive)
 	s.exec(`update auth_user set is_active = true where id = 2`)
 	if _, err := source.Check(t.Context(), "bob", "correct horse"); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, source.Recheck(t.Context(), bob), session.OK) // the login has updated the cache
+	wantCode(t, recheck(t.Context(), bob, source), session.OK) // the login has updated the cache
 	s.exec(`update auth_user set is_active = false where id = 2`)
 }
 
@@ -279,8 +279,8 @@ func (s *server) failureIsNotCached(t *testing.T) {
 	source := s.open(t, Options{})
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	wantCode(t, source.Recheck(cancelled, session.NumberID(1)), session.Unavailable)
-	wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.OK)
+	wantCode(t, recheck(cancelled, session.NumberID(1), source), session.Unavailable)
+	wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.OK)
 }
 
 func (s *server) customQueries(t *testing.T) {
@@ -302,12 +302,12 @@ func (s *server) customQueries(t *testing.T) {
 	}
 	_, err = source.Check(t.Context(), "null@example.org", "")
 	wantCode(t, err, session.InvalidCredentials)
-	wantCode(t, source.Recheck(t.Context(), u.ID), session.OK)
+	wantCode(t, recheck(t.Context(), u.ID, source), session.OK)
 	s.exec(`update member set banned = true`)
-	wantCode(t, source.Recheck(t.Context(), u.ID), session.UserInactive)
-	wantCode(t, source.Recheck(t.Context(), session.TextID("no uuid")), session.UserUnknown)
+	wantCode(t, recheck(t.Context(), u.ID, source), session.UserInactive)
+	wantCode(t, recheck(t.Context(), session.TextID("no uuid"), source), session.UserUnknown)
 	s.exec(`delete from member where mail like 'eve%'`)
-	wantCode(t, source.Recheck(t.Context(), u.ID), session.UserUnknown)
+	wantCode(t, recheck(t.Context(), u.ID, source), session.UserUnknown)
 }
 
 // customQueryOnly checks that without RecheckQuery, users are rechecked by the name of their
@@ -329,12 +329,12 @@ func (s *server) customQueryOnly(t *testing.T) {
 	if _, err := source.Check(t.Context(), "alice", "correct horse"); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, source.Recheck(t.Context(), alice), session.OK)
+	wantCode(t, recheck(t.Context(), alice, source), session.OK)
 	s.exec(`update auth_user set is_active = false where id = 1`)
-	wantCode(t, source.Recheck(t.Context(), alice), session.UserInactive)
-	wantCode(t, other.Recheck(t.Context(), alice), session.OK) // no login there, so nothing to query by
+	wantCode(t, recheck(t.Context(), alice, source), session.UserInactive)
+	wantCode(t, recheck(t.Context(), alice, other), session.OK) // no login there, so nothing to query by
 	s.exec(`update auth_user set is_active = true, username = 'alice2' where id = 1`, insertUser(t, 10, "alice", "correct horse", true))
-	wantCode(t, source.Recheck(t.Context(), alice), session.UserUnknown) // the name belongs to another user now
+	wantCode(t, recheck(t.Context(), alice, source), session.UserUnknown) // the name belongs to another user now
 	s.exec(`delete from auth_user where id = 10`, `update auth_user set username = 'alice' where id = 1`)
 }
 
@@ -369,7 +369,7 @@ func (s *server) invalidQueries(t *testing.T) {
 	} {
 		source := s.open(t, Options{RecheckQuery: query})
 		for _, id := range []int64{1, 99} {
-			err := source.Recheck(t.Context(), session.NumberID(id))
+			err := recheck(t.Context(), session.NumberID(id), source)
 			if session.CodeOf(err) != session.Unavailable || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s with id %d: got error %v, want one with %q", query, id, err, want)
 			}
@@ -387,8 +387,8 @@ func (s *server) withoutPreparedStatements(t *testing.T) {
 		if err != nil || u.ID != session.NumberID(1) {
 			t.Errorf("%s: got user %v, %v, want 1", mode, u.ID, err)
 		}
-		wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.OK)
-		wantCode(t, source.Recheck(t.Context(), session.NumberID(2)), session.UserInactive)
+		wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.OK)
+		wantCode(t, recheck(t.Context(), session.NumberID(2), source), session.UserInactive)
 	}
 }
 
@@ -409,7 +409,7 @@ func (s *server) serverRestart(t *testing.T) {
 				t.Errorf("error %q contains the password", err)
 			}
 		}
-		wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.Unavailable)
+		wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.Unavailable)
 		wantCode(t, source.Ping(t.Context()), session.Unavailable)
 	}
 	s.start()
@@ -418,7 +418,7 @@ func (s *server) serverRestart(t *testing.T) {
 			t.Errorf("after the restart: %v", err)
 		}
 		setClock(t, source).Store(int64(breakerInterval))
-		wantCode(t, source.Recheck(t.Context(), session.NumberID(1)), session.OK)
+		wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.OK)
 	}
 }
 

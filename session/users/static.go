@@ -35,15 +35,15 @@ func (l *userList) find(_ context.Context, username string) (session.Account, er
 }
 
 // recheck looks the user up by id only, since the name may have changed.
-func (l *userList) recheck(_ context.Context, id session.UserID) error {
+func (l *userList) recheck(_ context.Context, id session.UserID, _ bool) (session.Status, error) {
 	active, ok := l.active[id.String()]
 	switch {
 	case !ok:
-		return session.Fail(session.UserUnknown, errNoUser)
+		return session.Status{}, session.Fail(session.UserUnknown, errNoUser)
 	case !active:
-		return session.Fail(session.UserInactive, nil)
+		return session.Status{}, session.Fail(session.UserInactive, nil)
 	}
-	return nil
+	return session.Status{}, nil
 }
 
 // Static returns a source of users that are part of the program, such as those of the
