@@ -93,7 +93,7 @@ func (g *gateway) openStore() error {
 	o.URL, o.Prefix, o.WaitReplicas, o.WaitTimeout = settings.URL, settings.Prefix, settings.WaitReplicas, settings.WaitTimeout
 	o.Retention = max(o.Retention, g.config.LongestAccess())
 	o.LimitPollInterval(g.config.RevocationBound)
-	o.Observe, o.Logger = metrics.ObserveScript, g.Log
+	o.Observe, o.ObserveClock, o.Logger = metrics.ObserveScript, metrics.ObserveClock, g.Log
 	if store, err = redisstore.New(o); err != nil {
 		return fmt.Errorf("%sREDIS_%w", config.Prefix, err)
 	}

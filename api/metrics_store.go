@@ -14,6 +14,7 @@ import (
 type StoreMetrics struct {
 	seconds *prometheus.HistogramVec
 	scripts *prometheus.CounterVec
+	clocks  *prometheus.GaugeVec
 }
 
 // Connections describes a store's connection pool. Total and Idle are the current
@@ -35,6 +36,9 @@ func NewStoreMetrics(registry *prometheus.Registry, connections func() Connectio
 		scripts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "tokengate", Name: "scripts_total", Help: "Scripts run, by script and result code.",
 		}, []string{"script", "code"}),
+		clocks: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "tokengate", Name: "redis_clock_offset_seconds", Help: "How far the clock of a Redis node is ahead of this instance's.",
+		}, []string{"node"}),
 	}
 	gauge := func(name, help string, pick func(Connections) uint32) prometheus.Collector {
 		opts := prometheus.GaugeOpts{Namespace: "tokengate", Name: name, Help: help}
@@ -43,7 +47,7 @@ func NewStoreMetrics(registry *prometheus.Registry, connections func() Connectio
 	timeouts := prometheus.CounterOpts{Namespace: "tokengate", Name: "redis_pool_timeouts_total", Help: "Steps that got no connection in time."}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.seconds, m.scripts,
+		m.seconds, m.scripts, m.clocks,
 		gauge("redis_connections", "Open connections.", func(c Connections) uint32 { return c.Total }),
 		gauge("redis_connections_idle", "Open connections that are idle.", func(c Connections) uint32 { return c.Idle }),
 		prometheus.NewCounterFunc(timeouts, func() float64 { return float64(connections().Timeouts) }),
@@ -51,6 +55,11 @@ func NewStoreMetrics(registry *prometheus.Registry, connections func() Connectio
 		errs = append(errs, registry.Register(c))
 	}
 	return m, errors.Join(errs...)
+}
+
+// ObserveClock records how far a Redis node's clock is ahead of this instance's.
+func (m *StoreMetrics) ObserveClock(node string, offset time.Duration) {
+	m.clocks.WithLabelValues(node).Set(offset.Seconds())
 }
 
 // ObserveScript records one run of a script.

@@ -1,19 +1,25 @@
 -- Creates a session. At the maximum it evicts the least recently updated sessions until
 -- the new one fits, or refuses.
--- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 user, 5 sessions, 6 data
+-- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 user, 5 sessions, 6 data,
+--       7… sessions and data of the other types, if sessions with another credential
+--       are to be revoked
 -- ARGV: 1 clock, 2 revocation parameters, 3 password hash that matched (empty if
 --       the user is not in this directory), 4 id, 5 lifetime, 6 absolute lifetime,
---       7 maximum (empty means none), 8 evict, 9 info, 10 claims
--- Returns: ok, now, record, evicted | limit_reached
+--       7 extended (0 if no refresh extends a session), 8 maximum (empty means none),
+--       9 evict, 10 info, 11 claims, 12 secret, 13 credential, 14 revoke changed
+-- Returns: ok, now, record, evicted, changed | limit_reached
 --        | user_not_found | user_inactive | unavailable
 
 -- include prelude
 -- include refusals
 -- include set_expiry
 -- include revocation
--- include least_recent
 local revocations, user, sessions, data = unpack(KEYS, 3)
-local hash, id, lifetime, absolute, maximum, evict, info, claims = unpack(ARGV, 3)
+local hash, id, lifetime, absolute_lifetime, extend, maximum, evict, info, claims, secret, credential, revoke_changed = unpack(ARGV, 3)
+extend = tonumber(extend)
+-- include clamp
+-- include least_recent
+-- include other_credential
 
 if hash ~= '' then
   local active, password = unpack(redis.call('HMGET', user, 'active', 'password'))
@@ -21,16 +27,16 @@ if hash ~= '' then
   if active ~= '1' then return {'user_inactive'} end
 end
 local expired, evicted = redis.call('ZRANGEBYSCORE', sessions, '-inf', ms), {}
+local changed = revoke_changed == '1' and with_other_credential(sessions, data) or {}
 if maximum ~= '' and redis.call('ZCARD', sessions) - #expired >= tonumber(maximum) then
-  local ids, created, updated = live_sessions(sessions, data)
+  local ids, created, updated = live_sessions(sessions, data, changed)
   local surplus = #ids - maximum + 1
   if surplus > 0 and evict ~= '1' then return {'limit_reached'} end
   evicted = least_recent(surplus, ids, created, updated)
 end
 
-local expires, absolute_expires = math.floor((now + lifetime) / 1000), math.floor((now + absolute) / 1000)
-local record = struct.pack(RECORD, 1, ms, micros, ms, expires, absolute_expires, claims ~= '' and 1 or 0)
-if not_before > 0 then record = record .. struct.pack('>I7', not_before) end
+local expires, absolute = math.floor((ms + lifetime) / 1000), math.floor((ms + absolute_lifetime) / 1000)
+local record = struct.pack(RECORD, VERSION, 1, ms, micros, ms, expires, absolute, claims ~= '' and 1 or 0, secret, credential, not_before)
 local field = id:sub(1, FIELD)
 -- This write comes first, because Redis refuses it when memory is full, and then
 -- nothing has changed. If another session of the user has the same fields, the login
@@ -41,6 +47,14 @@ if claims ~= '' then redis.call('HSET', data, field .. 'c', claims) end
 redis.call('ZADD', sessions, expires * 1000, id)
 delete_sessions(sessions, data, expired)
 delete_sessions(sessions, data, evicted)
+delete_sessions(sessions, data, changed)
 set_expiry(sessions, data)
+for k = 7, #KEYS, 2 do
+  local others = with_other_credential(KEYS[k], KEYS[k + 1])
+  delete_sessions(KEYS[k], KEYS[k + 1], others)
+  set_expiry(KEYS[k], KEYS[k + 1])
+  for i = 1, #others do changed[#changed + 1] = others[i] end
+end
 if #evicted > 0 then record_revocation(revocations, evicted, 'evicted', id) end
-return {'ok', micros, record, evicted}
+if #changed > 0 then record_revocation(revocations, changed, 'account', '') end
+return {'ok', micros, record, evicted, changed}

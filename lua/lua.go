@@ -30,6 +30,7 @@ var (
 	Revoke       = script("revoke")
 	RevokeOthers = script("revoke_others")
 	Logout       = script("logout")
+	CheckToken   = script("check_token")
 	Live         = script("live")
 	Tombstones   = script("tombstones")
 	RevokeApp    = script("revoke_app") // for one bucket

@@ -13,7 +13,7 @@ import (
 
 var scripts = []lua.Script{
 	lua.Create, lua.Refresh, lua.List, lua.Revoke, lua.RevokeOthers, lua.Logout,
-	lua.Live, lua.Tombstones, lua.RevokeApp,
+	lua.CheckToken, lua.Live, lua.Tombstones, lua.RevokeApp,
 	lua.ReserveUsername, lua.ConfirmUsername, lua.ReleaseUsername, lua.PutAccount, lua.RemoveAccount,
 }
 

@@ -3,61 +3,63 @@
 -- ARGV: 1 clock, 2 revocation parameters, 3 id, 4 terms
 -- Returns: ok, now, record, claims | healed, now, record, claims
 --        | retried, now, record, claims | unknown | spent | ended, cause
---        | expired, cause | replayed, cause | user_not_found | user_inactive
+--        | expired, cause | replayed, cause | user_not_found, cause
+--        | user_inactive, cause | credential_changed, cause | credential_changed
 
 -- include prelude
 local revocations, user, sessions, data = unpack(KEYS, 3)
-local id = ARGV[3]
--- Nine arguments packed in one, which Redis reads in a sixth of the time: presented
--- generation and expiry, retry window, lifetime, the remaining time below which the
--- session is extended, and as 0 or 1: check user, detect reuse, rotate, update.
-local presented, expiry, window, lifetime, extend, check, detect, rotate, update =
-  struct.unpack('>I4I8I4I8I8BBBB', ARGV[4])
+local id, terms = unpack(ARGV, 3)
+-- include terms
 
 local word, field = 'ok', id:sub(1, FIELD)
 local record = redis.call('HGET', data, field)
-local generation, created, updated, rotated, expires, absolute, claimed
+local version, generation, created, updated, rotated, expires, absolute, claimed, secret, credential, created_under
 if record then
-  generation, created, updated, rotated, expires, absolute, claimed = struct.unpack(RECORD, record)
+  version, generation, created, updated, rotated, expires, absolute, claimed, secret, credential, created_under = struct.unpack(RECORD, record)
   expires, absolute = expires * 1000, absolute * 1000
 end
+local active, claims
+if check == 1 then active, credential_now, claims = unpack(redis.call('HMGET', user, 'active', 'credential', 'claims')) end
 
--- Nearly always the token is the current one of a live session, and then no
--- function has to be defined. No session expires after its absolute time, so the
--- expiry alone decides here.
-local usual = presented == generation and expiry == expires and now < expires and not_before == 0
-  and (check == 0 or redis.call('HGET', user, 'active') == '1')
+-- Nearly always the token is the current one of a live session, and then no function
+-- has to be defined. No session expires after its absolute time, so the expiry alone
+-- decides here.
+local since = record and (extend > 0 and rotated or created)
+local usual = presented == generation and expiry == expires and presented_secret == secret and created_under >= not_before
+  and now < expires and expires <= since + lifetime and absolute <= created + absolute_lifetime
+  and (check == 0 or active == '1') and (credential_now == credential or credential_now == NO_CREDENTIAL)
+local before = expires
 if not usual then
   -- include refusals
+  -- include clamp
   -- include token_outcome
+  -- include credential
   -- include set_expiry
   -- include revocation
-  local refusal = check == 1 and refuse_user('1', user)
+  -- include refuse_refresh
+  local refusal
+  refusal, word = refuse_refresh(record)
   if refusal then return refusal end
-  if not record then return refuse_missing(id) end
-  refusal = refuse_ended(record)
-  word = refusal and refusal[1] or token_outcome(presented, expiry, generation, rotated, expires, window, detect == 1)
-  if word == 'expired' or word == 'replayed' then
-    delete_sessions(sessions, data, {id})
-    set_expiry(sessions, data)
+  if word ~= 'retried' then
+    if credential == NO_CREDENTIAL and credential_now and credential_now ~= '' then credential = credential_now end
+    expires, absolute = clamp(created, rotated, expires / 1000, absolute / 1000)
   end
-  if refusal then return refusal end
-  if word == 'replayed' then record_revocation(revocations, {id}, 'replay', '') return {word, 'replay'} end
-  if word == 'unknown' or word == 'spent' then return {word} end
+  if word == 'healed' then
+    local latest = extend > 0 and now or created
+    generation = presented
+    expires = math.max(expires, math.min(expiry, absolute, math.floor((latest + lifetime) / 1000) * 1000))
+  end
 end
 
-local claims = claimed == 1 and redis.call('HGET', data, field .. 'c')
+if check == 0 and claimed == 1 then claims = redis.call('HGET', data, field .. 'c') end
 if word == 'retried' then return {word, micros, record, claims} end
-local before = expires
-if word == 'healed' then
-  generation, expires = presented, math.max(expires, math.min(expiry, absolute))
-end
 local extended = expires < absolute and expires < now + extend
 if extended then expires = math.min(math.floor((now + lifetime) / 1000) * 1000, absolute) end
-if extended or rotate == 1 then generation, rotated = generation + 1, ms end
+-- If the expiry has changed, the token that was presented no longer fits the record.
+if extended or rotate == 1 or expires ~= expiry then generation, rotated = generation + 1, ms end
 if update == 1 then updated = micros end
-local after = struct.pack(RECORD, generation, created, updated, rotated, expires / 1000, absolute / 1000, claimed)
-if #record >= NOT_BEFORE_AT then after = after .. record:sub(NOT_BEFORE_AT) end
+local after = struct.pack(RECORD, version, generation, created, updated, rotated, expires / 1000, absolute / 1000, claimed, secret, credential, created_under)
+if #record > RECORD_SIZE then after = after .. record:sub(RECORD_SIZE + 1) end
 if after ~= record then redis.call('HSET', data, field, after) end
 if expires ~= before then
   -- include set_expiry

@@ -3,7 +3,7 @@
 --       each type, the given ones first
 -- ARGV: 1 clock, 2 revocation parameters, 3 check user, 4 caller (empty means not
 --       checked), 5 number of types, 6 cause, 7 by, 8 keep (empty means none),
---       9 presented generation, 10 retry window
+--       9 terms of its token
 -- Returns: ok, now, revoked | unknown | token_revoked, cause
 --        | user_not_found | user_inactive
 
@@ -13,20 +13,19 @@
 -- include set_expiry
 -- include revocation
 local revocations, user = unpack(KEYS, 3)
-local check, caller, types, cause, by, keep, presented, window = unpack(ARGV, 3)
+local check_user, caller, types, cause, by, keep, terms = unpack(ARGV, 3)
+-- include terms
+-- include clamp
+-- include token_outcome
 
--- Reports whether the session to keep is live and its token valid. A generation
--- above the record's is valid: a failover has lost the rotation. The caller has checked
--- the token's signature and time.
+-- Reports whether the token of the session to keep is good.
 local function keep_is_valid()
   local _, record = find_session(keep, 6, 2)
-  if not record or refuse_ended(record) then return false end
-  local generation, _, _, rotated = struct.unpack(RECORD, record)
-  return tonumber(presented) >= generation
-    or tonumber(presented) == generation - 1 and now < rotated + window
+  local word = record and token_outcome(record)
+  return word == 'ok' or word == 'healed' or word == 'retried'
 end
 
-local refusal = refuse_user(check, user)
+local refusal = refuse_user(check_user, user)
 if refusal then return refusal end
 if keep ~= '' and not keep_is_valid() then return {'unknown'} end
 refusal = refuse_caller(caller, 6, 2)

@@ -99,6 +99,6 @@ func BenchmarkLive(b *testing.B) {
 	bench(b, func(s *redisstore.Store) func() error {
 		o := session.Owner{App: "shop", User: string(session.NewID())}
 		id := login(b, s, o, policy).Session.ID
-		return func() error { return s.Live(ctx, o, id) }
+		return func() error { return s.Live(ctx, session.LiveStep{Owner: o, ID: id}) }
 	})
 }

@@ -27,7 +27,7 @@ func TestCommandsPerStep(t *testing.T) {
 	list(t, s)
 	extending := p
 	extending.ExtendEveryTime, extending.Lifetime = true, p.Lifetime+1e10
-	_ = s.Live(ctx, alice, current.ID)
+	_ = s.Live(ctx, session.LiveStep{Owner: alice, ID: current.ID})
 	for _, step := range []struct {
 		name string
 		run  func()
@@ -45,7 +45,7 @@ func TestCommandsPerStep(t *testing.T) {
 		}, "evalsha time get hget hget zrange hgetall zrange hgetall"},
 		{"list of one type", func() { _, _ = s.List(ctx, session.ListStep{Owner: alice, Types: session.Types[:1]}) },
 			"evalsha time get zrange hgetall"},
-		{"live", func() { _ = s.Live(ctx, alice, current.ID) }, "evalsha time get hget hget"},
+		{"live", func() { _ = s.Live(ctx, session.LiveStep{Owner: alice, ID: current.ID}) }, "evalsha time get hget hget"},
 		{"revoke", func() { revoke(t, s, current.ID) },
 			"evalsha time get hget hget zrem zrem hdel zrevrange pexpireat pexpireat " +
 				"zadd zremrangebyrank pexpireat xadd pexpire publish"},

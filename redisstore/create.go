@@ -14,11 +14,17 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 	if !created.ID.Valid() {
 		return session.CreateResult{}, session.Fail(session.Internal, errors.New("invalid session ID: use session.NewID"))
 	}
-	c := s.newStepCall(step.Owner, created.Type)
+	types := []session.Type{created.Type}
+	revokeChanged := step.RevokeChanged && !created.Credential.IsZero()
+	if revokeChanged {
+		types = requestedFirst(types)
+	}
+	c := s.newStepCall(step.Owner, types...)
 	c.add(step.Hash)
 	c.add(string(created.ID))
 	c.addMillis(policy.Lifetime)
 	c.addMillis(policy.AbsoluteLifetime)
+	c.addMillis(extendWithin(policy))
 	if policy.Limit {
 		c.addInt(int64(policy.Max))
 	} else {
@@ -27,6 +33,9 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 	c.addBool(policy.DestroyOldest && policy.Max > 0)
 	c.add(created.Info)
 	c.add(string(created.Claims))
+	c.add(string(created.Secret[:]))
+	c.add(string(created.Credential[:]))
+	c.addBool(revokeChanged)
 	r, err := s.run(ctx, s.create, c, true)
 	if err != nil {
 		return session.CreateResult{}, err
@@ -35,6 +44,7 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 	if err != nil {
 		return session.CreateResult{}, err
 	}
-	evicted := r.tombstones(3, session.CauseEvicted, string(created.ID), now)
-	return session.CreateResult{Session: created, Evicted: evicted, Now: now, Durability: r.durability}, nil
+	revoked := r.tombstones(3, session.CauseEvicted, string(created.ID), now)
+	revoked = append(revoked, r.tombstones(4, session.CauseAccount, "", now)...)
+	return session.CreateResult{Session: created, Revoked: revoked, Now: now, Durability: r.durability}, nil
 }

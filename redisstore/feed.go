@@ -37,6 +37,7 @@ func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) er
 			}
 			f.report(m.Payload)
 		case <-next.C:
+			s.measureClocks(ctx, apps)
 			f.poll(ctx)
 			next.Reset(s.options.PollInterval)
 		}

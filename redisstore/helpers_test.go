@@ -89,7 +89,7 @@ func loginMany(t *testing.T, s *redisstore.Store, p session.Policy, n int) {
 func refreshStep(o session.Owner, current session.Session, p session.Policy) session.RefreshStep {
 	return session.RefreshStep{
 		Owner: o, ID: current.ID, Type: current.Type, Policy: p,
-		Presented: session.Presented{Generation: current.Generation, Expires: current.Expires},
+		Presented: session.Presented{Secret: current.Secret, Generation: current.Generation, Expires: current.Expires},
 	}
 }
 
@@ -106,7 +106,7 @@ func refresh(tb testing.TB, s *redisstore.Store, o session.Owner, current sessio
 func logoutStep(current session.Session, p session.Policy) session.LogoutStep {
 	return session.LogoutStep{
 		Owner: alice, ID: current.ID, Type: current.Type, Policy: p,
-		Presented: session.Presented{Generation: current.Generation, Expires: current.Expires},
+		Presented: session.Presented{Secret: current.Secret, Generation: current.Generation, Expires: current.Expires},
 	}
 }
 

@@ -20,7 +20,7 @@ func TestInvalidIDs(t *testing.T) {
 		_, logoutErr := s.Logout(ctx, session.LogoutStep{Owner: alice, ID: id, Type: created.Type})
 		_, othersErr := s.RevokeOthers(ctx, session.RevokeOthersStep{Owner: alice, Types: session.Types, Keep: id})
 		for step, err := range map[string]error{
-			"Refresh": refreshErr, "Revoke": revokeErr, "Logout": logoutErr, "RevokeOthers": othersErr, "Live": s.Live(ctx, alice, id),
+			"Refresh": refreshErr, "Revoke": revokeErr, "Logout": logoutErr, "RevokeOthers": othersErr, "Live": s.Live(ctx, session.LiveStep{Owner: alice, ID: id}),
 		} {
 			if session.CodeOf(err) != session.Unknown {
 				t.Errorf("%s of %q: got %v, want %s", step, id, err, session.Unknown)

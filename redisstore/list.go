@@ -22,22 +22,25 @@ func (s *Store) List(ctx context.Context, step session.ListStep) (session.ListRe
 	if err != nil {
 		return session.ListResult{}, err
 	}
-	return r.listResult(step.Types)
+	return r.listResult(step)
 }
 
 // listResult reads the reply of lua/list.lua and drops the sessions that have expired
 // or were revoked with their app.
-func (r *reply) listResult(types []session.Type) (result session.ListResult, err error) {
+func (r *reply) listResult(step session.ListStep) (result session.ListResult, err error) {
 	if result.Now, err = r.now(); err != nil {
 		return session.ListResult{}, err
 	}
 	var records []record
-	for i, t := range types {
+	for i, t := range step.Types {
 		if records, err = r.appendSessions(records, 3+2*i, t); err != nil {
 			return session.ListResult{}, err
 		}
 	}
 	for _, rec := range records {
+		if p, ok := step.Policies[rec.Type]; ok {
+			rec.Session = p.Clamp(rec.Session)
+		}
 		if _, expired := session.ExpiryCause(rec.Session, result.Now); !expired && rec.notBefore >= r.notBefore() {
 			result.Sessions = append(result.Sessions, rec.Session)
 		}

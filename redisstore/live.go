@@ -7,15 +7,16 @@ import (
 )
 
 // Live implements [session.Store].
-func (s *Store) Live(ctx context.Context, o session.Owner, id session.ID) error {
-	c, keys := newCall(), s.schema.owner(o)
+func (s *Store) Live(ctx context.Context, step session.LiveStep) error {
+	c, keys := newCall(), s.schema.owner(step.Owner)
 	keys.addNotBefore(c)
 	keys.addTombstones(c)
 	for _, t := range session.Types {
 		keys.addData(c, t)
 	}
-	s.addFirstArgs(c, o)
-	c.addID(id)
+	s.addFirstArgs(c, step.Owner)
+	c.addID(step.ID)
+	c.add(string(step.Credential[:]))
 	_, err := s.run(ctx, s.live, c, false)
 	return err
 }

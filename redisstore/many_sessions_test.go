@@ -45,7 +45,7 @@ func TestEvictionOfManySessions(t *testing.T) {
 	loginMany(t, s, p, n)
 	p.Limit, p.Max, p.DestroyOldest = true, 2, true
 	created, err := s.Create(ctx, createStep(alice, p))
-	if err != nil || len(created.Evicted) != n-1 {
-		t.Fatalf("evicted %d of %d sessions, want all but one: %v", len(created.Evicted), n, err)
+	if err != nil || len(created.Revoked) != n-1 {
+		t.Fatalf("evicted %d of %d sessions, want all but one: %v", len(created.Revoked), n, err)
 	}
 }

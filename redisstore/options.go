@@ -25,9 +25,14 @@ type Options struct {
 	// Now is for tests only: the clock to use instead of Redis's. It must not be
 	// behind the real time, because Redis would then delete keys too early.
 	Now func() time.Time
-	// Logger logs the messages of the Redis client at debug level; nil means none. The
-	// client has one log per process: that of the last Store.
+	// Logger logs warnings about the servers' clocks, and the messages of the Redis client
+	// at debug level; nil means none. The client has one log per process: that of the last
+	// Store.
 	Logger *slog.Logger
+	// ObserveClock, if not nil, is called after each measurement of a node's clock: with
+	// the node's address, or "primary" if there is no Cluster, and how far its clock is
+	// ahead of this instance's. It must return quickly.
+	ObserveClock func(node string, offset time.Duration)
 	// Observe, if not nil, is called after every run of a script, with the code that
 	// it returned or failed with, and how long it took. It must return quickly.
 	Observe func(script string, code session.Code, took time.Duration)

@@ -15,27 +15,28 @@ type record struct {
 	found     bool  // the data hash has the record
 }
 
-// The sizes of RECORD in lua/include/prelude.lua and of the not-before that may follow
-// it, in bytes. A record has, all big-endian: generation (4 bytes), created (6),
-// updated (7), rotated (6), expires (4), absolute (4), and whether there are claims
-// (1), which only scripts need.
-const (
-	recordSize    = 32
-	notBeforeSize = 7
-)
+// recordSize is RECORD_SIZE in lua/include/prelude.lua, in bytes. A record has, all
+// big-endian: format version (1 byte), generation (4), created (6), updated (7), rotated
+// (6), expires (4), absolute (4), whether there are claims (1), which only scripts need,
+// secret (8), credential (4), and the app's not-before at the creation (7). A later
+// version may append more.
+const recordSize = 52
 
-// decode fills in the fields of rec that a record holds.
+// decode fills in the fields of rec that a record holds, and ignores what a later
+// version has appended.
 func (rec *record) decode(text string) error {
-	if len(text) != recordSize && len(text) != recordSize+notBeforeSize {
+	if len(text) < recordSize || text[0] == 0 {
 		return errReply
 	}
-	rec.Generation = uint32(bigEndian(text[:4]))
-	rec.Created = millis(bigEndian(text[4:10]))
-	rec.Updated = micros(bigEndian(text[10:17]))
-	rec.Rotated = millis(bigEndian(text[17:23]))
-	rec.Expires = seconds(bigEndian(text[23:27]))
-	rec.Absolute = seconds(bigEndian(text[27:31]))
-	rec.notBefore = bigEndian(text[recordSize:])
+	rec.Generation = uint32(bigEndian(text[1:5]))
+	rec.Created = millis(bigEndian(text[5:11]))
+	rec.Updated = micros(bigEndian(text[11:18]))
+	rec.Rotated = millis(bigEndian(text[18:24]))
+	rec.Expires = seconds(bigEndian(text[24:28]))
+	rec.Absolute = seconds(bigEndian(text[28:32]))
+	copy(rec.Secret[:], text[33:41])
+	copy(rec.Credential[:], text[41:45])
+	rec.notBefore = bigEndian(text[45:recordSize])
 	rec.found = true
 	return nil
 }
@@ -74,8 +75,11 @@ func appendSessions(list []record, ids, fields []any, t session.Type) ([]record,
 	for i := 0; i+1 < len(fields); i += 2 {
 		name, _ := element[string](fields, i)
 		value, ok := element[string](fields, i+1)
-		if !ok || len(name) < fieldLength {
+		if !ok {
 			return nil, session.Fail(session.Internal, errReply)
+		}
+		if len(name) < fieldLength {
+			continue // of a later version
 		}
 		n, ok := index[name[:fieldLength]]
 		if !ok {
@@ -91,15 +95,15 @@ func appendSessions(list []record, ids, fields []any, t session.Type) ([]record,
 
 // setField sets what one field of the data hash holds; suffix is the rest of the
 // field's name. Fields come in any order, because a hash that has outgrown Redis's
-// listpack encoding is unordered.
+// listpack encoding is unordered. Other fields are ignored.
 func (rec *record) setField(suffix, value string) error {
 	switch suffix {
 	case "i":
 		rec.Info = value
 	case "c":
 		rec.Claims = json.RawMessage(value)
-	default:
+	case "":
 		return rec.decode(value)
 	}
-	return nil
+	return nil // a field that a later version has added
 }

@@ -20,13 +20,15 @@ func runSteps(s *redisstore.Store, current session.Session) map[string]error {
 	errs := map[string]error{}
 	_, errs["Create"] = s.Create(ctx, createStep(alice, policy))
 	_, errs["Refresh"] = s.Refresh(ctx, refreshStep(alice, current, policy))
+	errs["CheckToken"] = s.CheckToken(ctx, refreshStep(alice, current, policy))
 	_, errs["List"] = s.List(ctx, session.ListStep{Owner: alice, Types: session.Types})
 	_, errs["RevokeOthers"] = s.RevokeOthers(ctx, session.RevokeOthersStep{
-		Owner: alice, Types: session.Types, Keep: current.ID, KeepGeneration: current.Generation,
+		Owner: alice, Types: session.Types, Keep: current.ID, KeepPolicy: policy,
+		KeepToken: session.Presented{Secret: current.Secret, Generation: current.Generation, Expires: current.Expires},
 	})
 	_, errs["Logout"] = s.Logout(ctx, logoutStep(current, policy))
 	_, errs["Revoke"] = s.Revoke(ctx, session.RevokeStep{Owner: alice, ID: current.ID})
-	errs["Live"] = s.Live(ctx, alice, current.ID)
+	errs["Live"] = s.Live(ctx, session.LiveStep{Owner: alice, ID: current.ID})
 	_, errs["Tombstones"] = s.Tombstones(ctx, alice)
 	_, errs["RevokeApp"] = s.RevokeApp(ctx, alice.App)
 	_, errs["FindAccount"] = s.Directory().FindAccount(ctx, alice.App, "ann")
@@ -101,7 +103,7 @@ func TestServerIsReplica(t *testing.T) {
 	r.Primary.WaitInSync(r.Replica)
 	errs := runSteps(open(t, r.Replica.URL), current)
 	// Those that only read, or find nothing to remove.
-	for _, step := range []string{"List", "Live", "Tombstones", "FindAccount", "Account", "Accounts", "Ping", "Warnings", "RemoveAccount"} {
+	for _, step := range []string{"CheckToken", "List", "Live", "Tombstones", "FindAccount", "Account", "Accounts", "Ping", "Warnings", "RemoveAccount"} {
 		delete(errs, step)
 	}
 	wantUnavailable(t, errs)

@@ -13,7 +13,7 @@ import (
 func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.RefreshResult, error) {
 	c := s.newStepCall(step.Owner, step.Type)
 	c.addID(step.ID)
-	c.addRefreshTerms(step)
+	c.addTerms(step)
 	r, err := s.run(ctx, s.refresh, c, true)
 	if err != nil {
 		return session.RefreshResult{}, err
@@ -28,15 +28,33 @@ func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.
 	return result, nil
 }
 
-// addRefreshTerms adds the argument that lua/refresh.lua unpacks into nine values.
-func (c *call) addRefreshTerms(step session.RefreshStep) {
+// CheckToken implements [session.Store].
+func (s *Store) CheckToken(ctx context.Context, step session.RefreshStep) error {
+	c, keys := newCall(), s.schema.owner(step.Owner)
+	keys.addNotBefore(c)
+	keys.addTombstones(c)
+	keys.addAccount(c)
+	keys.addData(c, step.Type)
+	s.addFirstArgs(c, step.Owner)
+	c.addID(step.ID)
+	c.addTerms(step)
+	_, err := s.run(ctx, s.checkToken, c, false)
+	return err
+}
+
+// addTerms adds the argument that lua/include/terms.lua unpacks: the refresh token, and
+// what it is judged by.
+func (c *call) addTerms(step session.RefreshStep) {
 	p, b := step.Policy, binary.BigEndian
 	c.buf = b.AppendUint32(c.buf, step.Generation)
 	c.buf = b.AppendUint64(c.buf, uint64(step.Expires.UnixMilli()))
+	c.buf = append(c.buf, step.Secret[:]...)
 	c.buf = b.AppendUint32(c.buf, uint32(p.RetryWindow.Milliseconds()))
 	c.buf = b.AppendUint64(c.buf, uint64(p.Lifetime.Milliseconds()))
+	c.buf = b.AppendUint64(c.buf, uint64(p.AbsoluteLifetime.Milliseconds()))
 	c.buf = b.AppendUint64(c.buf, uint64(extendWithin(p).Milliseconds()))
-	for _, on := range []bool{step.CheckUser, p.ReuseDetection, p.Rotate, p.UpdateLastLogin} {
+	c.buf = append(c.buf, step.Credential[:]...)
+	for _, on := range []bool{step.CheckUser, p.ReuseDetection, p.Rotate, p.UpdateLastLogin, step.Tentative} {
 		c.buf = append(c.buf, boolByte(on))
 	}
 	c.ends = append(c.ends, len(c.buf))

@@ -35,10 +35,7 @@ func (s *Store) Logout(ctx context.Context, step session.LogoutStep) (session.Re
 	keys.addData(c, step.Type)
 	s.addFirstArgs(c, step.Owner)
 	c.addID(step.ID)
-	c.addInt(int64(step.Generation))
-	c.addInt(step.Expires.UnixMilli())
-	c.addMillis(step.Policy.RetryWindow)
-	c.addBool(step.Policy.ReuseDetection)
+	c.addTerms(session.RefreshStep{Presented: step.Presented, Policy: step.Policy})
 	c.add(string(cause))
 	r, err := s.run(ctx, s.logout, c, true)
 	if err != nil {
@@ -63,8 +60,7 @@ func (s *Store) RevokeOthers(ctx context.Context, step session.RevokeOthersStep)
 	c.add(string(step.Cause))
 	c.add(escapeRevokedBy(step.By))
 	c.addID(step.Keep)
-	c.addInt(int64(step.KeepGeneration))
-	c.addMillis(step.KeepWindow)
+	c.addTerms(session.RefreshStep{Presented: step.KeepToken, Policy: step.KeepPolicy})
 	r, err := s.run(ctx, s.revokeOthers, c, true)
 	if err != nil {
 		return session.RevokeResult{}, err

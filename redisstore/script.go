@@ -34,6 +34,9 @@ func (s *Store) run(ctx context.Context, sc *script, c *call, durable bool) (rep
 		r, err = s.send(ctx, sc, c, durable, true)
 	}
 	err = r.readCode(sc, err)
+	if at, ok := element[int64](r.elements, 1); ok && err == nil {
+		s.learnClock(c, micros(at), start)
+	}
 	if s.options.Observe != nil {
 		s.options.Observe(sc.Name, r.code, time.Since(start))
 	}

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -31,18 +32,21 @@ import (
 // [session.Directory]. It is safe for concurrent use, and any number of processes may
 // use the same servers.
 type Store struct {
-	options   Options
-	client    redis.UniversalClient
-	pipeline  *redis.AutoPipeliner // nil if each step takes its own connection
-	schema    schema
-	replicas  replicaStates
-	directory *Directory
+	options  Options
+	client   redis.UniversalClient
+	pipeline *redis.AutoPipeliner // nil if each step takes its own connection
+	schema   schema
+	replicas replicaStates
+	clocks   clockOffsets
+
+	clockWarnedAt atomic.Int64 // when a warning about clocks was logged last, Unix ns
+	directory     *Directory
 
 	// revocationParams is the second argument of every script up to the app and the
 	// user; see lua/include/prelude.lua.
 	revocationParams string
 
-	create, refresh, list, revoke, revokeOthers, logout, live, tombstones, revokeApp *script
+	create, refresh, checkToken, list, revoke, revokeOthers, logout, live, tombstones, revokeApp *script
 }
 
 var (
@@ -66,9 +70,12 @@ func New(o Options) (*Store, error) {
 	}
 	s := &Store{
 		options: o, client: client, pipeline: pipeline, schema: schema{o.Prefix},
-		create: newScript(lua.Create), refresh: newScript(lua.Refresh), list: newScript(lua.List),
+		create: newScript(lua.Create), refresh: newScript(lua.Refresh), checkToken: newScript(lua.CheckToken), list: newScript(lua.List),
 		revoke: newScript(lua.Revoke), revokeOthers: newScript(lua.RevokeOthers), logout: newScript(lua.Logout),
 		live: newScript(lua.Live), tombstones: newScript(lua.Tombstones), revokeApp: newScript(lua.RevokeApp),
+	}
+	if servers.topology != cluster {
+		s.clocks.single = newClockOffset()
 	}
 	s.directory = newDirectory(s)
 	s.revocationParams = strconv.FormatInt(o.TombstoneLifetime.Milliseconds(), 10) + "|" +

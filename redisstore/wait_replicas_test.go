@@ -42,7 +42,8 @@ func durabilities(t *testing.T, s *redisstore.Store) map[string]session.Durabili
 	found["refresh without rotation"] = refreshed.Durability
 	found["revoke"] = revoke(t, s, login(t, s, alice, policy).Session.ID).Durability
 	others := session.RevokeOthersStep{
-		Owner: alice, Types: session.Types, Cause: session.CauseOthers, Keep: current.ID, KeepGeneration: current.Generation,
+		Owner: alice, Types: session.Types, Cause: session.CauseOthers, Keep: current.ID, KeepPolicy: policy,
+		KeepToken: session.Presented{Secret: current.Secret, Generation: current.Generation, Expires: current.Expires},
 	}
 	login(t, s, alice, policy)
 	for _, name := range []string{"revoke others", "revoke no others"} {
@@ -139,7 +140,7 @@ func TestReplicatedStepSurvivesFailover(t *testing.T) {
 	r.FailOver()
 	opened := open(t, r.URL)
 	for name, s := range map[string]*redisstore.Store{"old": s, "new": opened} {
-		waitFor(t, "the "+name+" store finds the new primary", func() bool { return session.CodeOf(s.Live(ctx, alice, revoked.ID)) == session.Revoked })
+		waitFor(t, "the "+name+" store finds the new primary", func() bool { return session.CodeOf(s.Live(ctx, session.LiveStep{Owner: alice, ID: revoked.ID})) == session.Revoked })
 	}
 	kept = refresh(t, opened, alice, kept, policy)
 	if got := revoke(t, s, kept.ID).Durability; got != session.Pending {

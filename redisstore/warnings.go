@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -15,12 +16,12 @@ import (
 func (s *Store) Warnings(ctx context.Context) ([]string, error) {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		return s.inspect(ctx, s.client)
+		return s.inspect(ctx, s.client, onlyNode)
 	}
 	var mu sync.Mutex
 	var all []string
 	err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-		warnings, err := s.inspect(ctx, master)
+		warnings, err := s.inspect(ctx, master, master.Options().Addr)
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(all, warnings...)
@@ -29,8 +30,8 @@ func (s *Store) Warnings(ctx context.Context) ([]string, error) {
 	return all, err
 }
 
-// inspect returns the warnings about one server.
-func (s *Store) inspect(ctx context.Context, server redis.Cmdable) ([]string, error) {
+// inspect returns the warnings about one server, whose name is node.
+func (s *Store) inspect(ctx context.Context, server redis.Cmdable, node string) ([]string, error) {
 	text, err := server.Info(ctx).Result()
 	if redis.HasErrorPrefix(err, "NOPERM") {
 		return []string{"this Redis user may not run INFO, so the server's version, maxmemory-policy and appendonly are unknown: " +
@@ -51,6 +52,14 @@ func (s *Store) inspect(ctx context.Context, server redis.Cmdable) ([]string, er
 	if info["aof_enabled"] == "0" {
 		warnings = append(warnings, "the append-only file is off: "+
 			"a restart loses the sessions created since the last snapshot, or all if there is none; set appendonly to yes")
+	}
+	clock := newClockOffset()
+	err = s.measure(ctx, server, clock)
+	if err != nil && !redis.HasErrorPrefix(err, "NOPERM") { // without TIME no step works, which Ping reports
+		return nil, classify("time", err)
+	}
+	if offset := time.Duration(clock.Load()); err == nil && offset.Abs() > warnOffset {
+		warnings = append(warnings, clockWarning(node, offset))
 	}
 	err = server.Publish(ctx, s.schema.channel(), "").Err() // followers ignore an empty message
 	if redis.HasErrorPrefix(err, "NOPERM") {

@@ -22,7 +22,7 @@ func (e *Engine) UserSessions(ctx context.Context, owner Owner) (UserSessions, e
 }
 
 func (e *Engine) userSessions(ctx context.Context, owner Owner) (UserSessions, error) {
-	listed, err := e.Store.List(ctx, ListStep{Owner: owner, Types: Types})
+	listed, err := e.Store.List(ctx, ListStep{Owner: owner, Types: Types, Policies: e.App(owner.App).Policies})
 	if err != nil {
 		return UserSessions{}, err
 	}

@@ -26,7 +26,11 @@ type Config struct {
 	Store       Store
 	Revocations *RevocationList
 	Observer    Observer         // nil means that events are not observed
-	Now         func() time.Time // nil means time.Now; used for tokens only, because sessions use the store's clock
+	Now         func() time.Time // nil means time.Now. Sessions, and the gateway's own tokens, use the store's clock
+
+	// OperatorSecrets holds secrets of the whole process, by the names of their
+	// settings. No secret or key of an app may equal one of them.
+	OperatorSecrets map[string]string
 }
 
 // App is one application that the engine fronts.
@@ -38,6 +42,8 @@ type App struct {
 	Signer         Signer
 	Checker        Checker
 	UsersInStore   bool // the app's users are in the store's Directory, so each step checks its user
+
+	clock appClock // set by New
 }
 
 // New validates cfg and returns an Engine that uses it. The error of an invalid
@@ -84,15 +90,16 @@ func (e *Engine) add(app *App) error {
 			return fmt.Errorf("%s_SESSION_%w", t, err)
 		}
 	}
-	for _, secret := range app.Secrets {
-		if other := e.bySecret[e.digest(secret)]; other != nil && other != app {
-			return fmt.Errorf("SECRET_KEY is also that of app %s: it identifies the app, so give each app its own", other.Name)
-		}
-		e.bySecret[e.digest(secret)] = app
+	if err := e.checkSecrets(app); err != nil {
+		return err
 	}
 	if err := e.checkDistinct(app); err != nil {
 		return err
 	}
+	for _, secret := range app.Secrets {
+		e.bySecret[e.digest(secret)] = app
+	}
+	app.clock = appClock{e, app.Name}
 	for _, h := range app.Signer.Headers() {
 		e.byHeader[h] = append(e.byHeader[h], app)
 	}
@@ -107,7 +114,7 @@ func (e *Engine) add(app *App) error {
 func (e *Engine) checkDistinct(app *App) error {
 	for _, other := range e.apps {
 		if app.Signer.Trusts(other.Signer) || other.Signer.Trusts(app.Signer) {
-			return fmt.Errorf("its access tokens and those of app %s would be valid for both apps: give each its own SIGNING_KEY and VERIFYING_KEYS, or its own AUDIENCE or ISSUER", other.Name)
+			return fmt.Errorf("its tokens and those of app %s would be valid for both apps: give each its own SIGNING_KEY, VERIFYING_KEYS and REFRESH_KEY; apps with one SIGNING_KEY need their own AUDIENCE or ISSUER", other.Name)
 		}
 	}
 	return nil
@@ -120,6 +127,9 @@ func (e *Engine) digest(secret string) [sha256.Size]byte {
 	var buf [128]byte
 	return sha256.Sum256(append(append(buf[:0], e.digestKey[:]...), secret...))
 }
+
+// AppBySecret returns the app with a secret, or nil if there is none.
+func (e *Engine) AppBySecret(secret string) *App { return e.bySecret[e.digest(secret)] }
 
 // App returns the app with a name, or nil if there is none.
 func (e *Engine) App(name string) *App { return e.byName[name] }

@@ -72,6 +72,8 @@ const (
 	LimitReached Code = "limit_reached"  // the user has as many sessions as the policy allows; nothing changed
 	UserUnknown  Code = "user_not_found" // no such user; from PutAccount also: the account has changed
 	UserInactive Code = "user_inactive"  // the user is disabled
+
+	CredentialChanged Code = "credential_changed" // the session was created with another credential than the user's; nothing changed
 )
 
 // Further codes of the engine and its other interfaces.
@@ -112,7 +114,7 @@ const (
 	CauseReplay       Cause = "replay"        // a spent refresh token was presented
 	CauseTypeMismatch Cause = "type_mismatch" // refreshed as another type, which the Django app documents
 	CauseOperator     Cause = "operator"      // revoked by an operator
-	CauseAccount      Cause = "account"       // the user was disabled or deleted, or the password changed
+	CauseAccount      Cause = "account"       // the user was disabled or removed, or the password changed
 	CauseApp          Cause = "app"           // all sessions of the app were revoked
 )
 

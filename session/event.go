@@ -31,6 +31,7 @@ const (
 	StepDestroy       Step = "destroy"
 	StepDestroyOthers Step = "destroy_others"
 	StepLogout        Step = "logout"
+	StepVerify        Step = "verify" // only in the event of a session that it revoked
 	StepAdmin         Step = "admin"
 )
 

@@ -12,11 +12,15 @@ type Tokens struct {
 
 // issue signs the tokens of a login or a refresh; now is the store's time of the
 // step. The refresh token is left out unless refresh is set.
+//
+// The access token is valid by the store's clock and by this instance's: it is issued
+// at the earlier of the two times, so that no verifier finds it to be of the future,
+// and expires by the later one.
 func (a *App) issue(user UserID, s Session, now time.Time, refresh bool) (Tokens, error) {
 	out := Tokens{Session: s.ID}
 	c := Claims{
 		Kind: KindAccess, User: user, Session: s.ID, AuthTime: s.Created, Extra: s.Claims,
-		Issued: now, Expires: now.Add(a.AccessLifetime),
+		Issued: earlier(now, a.clock.Now()), Expires: later(now, a.clock.Now()).Add(a.AccessLifetime),
 	}
 	var err error
 	if out.Access, err = a.Signer.Sign(c); err != nil || !refresh {
@@ -24,7 +28,7 @@ func (a *App) issue(user UserID, s Session, now time.Time, refresh bool) (Tokens
 	}
 	c = Claims{
 		Kind: KindRefresh, User: user, Session: s.ID, AuthTime: s.Created, Type: s.Type,
-		Generation: s.Generation, Issued: s.Rotated, Expires: s.Expires,
+		Generation: s.Generation, Secret: s.Secret, Issued: s.Rotated, Expires: s.Expires,
 	}
 	out.Refresh, err = a.Signer.Sign(c)
 	return out, internal(err)

@@ -19,7 +19,7 @@ func (e *Engine) list(ctx context.Context, c Caller, types string) (ListResult, 
 		return ListResult{}, nil, err
 	}
 	result, err := e.Store.List(ctx, ListStep{
-		Owner: c.owner(), Caller: c.session(), Types: requested, CheckUser: c.App.UsersInStore,
+		Owner: c.owner(), Caller: c.session(), Types: requested, Policies: c.App.Policies, CheckUser: c.App.UsersInStore,
 	})
 	return result, requested, err
 }

@@ -16,7 +16,7 @@ func (e *Engine) Login(ctx context.Context, req LoginRequest) (Tokens, error) {
 	ev := Event{Step: StepLogin}
 	tokens, created, err := e.login(ctx, req, &ev)
 	e.observe(ctx, ev, err)
-	e.observeRevoked(ctx, ev, created.Evicted)
+	e.observeRevoked(ctx, ev, created.Revoked)
 	return tokens, err
 }
 
@@ -26,7 +26,7 @@ type LoginRequest struct {
 }
 
 func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens, CreateResult, error) {
-	app := e.bySecret[e.digest(req.Secret)]
+	app := e.AppBySecret(req.Secret)
 	if app == nil {
 		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("no app has this secret"))
 	}
@@ -45,15 +45,21 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		return Tokens{}, CreateResult{}, err
 	}
 	created, err := e.Store.Create(ctx, CreateStep{
-		Owner:   Owner{app.Name, user.ID.String()},
-		Session: Session{ID: NewID().WithType(t), Type: t, Info: req.Info, Claims: user.Claims},
-		Policy:  app.Policies[t],
-		Hash:    user.Hash,
+		Owner: Owner{app.Name, user.ID.String()},
+		Session: Session{
+			ID: NewID().WithType(t), Type: t, Info: req.Info, Claims: user.Claims, Secret: NewSecret(), Credential: user.Credential,
+		},
+		Policy:        app.Policies[t],
+		RevokeChanged: user.LoginOnly,
+		Hash:          user.Hash,
 	})
 	if err != nil {
 		return Tokens{}, CreateResult{}, err
 	}
 	ev.Session = created.Session.ID
+	if user.Rehash != nil {
+		go user.Rehash(context.Background()) // not the request's context, which ends with the response
+	}
 	tokens, err := app.issue(user.ID, created.Session, created.Now, true)
 	tokens.Durability = created.Durability
 	return tokens, created, err

@@ -72,19 +72,19 @@ func (p Policy) Start(s Session, now time.Time) Session {
 	s.Created = now.Truncate(time.Millisecond)
 	s.Rotated = s.Created
 	s.Updated = now.Truncate(time.Microsecond)
-	s.Expires = wholeSecond(now.Add(p.Lifetime))
-	s.Absolute = wholeSecond(now.Add(p.AbsoluteLifetime))
+	s.Expires = wholeSecond(s.Created.Add(p.Lifetime))
+	s.Absolute = wholeSecond(s.Created.Add(p.AbsoluteLifetime))
 	return s
 }
 
 // Presented is what a refresh token carries, besides the session that it names.
 type Presented struct {
+	Secret     Secret
 	Generation uint32
 	Expires    time.Time // whole seconds
 }
 
-// Refresh returns what a live session s becomes when a refresh token is
-// presented at now, and the outcome:
+// Outcome returns what a refresh token of session s results in at now:
 //
 //   - [OK]: the token is the current one.
 //   - [Healed]: the token's generation is above the record's, because the store
@@ -93,47 +93,67 @@ type Presented struct {
 //   - [Replayed]: an older token, with reuse detection. The caller must revoke
 //     the session.
 //   - [Spent]: an older token, without reuse detection.
-//   - [Unknown]: the token is of the session's generation but has another expiry,
-//     or it is of a higher generation and has expired.
+//   - [Expired]: the session has expired; [Policy.ExpiryCause] returns the cause.
+//   - [Unknown]: the token has another secret than the session, or it is of the
+//     session's generation but has another expiry, or it is of a higher generation
+//     and has expired.
 //
-// Only OK and Healed change s. Refresh does not check whether s has expired; see
-// [ExpiryCause]. Redis runs the same rules in lua/refresh.lua
-// and lua/include/token_outcome.lua.
-func (p Policy) Refresh(s Session, presented Presented, now time.Time) (Session, Code) {
+// Redis runs the same rules in lua/include/token_outcome.lua.
+func (p Policy) Outcome(s Session, presented Presented, now time.Time) Code {
+	_, expired := p.ExpiryCause(s, now)
 	switch {
+	case presented.Secret != s.Secret:
+		return Unknown
+	case expired:
+		return Expired
 	case presented.Generation+1 == s.Generation && now.Before(s.Rotated.Add(p.RetryWindow)):
-		return s, Retried
+		return Retried
 	case presented.Generation < s.Generation && p.ReuseDetection:
-		return s, Replayed
+		return Replayed
 	case presented.Generation < s.Generation:
-		return s, Spent
+		return Spent
 	case presented.Generation > s.Generation && !now.Before(presented.Expires):
-		return s, Unknown // the token has expired, whatever steps the record has missed
+		return Unknown // the token has expired, whatever steps the record has missed
 	case presented.Generation > s.Generation:
-		s.Generation = presented.Generation
-		s.Expires = later(s.Expires, earlier(presented.Expires, s.Absolute))
-		return p.advance(s, now), Healed
+		return Healed
 	case !presented.Expires.Equal(s.Expires):
-		return s, Unknown // the signature is valid, but this generation's token has another expiry
+		return Unknown // the signature is valid, but this generation's token has another expiry
 	}
-	return p.advance(s, now), OK
+	return OK
 }
 
-// advance rotates or extends s if that is due, and updates it.
-func (p Policy) advance(s Session, now time.Time) Session {
+// Refresh returns what session s becomes when a refresh token is presented at now,
+// and the token's [Policy.Outcome]. Only OK and Healed change s. Redis runs the same
+// rules in lua/refresh.lua.
+func (p Policy) Refresh(s Session, presented Presented, now time.Time) (Session, Code) {
+	code := p.Outcome(s, presented, now)
+	if code != OK && code != Healed {
+		return s, code
+	}
+	s = p.Clamp(s)
+	if code == Healed {
+		s.Generation = presented.Generation
+		latest := s.Created
+		if p.Extend {
+			latest = now // the lost step may have been an extension
+		}
+		lost := earlier(presented.Expires, wholeSecond(latest.Add(p.Lifetime)))
+		s.Expires = later(s.Expires, earlier(lost, s.Absolute))
+	}
 	extend := p.Extend && s.Expires.Before(s.Absolute) &&
 		(p.ExtendEveryTime || s.Expires.Before(now.Add(p.ExtendOnceAfter)))
 	if extend {
 		s.Expires = earlier(wholeSecond(now.Add(p.Lifetime)), s.Absolute)
 	}
-	if extend || p.Rotate {
+	// If the expiry has changed, the token that was presented no longer fits the record.
+	if extend || p.Rotate || !s.Expires.Equal(presented.Expires) {
 		s.Generation++
 		s.Rotated = now.Truncate(time.Millisecond)
 	}
 	if p.UpdateLastLogin {
 		s.Updated = now.Truncate(time.Microsecond)
 	}
-	return s
+	return s, code
 }
 
 // Surplus returns how many of an owner's live sessions of the type must be
@@ -153,6 +173,12 @@ func (p Policy) Surplus(live int) (n int, ok bool) {
 // the type may have. unlimited is true if the policy has no maximum.
 func (p Policy) Free(live int) (n int, unlimited bool) {
 	return max(p.Max-live, 0), !p.Limit
+}
+
+// ExpiryCause reports whether s has expired under p at now, as [ExpiryCause] does
+// for the expiries of [Policy.Clamp].
+func (p Policy) ExpiryCause(s Session, now time.Time) (cause Cause, expired bool) {
+	return ExpiryCause(p.Clamp(s), now)
 }
 
 // ExpiryCause reports whether s has expired at now, and if so, at which limit:

@@ -4,14 +4,18 @@ import "context"
 
 // Refresh checks the secret, then the session type, then the refresh token, and
 // does what [Policy.Refresh] says. It fails with InvalidClient or InvalidType;
-// with Unknown or Expired if the token is not valid; with Unknown, UserInactive or
-// Unavailable if [Checker.Recheck] fails; with TypeMismatch, and then revokes the
-// session, if the token is the other type's; or as [Store.Refresh] does.
+// with Unknown or Expired if the token is not valid; with Unavailable if
+// [Checker.Recheck] fails so; with TypeMismatch, and then revokes the
+// session, if the token is the other type's; with UserInactive, or Revoked and
+// CauseAccount, and then revokes the session, if the user was disabled or removed or
+// has another credential; or as [Store.Refresh] does.
 func (e *Engine) Refresh(ctx context.Context, req RefreshRequest) (Tokens, error) {
 	ev := Event{Step: StepRefresh}
 	tokens, err := e.refresh(ctx, req, &ev)
+	revoked := revokedBy(err)
+	err = asSessionError(err)
 	e.observe(ctx, ev, err)
-	if code := CodeOf(err); code == Replayed || code == TypeMismatch {
+	if revoked {
 		e.observeRevoked(ctx, ev, []Tombstone{{ID: ev.Session, Cause: CauseOf(err)}})
 	}
 	return tokens, err
@@ -23,7 +27,7 @@ type RefreshRequest struct {
 }
 
 func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (Tokens, error) {
-	app := e.bySecret[e.digest(req.Secret)]
+	app := e.AppBySecret(req.Secret)
 	if app == nil {
 		return Tokens{}, Fail(InvalidClient, nil)
 	}
@@ -37,22 +41,16 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 	if expired != nil && CodeOf(expired) != Expired {
 		return Tokens{}, expired
 	}
-	if _, err := app.Checker.Recheck(ctx, claims.User, false); err != nil {
-		return Tokens{}, asSessionError(err)
+	status, err := e.recheck(ctx, app, claims)
+	if err != nil {
+		return Tokens{}, orExpired(err, expired)
 	}
 	if claims.Type != t {
-		return Tokens{}, orExpired(e.revokeMismatched(ctx, app, claims), expired)
+		return Tokens{}, orExpired(e.revokeByToken(ctx, app, claims, &Error{Code: TypeMismatch, Cause: CauseTypeMismatch}), expired)
 	}
-	result, err := e.Store.Refresh(ctx, RefreshStep{
-		Owner:     Owner{app.Name, claims.User.String()},
-		ID:        claims.Session,
-		Type:      t,
-		Presented: Presented{claims.Generation, claims.Expires},
-		Policy:    app.Policies[t],
-		CheckUser: app.UsersInStore,
-	})
+	result, err := e.refreshSession(ctx, app, claims, status)
 	if err != nil {
-		return Tokens{}, orExpired(asSessionError(err), expired)
+		return Tokens{}, orExpired(err, expired)
 	}
 	ev.Code = result.Code
 	tokens, err := app.issue(claims.User, result.Session, result.Now, result.Session.Generation != claims.Generation)
@@ -60,27 +58,104 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 	return tokens, err
 }
 
-// refreshClaims verifies a refresh token of an app and returns its claims. It
-// returns them also with the error Expired. Any other error is Unknown.
-func (e *Engine) refreshClaims(app *App, token string) (Claims, error) {
-	claims, err := app.Signer.Verify(token, KindRefresh, e.Now())
-	if err != nil && CodeOf(err) != Expired {
-		err = Fail(Unknown, err) // a client learns no details about an invalid refresh token
+// refreshSession takes the store's step. If the session was created with another
+// credential than status says, it asks the user source again, because status may come
+// from a cache: a user who has changed their password and logged in with the new one
+// must not lose the new session.
+func (e *Engine) refreshSession(ctx context.Context, app *App, c Claims, status Status) (RefreshResult, error) {
+	step := refreshStep(app, c, status)
+	step.Tentative = true
+	result, err := e.Store.Refresh(ctx, step)
+	if CodeOf(err) == CredentialChanged && CauseOf(err) == "" {
+		if status, err = app.Checker.Recheck(ctx, c.User, true); err != nil {
+			return RefreshResult{}, e.endIfGone(ctx, app, c, err)
+		}
+		result, err = e.Store.Refresh(ctx, refreshStep(app, c, status))
 	}
-	return claims, err
+	if status.HasClaims {
+		result.Session.Claims = status.Claims
+	}
+	return result, err
 }
 
-// revokeMismatched revokes a session whose token was sent as another type's, if
-// the token is the current one, or was spent last and is within the retry window.
-// An older token is a replay, or is rejected, as at any refresh. Its error is
-// never nil.
-func (e *Engine) revokeMismatched(ctx context.Context, app *App, c Claims) error {
+// refreshStep returns the step that refreshes the session of a refresh token.
+func refreshStep(app *App, c Claims, status Status) RefreshStep {
+	return RefreshStep{
+		Owner:      Owner{app.Name, c.User.String()},
+		ID:         c.Session,
+		Type:       c.Type,
+		Presented:  c.presented(),
+		Policy:     app.Policies[c.Type],
+		CheckUser:  app.UsersInStore,
+		Credential: status.Credential,
+	}
+}
+
+// recheck asks the user source about the user of a refresh token. If they were
+// disabled or removed, it revokes the session: it must not be live again when the user
+// is enabled again, or when another person gets the ID. Before that it asks for an
+// answer that is not from a cache, unless the session has ended already.
+func (e *Engine) recheck(ctx context.Context, app *App, c Claims) (Status, error) {
+	status, err := app.Checker.Recheck(ctx, c.User, false)
+	if !isGone(err) {
+		return status, err
+	}
+	if err := e.Store.Live(ctx, LiveStep{Owner: Owner{app.Name, c.User.String()}, ID: c.Session}); err != nil {
+		return Status{}, err
+	}
+	if status, err = app.Checker.Recheck(ctx, c.User, true); err != nil {
+		return Status{}, e.endIfGone(ctx, app, c, err)
+	}
+	return status, nil
+}
+
+// isGone reports whether err means that a user has no right to sessions any more.
+func isGone(err error) bool {
+	return CodeOf(err) == UserUnknown || CodeOf(err) == UserInactive
+}
+
+// endIfGone revokes the session of a refresh token if err, the error of a recheck,
+// means that the user is gone. It returns the error of the refresh.
+func (e *Engine) endIfGone(ctx context.Context, app *App, c Claims, err error) error {
+	if !isGone(err) {
+		return err
+	}
+	return e.revokeByToken(ctx, app, c, &Error{Code: CodeOf(err), Cause: CauseAccount, Err: err})
+}
+
+// revokeByToken revokes the session of a refresh token that is the current one, or was
+// spent last and is within the retry window, and returns reason. An older token is a
+// replay, or is rejected, as at any refresh. Its error is never nil.
+func (e *Engine) revokeByToken(ctx context.Context, app *App, c Claims, reason *Error) error {
 	step := logoutStep(app, c)
-	step.Cause = CauseTypeMismatch
+	step.Cause = reason.Cause
 	if _, err := e.Store.Logout(ctx, step); err != nil {
 		return err
 	}
-	return &Error{Code: TypeMismatch, Cause: CauseTypeMismatch}
+	return reason
+}
+
+// revokedBy reports whether err, the error of a refresh, means that this refresh has
+// revoked the session.
+func revokedBy(err error) bool {
+	switch CodeOf(err) {
+	case Replayed, TypeMismatch:
+		return true
+	case UserUnknown, UserInactive, CredentialChanged:
+		return CauseOf(err) == CauseAccount
+	}
+	return false
+}
+
+// refreshClaims verifies a refresh token of an app and returns its claims. It
+// returns them also with the error Expired. Any other error is Unknown or Unavailable.
+func (e *Engine) refreshClaims(app *App, token string) (Claims, error) {
+	claims, err := app.Signer.Verify(token, KindRefresh, app.clock)
+	switch CodeOf(err) {
+	case OK, Expired, Unavailable:
+		return claims, err
+	}
+	return claims, Fail(Unknown, err) // a client learns no details about an invalid refresh token
 }
 
 // orExpired returns the error of a refresh or a logout with a token whose own
@@ -94,12 +169,15 @@ func orExpired(err, expired error) error {
 	return err
 }
 
-// asSessionError turns UserUnknown into Unknown. Where the credential is a refresh
-// token, the Django app gives the same response to an unknown user as to an unknown
-// session.
+// asSessionError turns the codes about a user into those about a session. Where the
+// credential is a refresh token, the Django app gives the same response to an unknown
+// user as to an unknown session.
 func asSessionError(err error) error {
-	if CodeOf(err) == UserUnknown {
-		return Fail(Unknown, err)
+	switch code := CodeOf(err); {
+	case code != UserUnknown && code != CredentialChanged:
+		return err
+	case CauseOf(err) == CauseAccount:
+		return &Error{Code: Revoked, Cause: CauseAccount, Err: err}
 	}
-	return err
+	return Fail(Unknown, err)
 }

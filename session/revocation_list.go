@@ -12,6 +12,7 @@ import (
 type RevocationList struct {
 	retention time.Duration // see NewRevocationList
 	bound     time.Duration
+	now       func() time.Time
 
 	mu        sync.RWMutex
 	revoked   map[ID]revokedEntry
@@ -29,16 +30,25 @@ type revokedEntry struct {
 
 // NewRevocationList returns an empty list. It keeps each revocation for retention,
 // which must be the longest lifetime of an access token plus the leeway. It counts as
-// fresh as long as the time up to which it is complete is at most bound ago.
-func NewRevocationList(retention, bound time.Duration) *RevocationList {
-	return &RevocationList{retention: retention, bound: bound, revoked: map[ID]revokedEntry{}, notBefore: map[string]time.Time{}}
+// fresh as long as the time up to which it is complete is at most bound ago. now is
+// this instance's clock; nil means time.Now.
+func NewRevocationList(retention, bound time.Duration, now func() time.Time) *RevocationList {
+	if now == nil {
+		now = time.Now
+	}
+	return &RevocationList{
+		retention: retention, bound: bound, now: now,
+		revoked: map[ID]revokedEntry{}, notBefore: map[string]time.Time{},
+	}
 }
 
-// clockTolerance is how much longer than the retention a revocation is kept. Its
-// time comes from the store's clock, which may be behind this instance's.
+// clockTolerance is how much longer than the retention a revocation is kept, and how
+// much longer a token may live without a query of the store. A token lives longer by
+// the difference of the clocks where it was issued.
 const clockTolerance = time.Minute
 
-// Revoked implements [Sink].
+// Revoked implements [Sink]. The revocation is kept for a time from now on, not from
+// its own time, which comes from the store's clock: that one may be far behind.
 func (r *RevocationList) Revoked(e Revocation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,7 +58,7 @@ func (r *RevocationList) Revoked(e Revocation) {
 		}
 		return
 	}
-	if until := e.At.Add(r.retention + clockTolerance).UnixMilli(); until > r.revoked[e.ID].until {
+	if until := r.now().Add(r.retention + 2*clockTolerance).UnixMilli(); until > r.revoked[e.ID].until {
 		r.revoked[e.ID] = revokedEntry{until, e.Cause}
 	}
 }
@@ -85,7 +95,7 @@ type AccessToken struct {
 //
 //   - The list is older than its bound, or was never complete.
 //   - The token lives longer than the list keeps revocations, because it was
-//     issued before ACCESS_TOKEN_LIFETIME was lowered.
+//     issued before ACCESS_TOKEN_LIFETIME was lowered, or with clocks far apart.
 //   - The token was issued before its app's not-before. The list keeps only the
 //     latest one, but each bucket of users in Redis has its own.
 func (r *RevocationList) Check(t AccessToken, now time.Time) (cause Cause, revoked, fresh bool) {
@@ -94,7 +104,7 @@ func (r *RevocationList) Check(t AccessToken, now time.Time) (cause Cause, revok
 	if entry, revoked := r.revoked[t.Session]; revoked {
 		return entry.cause, true, true
 	}
-	covered := !t.Expires.After(t.Issued.Add(r.retention)) && !t.Issued.Before(r.notBefore[t.App])
+	covered := !t.Expires.After(t.Issued.Add(r.retention+clockTolerance)) && !t.Issued.Before(r.notBefore[t.App])
 	return "", false, covered && !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
 }
 

@@ -20,7 +20,7 @@ func (e *Engine) Logout(ctx context.Context, secret, token string) (RevokeResult
 }
 
 func (e *Engine) logout(ctx context.Context, secret, token string, ev *Event) (RevokeResult, error) {
-	app := e.bySecret[e.digest(secret)]
+	app := e.AppBySecret(secret)
 	if app == nil {
 		return RevokeResult{}, Fail(InvalidClient, nil)
 	}
@@ -45,7 +45,7 @@ func logoutStep(app *App, c Claims) LogoutStep {
 		Owner:     Owner{app.Name, c.User.String()},
 		ID:        c.Session,
 		Type:      c.Type,
-		Presented: Presented{c.Generation, c.Expires},
+		Presented: c.presented(),
 		Policy:    app.Policies[c.Type],
 	}
 }
@@ -92,13 +92,13 @@ func (e *Engine) destroyOthers(ctx context.Context, c Caller, refresh, types str
 		return RevokeResult{}, Fail(Unknown, errors.New("the refresh token belongs to another user"))
 	}
 	return e.Store.RevokeOthers(ctx, RevokeOthersStep{
-		Owner:          c.owner(),
-		Caller:         c.session(),
-		Keep:           keep.Session,
-		KeepGeneration: keep.Generation,
-		KeepWindow:     c.App.Policies[keep.Type].RetryWindow,
-		Types:          requested,
-		Cause:          CauseOthers,
-		CheckUser:      c.App.UsersInStore,
+		Owner:      c.owner(),
+		Caller:     c.session(),
+		Keep:       keep.Session,
+		KeepToken:  keep.presented(),
+		KeepPolicy: c.App.Policies[keep.Type],
+		Types:      requested,
+		Cause:      CauseOthers,
+		CheckUser:  c.App.UsersInStore,
 	})
 }

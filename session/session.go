@@ -23,6 +23,8 @@ type Session struct {
 	Rotated    time.Time // when Generation was reached
 	Expires    time.Time
 	Absolute   time.Time // the latest value that Expires can have
+	Secret     Secret
+	Credential Fingerprint // of the user's credential at login; zero means not known
 }
 
 // MaxInfo is the maximum length of [Session].Info, in bytes.

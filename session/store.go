@@ -19,20 +19,28 @@ import (
 // CauseApp, it may fail with Unknown instead, because the memory may have been
 // freed.
 //
-// Every error is an [*Error]. A step that fails has changed nothing, with three
-// exceptions. Replayed means that the session is now revoked. Expired may mean
+// A step that a refresh token comes with judges it by [Policy.Outcome], so that a
+// policy that was tightened applies to live sessions at once. A token whose Secret is
+// not the session's results in Unknown and changes nothing.
+//
+// Every error is an [*Error]. A step that fails has changed nothing, with four
+// exceptions. Replayed means that the session is now revoked. So does the cause
+// CauseAccount in the error of Refresh. Expired may mean
 // that the expired session is now deleted. Unavailable means that the Store cannot
 // tell: the step may have been done or not, and each method says what a retry then
 // does. Unavailable never means that something does not exist.
 //
-// With CheckUser set, a step first fails with UserUnknown or UserInactive unless
-// the owner is an active user of the [Directory]. Where a step has a Caller, that
+// With CheckUser set, a step fails with UserUnknown or UserInactive unless
+// the owner is an active user of the [Directory]. All steps except Refresh and
+// CheckToken check that first. Where a step has a Caller, that
 // is the session of the access token that came with the request. If Caller is not
 // empty, and not a live session of the owner, the step fails with TokenRevoked,
 // and with the cause if that is still known.
 type Store interface {
-	// Create creates a session with the values of [Policy.Start]. If the owner
-	// already has as many live sessions of the type as the policy allows, it
+	// Create creates a session with the values of [Policy.Start]. If
+	// step.RevokeChanged is set, it first revokes the owner's live sessions, of all
+	// types, whose Credential does not match the new session's. If the owner still
+	// has as many live sessions of the type as the policy allows, it
 	// evicts the least recently updated ones (see [ByUpdated]), as many as
 	// [Policy.Surplus] says, or fails with LimitReached. If step.Hash is set, it
 	// first fails with UserUnknown unless the user has this hash in the
@@ -40,18 +48,26 @@ type Store interface {
 	// creates a second session, which counts toward the maximum.
 	Create(ctx context.Context, step CreateStep) (CreateResult, error)
 
-	// Refresh applies [Policy.Refresh] to one session, after it has checked the
-	// user if step.CheckUser is set. It fails with Unknown if the owner has no
-	// such session of the type, or if the token was not issued for it; with
-	// Revoked and the cause if the session was revoked; with Expired and the
+	// Refresh applies [Policy.Refresh] to one session. It fails with Unknown if the
+	// owner has no such session of the type, or if the token was not issued for it;
+	// with Revoked and the cause if the session was revoked; with Expired and the
 	// cause, and then deletes the session; with Replayed, and then revokes the
-	// session with CauseReplay; or with Spent. If the first try has spent the
+	// session with CauseReplay; or with Spent. If the token is good, Refresh then
+	// checks the user, if step.CheckUser is set, and the session's Credential, and
+	// revokes the session with CauseAccount if one of them does not fit: the error
+	// is then UserUnknown, UserInactive or CredentialChanged, with that cause. If the first try has spent the
 	// token, a retry within the policy's retry window returns the same session
 	// with the code Retried; after the window it is a replay.
 	Refresh(ctx context.Context, step RefreshStep) (RefreshResult, error)
 
+	// CheckToken returns nil if the token is the current one of a session, so that
+	// Refresh would return OK or Healed. Otherwise it fails as Refresh does, or with
+	// Spent for every older token. It changes nothing, so a retry is safe.
+	CheckToken(ctx context.Context, step RefreshStep) error
+
 	// List returns the owner's live sessions of the requested types in the order
-	// of [ByCreated], and none for an owner without sessions. It checks the user,
+	// of [ByCreated], and none for an owner without sessions. Their expiries are
+	// those of [Policy.Clamp] where step.Policies has the type. It checks the user,
 	// then the caller. It changes nothing, so a retry is safe.
 	List(ctx context.Context, step ListStep) (ListResult, error)
 
@@ -64,10 +80,8 @@ type Store interface {
 	// RevokeOthers revokes the owner's live sessions of the requested types
 	// except step.Keep, which may be of any type, and returns their tombstones.
 	// It checks the user, then Keep, then the caller. If Keep is not empty, it
-	// fails with Unknown unless Keep is a live session of the owner and the token
-	// for it is valid: step.KeepGeneration is the session's generation; or the
-	// one below, within step.KeepWindow of the rotation; or a higher one, because
-	// the store has lost a rotation (Refresh would return Healed). The caller has
+	// fails with Unknown unless Keep is a session of the owner for whose token
+	// Refresh would return OK, Healed or Retried. The caller has
 	// to verify the token's signature and expiry. Keep itself is not changed. If
 	// there is nothing to revoke, RevokeOthers succeeds. So does a retry, which
 	// also revokes what was created meanwhile.
@@ -80,9 +94,11 @@ type Store interface {
 	Logout(ctx context.Context, step LogoutStep) (RevokeResult, error)
 
 	// Live returns nil if the owner has this session, of any type, and it is
-	// live. Otherwise it fails with Unknown, with Revoked and the cause, or with
-	// Expired and the cause. It changes nothing, so a retry is safe.
-	Live(ctx context.Context, owner Owner, id ID) error
+	// live, whatever the policy. Otherwise it fails with Unknown, with Revoked and
+	// the cause, or with Expired and the cause. If the session's Credential does
+	// not match, it fails with CredentialChanged. It changes nothing, so a retry is
+	// safe.
+	Live(ctx context.Context, step LiveStep) error
 
 	// Tombstones returns the owner's tombstones of the last seven days, the
 	// latest first and at most 32, and none for an owner without any. If one step
@@ -99,13 +115,22 @@ type Store interface {
 	// buckets may be revoked. A retry sets the not-before of every bucket anew,
 	// so it also revokes the sessions that were created meanwhile.
 	RevokeApp(ctx context.Context, app string) (RevokeResult, error)
+
+	// ClockOffset returns how far the clock that the owner's steps use is ahead of
+	// this instance's: negative if it is behind. It queries the store only if it has
+	// not learned the offset yet, within a second, and fails with Unavailable if
+	// there is no answer.
+	ClockOffset(ctx context.Context, owner Owner) (time.Duration, error)
 }
 
 // CreateStep is the argument of [Store].Create.
 type CreateStep struct {
 	Owner
-	Session Session // ID (new, from NewID), Type, Info and Claims; the other fields are ignored
+	Session Session // ID (new, from NewID), Type, Info, Claims, Secret and Credential; the other fields are ignored
 	Policy  Policy
+	// RevokeChanged revokes the owner's sessions that were created with another
+	// Credential. It has no effect if the new session's is zero.
+	RevokeChanged bool
 	// Hash is User.Hash. If it is not empty, the user must still have it and be
 	// active: checking a password takes long enough for either to change.
 	Hash string
@@ -114,8 +139,8 @@ type CreateStep struct {
 // CreateResult is the result of [Store].Create.
 type CreateResult struct {
 	Session    Session
-	Evicted    []Tombstone
-	Now        time.Time // the store's time of the step, as in all results
+	Revoked    []Tombstone // those evicted, and those of another credential
+	Now        time.Time   // the store's time of the step, as in all results
 	Durability Durability
 }
 
@@ -126,11 +151,19 @@ type RefreshStep struct {
 	Type      Type
 	Presented // what the refresh token carries
 	Policy    Policy
+	// CheckUser checks the owner in the Directory. The credential and the claims
+	// are then those of the account, and the next two fields are not used.
 	CheckUser bool
+	// Credential is the user's present one. A session without one takes it over.
+	Credential Fingerprint
+	// Tentative is set if Credential may be out of date. If it does not match,
+	// Refresh then fails with CredentialChanged and changes nothing.
+	Tentative bool
 }
 
 // RefreshResult is the result of [Store].Refresh. Code is OK, Retried or Healed.
-// Session.Info is not set.
+// Session.Info is not set. Session.Claims are those of the login, or with CheckUser
+// the present ones of the account.
 type RefreshResult struct {
 	Code       Code
 	Session    Session
@@ -143,6 +176,7 @@ type ListStep struct {
 	Owner
 	Caller    ID // empty means that the caller is not checked
 	Types     []Type
+	Policies  map[Type]Policy // may be nil
 	CheckUser bool
 }
 
@@ -165,14 +199,21 @@ type RevokeStep struct {
 // RevokeOthersStep is the argument of [Store].RevokeOthers.
 type RevokeOthersStep struct {
 	Owner
-	Caller         ID            // empty means that the caller is not checked
-	Keep           ID            // empty means that no session is kept
-	KeepGeneration uint32        // the generation that Keep's token carries
-	KeepWindow     time.Duration // the retry window of Keep's type
-	Types          []Type
-	Cause          Cause
-	By             string // as in Tombstone; may hold any characters
-	CheckUser      bool
+	Caller     ID        // empty means that the caller is not checked
+	Keep       ID        // empty means that no session is kept
+	KeepToken  Presented // what Keep's refresh token carries
+	KeepPolicy Policy    // of Keep's type
+	Types      []Type
+	Cause      Cause
+	By         string // as in Tombstone; may hold any characters
+	CheckUser  bool
+}
+
+// LiveStep is the argument of [Store].Live.
+type LiveStep struct {
+	Owner
+	ID         ID
+	Credential Fingerprint // the user's present one; zero means not compared
 }
 
 // LogoutStep is the argument of [Store].Logout.

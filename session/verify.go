@@ -6,31 +6,50 @@ import (
 	"time"
 )
 
-// Verify verifies a token, checks its user with the user source, and checks that
-// its session was not revoked. If app is not empty, only access tokens of that
-// app are valid; otherwise access and refresh tokens of any app are. While the
-// revocation list is fresh, an access token needs no step of the store. Verify
-// fails with the codes of [Signer.Verify], or with UserUnknown, UserInactive,
-// TokenRevoked or Unavailable.
+// Verify verifies an access token, checks its user with the user source, and checks
+// that its session was not revoked. If app is not empty, only tokens of that app are
+// valid. While the revocation list is fresh, it needs no step of the store. It fails
+// with the codes of [Signer.Verify], or with UserUnknown, UserInactive, TokenRevoked or
+// Unavailable.
 func (e *Engine) Verify(ctx context.Context, app, token string) (Caller, error) {
-	apps := e.possibleIssuers(token)
-	if app != "" {
-		apps = []*App{e.byName[app]}
-		if apps[0] == nil {
-			return Caller{}, Fail(TokenInvalid, nil)
-		}
-	}
-	caller, err := e.verifyToken(apps, token, KindAccess)
-	if app == "" && CodeOf(err) == TokenWrongKind {
-		caller, err = e.verifyToken(apps, token, KindRefresh)
-	}
+	caller, err := e.verifyToken(e.accepting(app, token), token, KindAccess)
 	if err != nil {
 		return Caller{}, err
 	}
-	if err := caller.recheck(ctx); err != nil {
+	status, err := caller.recheck(ctx)
+	if err != nil {
 		return Caller{}, err
 	}
-	return caller, e.checkNotRevoked(ctx, caller)
+	return caller, e.checkNotRevoked(ctx, caller, status)
+}
+
+// VerifyRefresh verifies a refresh token like Verify. The token must be the current
+// one of its session. It always takes a step of the store, which changes nothing.
+func (e *Engine) VerifyRefresh(ctx context.Context, app, token string) (Caller, error) {
+	caller, err := e.verifyToken(e.accepting(app, token), token, KindRefresh)
+	if err != nil {
+		return Caller{}, err
+	}
+	status, err := caller.recheck(ctx)
+	if err != nil {
+		return Caller{}, err
+	}
+	err = e.withPresentCredential(ctx, caller, status, func(f Fingerprint) error {
+		return e.Store.CheckToken(ctx, refreshStep(caller.App, caller.Claims, Status{Credential: f}))
+	})
+	return caller, asTokenRevoked(err)
+}
+
+// accepting returns the apps whose tokens are valid where app is the name of the only
+// one, or empty for any.
+func (e *Engine) accepting(app, token string) []*App {
+	switch {
+	case app == "":
+		return e.possibleIssuers(token)
+	case e.byName[app] == nil:
+		return nil
+	}
+	return []*App{e.byName[app]}
 }
 
 // recheckTimeout is how long Verify waits for a user source. It does so in every
@@ -39,21 +58,23 @@ func (e *Engine) Verify(ctx context.Context, app, token string) (Caller, error) 
 const recheckTimeout = 200 * time.Millisecond
 
 // recheck checks the user with the user source, within recheckTimeout. It returns
-// nil if the source does not answer: that must not stop the app, and the token's
+// no error if the source does not answer: that must not stop the app, and the token's
 // expiry bounds how long a change of the user can go unnoticed.
-func (c Caller) recheck(ctx context.Context) error {
+func (c Caller) recheck(ctx context.Context) (Status, error) {
 	timeout := newLazyTimeout(ctx, recheckTimeout)
 	defer timeout.stop()
-	_, err := c.App.Checker.Recheck(timeout, c.Claims.User, false)
+	status, err := c.App.Checker.Recheck(timeout, c.Claims.User, false)
 	if CodeOf(err) == Unavailable {
-		return nil
+		return Status{}, nil
 	}
-	return err
+	return status, err
 }
 
-// checkNotRevoked fails with TokenRevoked if the caller's session was revoked or
-// has expired. For a refresh token it always queries the store.
-func (e *Engine) checkNotRevoked(ctx context.Context, c Caller) error {
+// checkNotRevoked fails with TokenRevoked if the session of an access token was
+// revoked or has expired, or was created with another credential than the user has
+// now. The revocation list decides, unless it is not fresh or the credential has
+// changed since the token was issued.
+func (e *Engine) checkNotRevoked(ctx context.Context, c Caller, status Status) error {
 	id := c.session()
 	if id == "" {
 		return nil
@@ -62,27 +83,92 @@ func (e *Engine) checkNotRevoked(ctx context.Context, c Caller) error {
 	if revoked {
 		return &Error{Code: TokenRevoked, Cause: cause}
 	}
-	if fresh && c.Claims.Kind == KindAccess {
-		return nil
+	changed, err := e.changedSince(ctx, c, status)
+	if err != nil || fresh && !changed {
+		return err
 	}
-	err := e.Store.Live(ctx, c.owner(), id)
+	return e.checkLive(ctx, c, status)
+}
+
+// changedSince reports whether the user's credential may have changed since an access
+// token was issued. The token's time is a whole second of the store's clock, or
+// earlier.
+func (e *Engine) changedSince(ctx context.Context, c Caller, status Status) (bool, error) {
+	if status.Changed.IsZero() || c.session() == "" {
+		return false, nil
+	}
+	offset, err := e.Store.ClockOffset(ctx, c.owner())
+	return !c.Claims.Issued.After(status.Changed.Add(offset + clockSkew)), err
+}
+
+// clockSkew is the error that is allowed for in an estimate of the store's time.
+const clockSkew = time.Second
+
+// checkLive queries the store about the session of an access token. A session that was
+// created with another credential is revoked, so that all instances refuse it.
+func (e *Engine) checkLive(ctx context.Context, c Caller, status Status) error {
+	err := e.withPresentCredential(ctx, c, status, func(f Fingerprint) error {
+		return e.Store.Live(ctx, LiveStep{Owner: c.owner(), ID: c.session(), Credential: f})
+	})
+	if CodeOf(err) == CredentialChanged {
+		result, _ := e.Store.Revoke(ctx, RevokeStep{Owner: c.owner(), ID: c.session(), Cause: CauseAccount}) // if it fails, the next refresh revokes it
+		e.observeRevoked(ctx, c.event(StepVerify), result.Revoked)
+	}
+	return asTokenRevoked(err)
+}
+
+// withPresentCredential runs a step that compares the credential of the caller's
+// session with status. If they differ, it asks the user source again, because status
+// may come from a cache, and repeats the step with the answer. If the source does not
+// answer, the credential is not compared.
+func (e *Engine) withPresentCredential(ctx context.Context, c Caller, status Status, step func(Fingerprint) error) error {
+	err := step(status.Credential)
+	if CodeOf(err) != CredentialChanged {
+		return err
+	}
+	timeout := newLazyTimeout(ctx, recheckTimeout)
+	defer timeout.stop()
+	present, sourceErr := c.App.Checker.Recheck(timeout, c.Claims.User, true)
+	switch {
+	case CodeOf(sourceErr) == Unavailable:
+		return step(Fingerprint{})
+	case sourceErr != nil:
+		return sourceErr
+	case present.Credential == status.Credential:
+		return err
+	}
+	return step(present.Credential)
+}
+
+// asTokenRevoked turns an error about a session into one about its token.
+func asTokenRevoked(err error) error {
 	switch CodeOf(err) {
-	case Unknown, Revoked, Expired:
-		return &Error{Code: TokenRevoked, Cause: CauseOf(err)}
+	case Unknown, Revoked, Expired, Spent, Replayed:
+		return &Error{Code: TokenRevoked, Cause: CauseOf(err), Err: err}
+	case CredentialChanged:
+		return &Error{Code: TokenRevoked, Cause: CauseAccount, Err: err}
 	}
 	return err
 }
 
 // Authenticate verifies an access token of any app, and checks its user with the
-// app's user source. It does not query the store: List, Destroy and DestroyOthers
+// app's user source. It does not query the store, unless the user's credential has
+// changed since the token was issued: List, Destroy and DestroyOthers
 // check in their own step that the caller's session is live. It fails with the
-// codes of [Signer.Verify] and [Checker.Recheck].
+// codes of [Signer.Verify] and [Checker.Recheck], or with TokenRevoked.
 func (e *Engine) Authenticate(ctx context.Context, token string) (Caller, error) {
 	caller, err := e.verifyToken(e.possibleIssuers(token), token, KindAccess)
 	if err != nil {
 		return Caller{}, err
 	}
-	_, err = caller.App.Checker.Recheck(ctx, caller.Claims.User, false)
+	status, err := caller.App.Checker.Recheck(ctx, caller.Claims.User, false)
+	if err != nil {
+		return caller, err
+	}
+	changed, err := e.changedSince(ctx, caller, status)
+	if changed && err == nil {
+		err = e.checkLive(ctx, caller, status)
+	}
 	return caller, err
 }
 
@@ -102,9 +188,8 @@ func (e *Engine) possibleIssuers(token string) []*App {
 // because that app's keys have signed the token.
 func (e *Engine) verifyToken(apps []*App, token string, kind Kind) (Caller, error) {
 	refusal := error(Fail(TokenInvalid, nil))
-	now := e.Now()
 	for _, app := range apps {
-		claims, err := app.Signer.Verify(token, kind, now)
+		claims, err := app.Signer.Verify(token, kind, app.clock)
 		if err == nil {
 			return Caller{app, claims}, nil
 		}

@@ -1,5 +1,5 @@
--- Chooses the sessions that a login evicts. Needs refusals.lua and revocation.lua
--- before it.
+-- Chooses the sessions that a login evicts. Needs clamp.lua, refusals.lua and
+-- revocation.lua before it.
 
 -- Reports whether a sorts before b. Bytes are compared one by one, because Lua's <
 -- on strings follows the locale.
@@ -10,18 +10,23 @@ local function sorts_before(a, b)
   return #a < #b
 end
 
--- Returns the live sessions' ids, and when each was created and updated.
-local function live_sessions(sessions, data)
+-- Returns the ids of the sessions that are live under the policy, except some, and
+-- when each was created and updated.
+local function live_sessions(sessions, data, without)
   local members = redis.call('ZRANGEBYSCORE', sessions, '(' .. ms, '+inf')
-  local ids, created, updated = {}, {}, {}
+  local ids, created, updated, left_out = {}, {}, {}, {}
+  for _, id in ipairs(without) do left_out[id] = true end
   for first = 1, #members, CHUNK do
     local fields = {}
     for i = first, math.min(first + CHUNK - 1, #members) do fields[#fields + 1] = members[i]:sub(1, FIELD) end
     local records = redis.call('HMGET', data, unpack(fields))
     for i = 1, #records do
       local record, n = records[i], #ids + 1
-      if record and not (not_before > 0 and refuse_ended(record)) then
-        ids[n], created[n], updated[n] = members[first + i - 1], struct.unpack('>I6I7', record, 5)
+      if record and not left_out[members[first + i - 1]] and not (not_before > 0 and refuse_ended(record)) then
+        local created_at, updated_at, rotated, expires, absolute = struct.unpack('>I6I7I6I4I4', record, CREATED_AT)
+        if now < clamp(created_at, rotated, expires, absolute) then
+          ids[n], created[n], updated[n] = members[first + i - 1], created_at, updated_at
+        end
       end
     end
   end

@@ -16,12 +16,19 @@ local ms = now - now % 1
 
 local not_before, tombstones = tonumber(redis.call('GET', KEYS[1]) or 0), KEYS[2]
 
--- A session's record: generation, created, updated (µs), rotated, expires (s),
--- absolute (s), and 1 if the session has claims, so that a refresh reads claims
--- only where there are any. If the app's sessions had been revoked before, the
--- not-before (µs) at the session's creation follows. It shows which came first, the
--- revocation or the session, even if the clock can't.
-local RECORD, NOT_BEFORE_AT = '>I4I6I7I6I4I4B', 33
+-- A session's record: format version, generation, created, updated (µs), rotated,
+-- expires (s), absolute (s), 1 if the session has claims, so that a refresh reads
+-- claims only where there are any, secret, fingerprint of the credential, and the
+-- app's not-before (µs) at the session's creation, or 0. That shows which came first,
+-- a revocation of the app or the session, even if the clock can't.
+--
+-- A later version only appends to the record. What follows RECORD_SIZE is ignored, and
+-- a rewrite keeps it, together with the version.
+local VERSION, RECORD, RECORD_SIZE = 1, '>BI4I6I7I6I4I4Bc8c4I7', 52
+local CREATED_AT, EXPIRES_AT, CREDENTIAL_AT, CREATED_UNDER_AT = 6, 25, 42, 46 -- where these begin
+
+-- The credential of a session or a user where none is known. It is not compared.
+local NO_CREDENTIAL = '\0\0\0\0'
 
 -- The number of characters of a session's ID that name its fields in the data
 -- hash. They hold 60 random bits, which is enough to distinguish one user's sessions

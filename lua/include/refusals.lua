@@ -1,19 +1,23 @@
 -- Replies that refuse a step.
 
 -- Returns the refusal of a user that the directory lacks or has disabled, or nil.
-local function refuse_user(check, user)
-  if check ~= '1' then return nil end
-  local active = redis.call('HGET', user, 'active')
+-- active is the field of the account.
+local function refuse_inactive(active)
   if not active then return {'user_not_found'} end
   if active ~= '1' then return {'user_inactive'} end
+end
+
+-- Reads a user from the directory and returns their refusal, or nil.
+local function refuse_user(check, user)
+  return check == '1' and refuse_inactive(redis.call('HGET', user, 'active')) or nil
 end
 
 -- Returns the refusal of a session that was created before its app's not-before,
 -- or that has expired, or nil. A session revoked with its app has no tombstone, so its
 -- record stays until it expires, to show the cause.
 local function refuse_ended(record)
-  if not_before > 0 and (#record < NOT_BEFORE_AT or struct.unpack('>I7', record, NOT_BEFORE_AT) < not_before) then return {'ended', 'app'} end
-  local expires, absolute = struct.unpack('>I4I4', record, 24)
+  if not_before > 0 and struct.unpack('>I7', record, CREATED_UNDER_AT) < not_before then return {'ended', 'app'} end
+  local expires, absolute = struct.unpack('>I4I4', record, EXPIRES_AT)
   if now >= absolute * 1000 then return {'expired', 'absolute'} end
   if now >= expires * 1000 then return {'expired', 'expired'} end
 end

@@ -7,9 +7,12 @@ import (
 )
 
 // Live implements [session.Store].
-func (s *Store) Live(_ context.Context, owner session.Owner, id session.ID) error {
+func (s *Store) Live(_ context.Context, step session.LiveStep) error {
 	now, end := s.begin()
 	defer end()
-	_, err := s.find(owner, id, now)
+	r, err := s.find(step.Owner, step.ID, now)
+	if err == nil && !r.Credential.Matches(step.Credential) {
+		err = session.Fail(session.CredentialChanged, nil)
+	}
 	return err
 }

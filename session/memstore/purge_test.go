@@ -65,7 +65,7 @@ func TestPurgeFreesAbandonedSessions(t *testing.T) {
 	checkSizes(t, s, sizes{2 * users, users, users, users})
 	runSteps := func(n int) {
 		for range n {
-			_ = s.Live(t.Context(), session.Owner{App: "shop", User: "other"}, "")
+			_ = s.Live(t.Context(), session.LiveStep{Owner: session.Owner{App: "shop", User: "other"}})
 		}
 	}
 	*now = now.Add(policy.Lifetime + purgeDelay)
@@ -100,11 +100,11 @@ func TestExpiredIsReportedDuringGrace(t *testing.T) {
 	s, now := newTestStore()
 	id, owner := login(t, s, "1").ID, session.Owner{App: "shop", User: "1"}
 	*now = now.Add(policy.Lifetime + purgeDelay - time.Second)
-	if err := s.Live(t.Context(), owner, id); session.CodeOf(err) != session.Expired {
+	if err := s.Live(t.Context(), session.LiveStep{Owner: owner, ID: id}); session.CodeOf(err) != session.Expired {
 		t.Errorf("just before the purge: got %v, want %s", err, session.Expired)
 	}
 	*now = now.Add(2 * time.Second)
-	if err := s.Live(t.Context(), owner, id); session.CodeOf(err) != session.Unknown {
+	if err := s.Live(t.Context(), session.LiveStep{Owner: owner, ID: id}); session.CodeOf(err) != session.Unknown {
 		t.Errorf("after the purge: got %v, want %s", err, session.Unknown)
 	}
 }
@@ -119,10 +119,10 @@ func TestTombstonesLastSevenDays(t *testing.T) {
 	second := login(t, s, "1").ID
 	revoke(t, s, "1", second)
 	*now = now.Add(tombstoneLifetime - 24*time.Hour)
-	if err := s.Live(t.Context(), owner, first); session.CodeOf(err) != session.Unknown {
+	if err := s.Live(t.Context(), session.LiveStep{Owner: owner, ID: first}); session.CodeOf(err) != session.Unknown {
 		t.Errorf("after seven days: got %v, want %s", err, session.Unknown)
 	}
-	if err := s.Live(t.Context(), owner, second); session.CodeOf(err) != session.Revoked {
+	if err := s.Live(t.Context(), session.LiveStep{Owner: owner, ID: second}); session.CodeOf(err) != session.Revoked {
 		t.Errorf("after six days: got %v, want %s", err, session.Revoked)
 	}
 	if got, _ := s.Tombstones(t.Context(), owner); len(got) != 1 || got[0].ID != second {

@@ -62,24 +62,26 @@ func (s *Store) RevokeOthers(_ context.Context, step session.RevokeOthersStep) (
 	return out, nil
 }
 
-// keepIsValid reports whether Keep is live and its refresh token is current, ahead of
-// the record, or spent within the retry window.
+// keepIsValid reports whether Keep's refresh token is good.
 func (s *Store) keepIsValid(step session.RevokeOthersStep, now time.Time) bool {
 	r, err := s.find(step.Owner, step.Keep, now)
 	if err != nil {
 		return false
 	}
-	return step.KeepGeneration >= r.Generation ||
-		step.KeepGeneration+1 == r.Generation && now.Before(r.Rotated.Add(step.KeepWindow))
+	switch step.KeepPolicy.Outcome(r.Session, step.KeepToken, now) {
+	case session.OK, session.Healed, session.Retried:
+		return true
+	}
+	return false
 }
 
 // Logout implements [session.Store].
 func (s *Store) Logout(_ context.Context, step session.LogoutStep) (session.RevokeResult, error) {
 	now, end := s.begin()
 	defer end()
-	r, _, _, err := s.checkToken(step.Owner, step.ID, step.Type, step.Presented, step.Policy, now)
+	r, _, err := s.checkToken(step.Owner, step.ID, step.Type, step.Presented, step.Policy, now)
 	if err != nil {
-		return session.RevokeResult{}, err
+		return session.RevokeResult{}, s.applyTokenError(r, err, now)
 	}
 	return session.RevokeResult{Revoked: []session.Tombstone{s.revokeRecord(r, cmp.Or(step.Cause, session.CauseLogout), "", now)}, Now: now}, nil
 }

@@ -11,6 +11,7 @@ package memstore
 import (
 	"container/list"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -118,7 +119,9 @@ func (s *Store) Create(_ context.Context, step session.CreateStep) (session.Crea
 			return session.CreateResult{}, err
 		}
 	}
-	live := s.live(step.Owner, []session.Type{step.Session.Type}, now)
+	out := session.CreateResult{Session: step.Policy.Start(step.Session, now), Now: now}
+	changed := s.withOtherCredential(step, now)
+	live := s.countable(step, changed, now)
 	surplus, ok := step.Policy.Surplus(len(live))
 	if !ok {
 		return session.CreateResult{}, session.Fail(session.LimitReached, nil)
@@ -126,57 +129,16 @@ func (s *Store) Create(_ context.Context, step session.CreateStep) (session.Crea
 	if surplus > 0 {
 		sortRecords(live, session.ByUpdated)
 	}
-	out := session.CreateResult{Session: step.Policy.Start(step.Session, now), Now: now}
+	for _, r := range changed {
+		out.Revoked = append(out.Revoked, s.revokeRecord(r, session.CauseAccount, "", now))
+	}
 	for _, r := range live[:surplus] {
-		out.Evicted = append(out.Evicted, s.revokeRecord(r, session.CauseEvicted, string(step.Session.ID), now))
+		out.Revoked = append(out.Revoked, s.revokeRecord(r, session.CauseEvicted, string(step.Session.ID), now))
 	}
 	r := &record{Session: out.Session, owner: step.Owner, createdAtStep: s.steps}
 	r.element = s.purgeOrder.PushBack(r)
 	s.ownerState(step.Owner).sessions[r.ID] = r
 	return out, nil
-}
-
-// Refresh implements [session.Store].
-func (s *Store) Refresh(_ context.Context, step session.RefreshStep) (session.RefreshResult, error) {
-	now, end := s.begin()
-	defer end()
-	if err := s.checkUser(step.Owner, step.CheckUser); err != nil {
-		return session.RefreshResult{}, err
-	}
-	r, next, code, err := s.checkToken(step.Owner, step.ID, step.Type, step.Presented, step.Policy, now)
-	if err != nil {
-		return session.RefreshResult{}, err
-	}
-	r.Session = next
-	return session.RefreshResult{Code: code, Session: next, Now: now}, nil
-}
-
-// checkToken finds the session of a refresh token and applies the policy to it. It
-// returns the stored record and what the session becomes. It fails if the token does
-// not fit its session, and revokes the session if that is a replay.
-func (s *Store) checkToken(
-	owner session.Owner, id session.ID, t session.Type, presented session.Presented, p session.Policy, now time.Time,
-) (*record, session.Session, session.Code, error) {
-
-	r, err := s.find(owner, id, now)
-	if session.CodeOf(err) == session.Expired {
-		s.remove(s.owners[owner].sessions[id])
-	}
-	if err == nil && r.Type != t {
-		err = session.Fail(session.Unknown, nil)
-	}
-	if err != nil {
-		return nil, session.Session{}, "", err
-	}
-	next, code := p.Refresh(r.Session, presented, now)
-	switch code {
-	case session.OK, session.Healed, session.Retried:
-		return r, next, code, nil
-	case session.Replayed:
-		s.revokeRecord(r, session.CauseReplay, "", now)
-		return nil, next, "", &session.Error{Code: code, Cause: session.CauseReplay}
-	}
-	return nil, next, "", session.Fail(code, nil)
 }
 
 // List implements [session.Store].
@@ -190,7 +152,42 @@ func (s *Store) List(_ context.Context, step session.ListStep) (session.ListResu
 	sortRecords(live, session.ByCreated)
 	out := session.ListResult{Now: now}
 	for _, r := range live {
-		out.Sessions = append(out.Sessions, r.Session)
+		shown, ended := r.Session, false
+		if p, ok := step.Policies[r.Type]; ok {
+			shown = p.Clamp(shown)
+			_, ended = session.ExpiryCause(shown, now)
+		}
+		if !ended {
+			out.Sessions = append(out.Sessions, shown)
+		}
 	}
 	return out, nil
 }
+
+// withOtherCredential returns the owner's live sessions, of all types, that a login ends because
+// they were created with another credential.
+func (s *Store) withOtherCredential(step session.CreateStep, now time.Time) (changed []*record) {
+	if !step.RevokeChanged {
+		return nil
+	}
+	for _, r := range s.live(step.Owner, session.Types, now) {
+		if !r.Credential.Matches(step.Session.Credential) {
+			changed = append(changed, r)
+		}
+	}
+	return changed
+}
+
+// countable returns the sessions that count toward the maximum of a login: the owner's
+// live ones of the type under the login's policy, without those that it ends.
+func (s *Store) countable(step session.CreateStep, without []*record, now time.Time) (counted []*record) {
+	for _, r := range s.live(step.Owner, []session.Type{step.Session.Type}, now) {
+		if _, expired := step.Policy.ExpiryCause(r.Session, now); !expired && !slices.Contains(without, r) {
+			counted = append(counted, r)
+		}
+	}
+	return counted
+}
+
+// ClockOffset implements [session.Store]. The store's clock is the instance's.
+func (s *Store) ClockOffset(context.Context, session.Owner) (time.Duration, error) { return 0, nil }

@@ -9,17 +9,18 @@ import (
 )
 
 var checkUserTests = map[string]func(*fixture){
-	"the user must exist and be active":             checkUserActive,
-	"the password must be the one that was checked": checkUserPassword,
-	"users are checked only on request":             checkUserNotRequested,
-	"a number and its text are one user":            checkUserNumber,
-	"unusual user IDs":                              checkUserUnusualIDs,
+	"the user must exist and be active":                checkUserActive,
+	"a refresh ends the session of a user who is gone": checkUserRefresh,
+	"the password must be the one that was checked":    checkUserPassword,
+	"users are checked only on request":                checkUserNotRequested,
+	"a number and its text are one user":               checkUserNumber,
+	"unusual user IDs":                                 checkUserUnusualIDs,
 }
 
 // checkUserActive runs each step that can check its user while the user is missing,
 // inactive, active and removed. A step that fails changes nothing.
 func checkUserActive(f *fixture) {
-	s, target := f.login(), f.login()
+	kept, target := f.login(), f.login()
 	for _, state := range []struct {
 		code session.Code
 		set  func() error
@@ -33,7 +34,7 @@ func checkUserActive(f *fixture) {
 	} {
 		f.noError(state.set(), "setting the user")
 		before, tombstones := f.mustList(f.owner), f.mustTombstones(f.owner)
-		for name, step := range f.checkedSteps(&s, target.ID) {
+		for name, step := range f.checkedSteps(kept, target.ID) {
 			if err := step(f.ctx); session.CodeOf(err) != state.code {
 				f.Errorf("%s: got %v, want %s", name, err, state.code)
 			}
@@ -49,9 +50,45 @@ func checkUserActive(f *fixture) {
 	}
 }
 
-// checkedSteps returns every step with CheckUser or Hash set, by name. Refresh refreshes s,
-// Revoke revokes target, and RevokeOthers revokes the SHORT sessions.
-func (f *fixture) checkedSteps(s *session.Session, target session.ID) map[string]func(context.Context) error {
+// checkUserRefresh checks that a refresh revokes the session if the user is missing or
+// inactive and the token is good. Otherwise it returns what it would return without the
+// check.
+func checkUserRefresh(f *fixture) {
+	refresh := func(s session.Session, presented session.Presented) error {
+		_, err := f.Store.Refresh(f.ctx, session.RefreshStep{
+			Owner: f.owner, CheckUser: true, Policy: f.policy, ID: s.ID, Type: s.Type, Presented: presented,
+		})
+		return err
+	}
+	for _, state := range []struct {
+		code session.Code
+		set  func() error
+	}{
+		{session.UserUnknown, func() error { return nil }},
+		{session.UserInactive, func() error { return f.putUser(f.owner, "zoë", false) }},
+	} {
+		f.noError(state.set(), "setting the user")
+		s, retried := f.login(), f.login()
+		f.mustRefresh(retried, f.policy)
+		forged := token(s)
+		forged.Secret[0]++
+		f.wantError(refresh(s, forged), session.Unknown, "")
+		f.noError(f.live(f.owner, s.ID), "Live after a forged token")
+		for _, s := range []session.Session{s, retried} {
+			f.wantError(refresh(s, token(s)), state.code, session.CauseAccount)
+			f.wantError(f.live(f.owner, s.ID), session.Revoked, session.CauseAccount)
+			f.wantError(refresh(s, token(s)), session.Revoked, session.CauseAccount)
+		}
+		f.wantList()
+	}
+	f.noError(f.putUser(f.owner, "zoë", true), "PutAccount")
+	s := f.login()
+	f.noError(refresh(s, token(s)), "Refresh of an active user")
+}
+
+// checkedSteps returns every step with CheckUser or Hash set except Refresh, by name.
+// CheckToken checks the token of s, Revoke revokes target, and RevokeOthers revokes the SHORT sessions.
+func (f *fixture) checkedSteps(s session.Session, target session.ID) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Create": func(ctx context.Context) error {
 			_, err := f.Store.Create(ctx, session.CreateStep{
@@ -60,14 +97,10 @@ func (f *fixture) checkedSteps(s *session.Session, target session.ID) map[string
 			})
 			return err
 		},
-		"Refresh": func(ctx context.Context) error {
-			result, err := f.Store.Refresh(ctx, session.RefreshStep{
-				Owner: f.owner, CheckUser: true, Policy: f.policy, ID: s.ID, Type: s.Type, Presented: token(*s),
+		"CheckToken": func(ctx context.Context) error {
+			return f.Store.CheckToken(ctx, session.RefreshStep{
+				Owner: f.owner, CheckUser: true, Policy: f.policy, ID: s.ID, Type: s.Type, Presented: token(s),
 			})
-			if err == nil {
-				*s = result.Session
-			}
-			return err
 		},
 		"List": func(ctx context.Context) error {
 			_, err := f.Store.List(ctx, session.ListStep{Owner: f.owner, CheckUser: true, Types: session.Types})
@@ -136,7 +169,7 @@ func checkUserNumber(f *fixture) {
 		ID: session.NumberID(42), Username: "zoë", Password: "x", Active: true,
 	}), "PutAccount")
 	s := f.login()
-	for name, step := range f.checkedSteps(&s, s.ID) {
+	for name, step := range f.checkedSteps(s, s.ID) {
 		if name == "List" || name == "Create" {
 			f.noError(step(f.ctx), name)
 		}
@@ -176,8 +209,8 @@ func checkUserUnusualIDs(f *fixture) {
 		}
 		out, err := f.create(f.owner, session.Long, f.withMaximum(1, true))
 		f.noError(err, "Create")
-		f.wantTombstones(f.owner, out.Evicted...)
-		f.wantIDs("Evicted", tombstoneIDs(out.Evicted), s.ID)
+		f.wantTombstones(f.owner, out.Revoked...)
+		f.wantIDs("Evicted", tombstoneIDs(out.Revoked), s.ID)
 		_, err = f.logout(out.Session, token(out.Session), f.policy)
 		f.noError(err, "Logout")
 	}

@@ -47,8 +47,8 @@ func createSession(f *fixture) {
 		s.Absolute.Nanosecond() != 0 || out.Now.Add(24*time.Hour).Sub(s.Absolute) >= time.Second {
 		f.Errorf("Expires is %s and Absolute %s, want whole seconds 1h and 24h after %s", s.Expires, s.Absolute, out.Now)
 	}
-	if len(out.Evicted) != 0 {
-		f.Errorf("evicted %v, want none", out.Evicted)
+	if len(out.Revoked) != 0 {
+		f.Errorf("evicted %v, want none", out.Revoked)
 	}
 	stored := f.mustList(f.owner)
 	f.wantIDs("List", ids(stored), in.ID)
@@ -61,9 +61,9 @@ func createEvicts(f *fixture) {
 	s := f.logins(2)
 	out, err := f.create(f.owner, session.Long, f.withMaximum(2, true))
 	f.noError(err, "Create")
-	f.wantIDs("Evicted", tombstoneIDs(out.Evicted), s[0].ID)
+	f.wantIDs("Evicted", tombstoneIDs(out.Revoked), s[0].ID)
 	f.wantList(s[1].ID, out.Session.ID)
-	got := out.Evicted[0]
+	got := out.Revoked[0]
 	if got.Cause != session.CauseEvicted || got.By != string(out.Session.ID) || timeDiff(got.At, out.Now) >= time.Millisecond {
 		f.Errorf("got %+v, want %s by %s at %s", got, session.CauseEvicted, out.Session.ID, out.Now)
 	}
@@ -92,7 +92,7 @@ func createFailsAtMaximum(f *fixture) {
 	f.noError(err, "Revoke")
 	out, err := f.create(f.owner, session.Long, p)
 	f.noError(err, "Create below the maximum")
-	f.wantIDs("Evicted", tombstoneIDs(out.Evicted))
+	f.wantIDs("Evicted", tombstoneIDs(out.Revoked))
 }
 
 // createLoweredMaximum checks that a user with more sessions than the maximum, which was
@@ -104,7 +104,7 @@ func createLoweredMaximum(f *fixture) {
 	f.wantList(ids(s)...)
 	out, err := f.create(f.owner, session.Long, f.withMaximum(2, true))
 	f.noError(err, "Create")
-	f.wantIDSet("Evicted", tombstoneIDs(out.Evicted), ids(s[:4])...)
+	f.wantIDSet("Evicted", tombstoneIDs(out.Revoked), ids(s[:4])...)
 	f.wantList(s[4].ID, out.Session.ID)
 }
 
@@ -127,7 +127,7 @@ func createUnlimited(f *fixture) {
 	for i := range 20 {
 		out, err := f.create(f.owner, session.Long, p)
 		f.noError(err, "Create")
-		f.wantIDs(fmt.Sprintf("Evicted by login %d", i), tombstoneIDs(out.Evicted))
+		f.wantIDs(fmt.Sprintf("Evicted by login %d", i), tombstoneIDs(out.Revoked))
 	}
 	if n := len(f.mustList(f.owner)); n != 20 {
 		f.Errorf("got %d sessions, want 20", n)
@@ -160,7 +160,7 @@ func createIgnoresExpired(f *fixture) {
 			for range 2 {
 				out, err := f.create(f.owner, session.Long, p)
 				f.noError(err, "Create")
-				f.wantIDs("Evicted", tombstoneIDs(out.Evicted))
+				f.wantIDs("Evicted", tombstoneIDs(out.Revoked))
 			}
 			f.Advance(p.Lifetime)
 		}
@@ -179,7 +179,7 @@ func createIgnoresExpiredBesideLive(f *fixture) {
 	f.wantError(err, session.LimitReached, "")
 	out, err := f.create(f.owner, session.Long, f.withMaximum(2, true))
 	f.noError(err, "Create")
-	f.wantIDs("Evicted", tombstoneIDs(out.Evicted), live[0].ID)
+	f.wantIDs("Evicted", tombstoneIDs(out.Revoked), live[0].ID)
 	f.wantList(live[1].ID, out.Session.ID)
 }
 
@@ -191,7 +191,7 @@ func createRefreshedIsRecent(f *fixture) {
 	f.Advance(time.Second)
 	out, err := f.create(f.owner, session.Long, f.withMaximum(3, true))
 	f.noError(err, "Create")
-	f.wantIDs("Evicted", tombstoneIDs(out.Evicted), s[1].ID)
+	f.wantIDs("Evicted", tombstoneIDs(out.Revoked), s[1].ID)
 }
 
 // createNotUpdatedIsOldest checks that a refresh leaves the eviction order as it is
@@ -203,7 +203,7 @@ func createNotUpdatedIsOldest(f *fixture) {
 	f.Advance(time.Second)
 	out, err := f.create(f.owner, session.Long, p)
 	f.noError(err, "Create")
-	f.wantIDs("Evicted", tombstoneIDs(out.Evicted), s[0].ID)
+	f.wantIDs("Evicted", tombstoneIDs(out.Revoked), s[0].ID)
 }
 
 // loginWithID creates a session whose ID begins with the given character.
@@ -259,8 +259,8 @@ func (f *fixture) wantEvicted(first ...string) {
 	slices.SortFunc(s, session.ByUpdated)
 	out, err := f.create(f.owner, session.Long, f.withMaximum(len(s)-len(first)+1, true))
 	f.noError(err, "Create")
-	f.wantIDSet("Evicted", tombstoneIDs(out.Evicted), ids(s[:len(first)])...)
-	for _, t := range out.Evicted {
+	f.wantIDSet("Evicted", tombstoneIDs(out.Revoked), ids(s[:len(first)])...)
+	for _, t := range out.Revoked {
 		if f.Clock != nil && !slices.Contains(first, string(t.ID[:1])) {
 			f.Errorf("evicted %s, want only IDs that begin with one of %v", t.ID, first)
 		}

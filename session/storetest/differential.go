@@ -47,13 +47,14 @@ func Differential(t *testing.T, open func(t *testing.T) Harness) {
 // requiredOutcomes lists the outcomes that must occur in the sequences. Without it the
 // sequences might consist of failing steps only.
 var requiredOutcomes = []string{
-	"Create ok", "Create limit_reached", "Create user_not_found", "Create user_inactive", "Create evicts",
+	"Create ok", "Create limit_reached", "Create user_not_found", "Create user_inactive", "Create revokes: evicted", "Create revokes: account",
 	"Refresh ok", "Refresh retried", "Refresh healed", "Refresh replayed", "Refresh spent", "Refresh unknown",
-	"Refresh ended", "Refresh user_inactive", "Refresh extends",
+	"Refresh ended", "Refresh user_inactive", "Refresh extends", "Refresh credential_changed", "Refresh expired",
+	"CheckToken ok", "CheckToken spent", "CheckToken unknown", "CheckToken credential_changed", "CheckToken expired",
 	"List ok", "List token_revoked", "Revoke ok", "Revoke unknown", "Revoke ended", "Revoke token_revoked",
 	"RevokeOthers ok", "RevokeOthers unknown", "RevokeOthers token_revoked", "RevokeOthers revokes",
 	"Logout ok", "Logout replayed", "Logout spent", "Logout unknown", "Logout ended",
-	"Live ok", "Live ended", "Live unknown", "RevokeApp ok",
+	"Live ok", "Live ended", "Live unknown", "Live credential_changed", "RevokeApp ok",
 	"PutAccount ok", "PutAccount user_exists", "RemoveAccount ok", "RemoveAccount user_not_found",
 }
 
@@ -109,12 +110,14 @@ func (c *comparison) randomStep(n int) {
 		c.compareRevokeOthers()
 	case k < 91:
 		c.compareLogout(c.randomPolicy())
-	case k < 94:
+	case k < 93:
 		c.compareList()
-	case k < 97:
+	case k < 95:
 		c.compareDirectory(n)
-	case k == 97 && c.randomBool():
+	case k == 95 && c.randomBool():
 		c.compareRevokeApp()
+	case c.randomBool():
+		c.compareCheckToken(c.randomPolicy())
 	default:
 		c.compareLive()
 	}
@@ -199,7 +202,9 @@ func (c *comparison) pickTarget() session.Session {
 // randomPresented returns the token of s, now and then with another generation or expiry.
 func (c *comparison) randomPresented(s session.Session) session.Presented {
 	presented := token(s)
-	switch c.random.IntN(12) {
+	switch c.random.IntN(14) {
+	case 2:
+		presented.Secret[7]++
 	case 0:
 		presented.Generation += uint32(c.random.IntN(4))
 	case 1:
@@ -208,11 +213,23 @@ func (c *comparison) randomPresented(s session.Session) session.Presented {
 	return presented
 }
 
+// randomCredential returns no credential, or one of a few.
+func (c *comparison) randomCredential() (f session.Fingerprint) {
+	f[0] = byte(max(0, c.random.IntN(8)-4))
+	return f
+}
+
 func (c *comparison) randomCaller() session.ID {
 	if c.random.IntN(3) > 0 {
 		return ""
 	}
 	return c.pickTarget().ID
+}
+
+// newSecret returns a random secret, the same one in each run.
+func (c *comparison) newSecret() (s session.Secret) {
+	binary.LittleEndian.PutUint64(s[:], c.random.Uint64())
+	return s
 }
 
 // newID returns a random ID like session.NewID, but the same one in each run.

@@ -20,10 +20,10 @@ func expiryBoundary(f *fixture) {
 	p.Rotate = false
 	s := f.login()
 	f.advanceTo(s.Updated, s.Expires, f.margin)
-	f.noError(f.Store.Live(f.ctx, f.owner, s.ID), "Live just before Expires")
+	f.noError(f.live(f.owner, s.ID), "Live just before Expires")
 	f.mustRefresh(s, p)
 	f.Advance(f.margin)
-	f.wantExpired(f.Store.Live(f.ctx, f.owner, s.ID), session.CauseExpired)
+	f.wantExpired(f.live(f.owner, s.ID), session.CauseExpired)
 	f.wantList()
 	_, err := f.refresh(s, token(s), p)
 	f.wantExpired(err, session.CauseExpired)
@@ -44,7 +44,7 @@ func expiryEveryStep(f *fixture) {
 		f.wantError(err, session.Unknown, "")
 		_, err = f.logout(s[2], token(s[2]), f.policy)
 		f.wantExpired(err, session.CauseExpired)
-		f.wantExpired(f.Store.Live(f.ctx, f.owner, s[3].ID), session.CauseExpired)
+		f.wantExpired(f.live(f.owner, s[3].ID), session.CauseExpired)
 		_, err = f.refresh(s[4], token(s[4]), f.policy)
 		f.wantExpired(err, session.CauseExpired)
 		fresh := f.login()
@@ -88,7 +88,7 @@ func expiryNotHealed(f *fixture) {
 	s := f.login()
 	f.Advance(f.policy.Lifetime)
 	for range 3 {
-		_, err := f.refresh(s, session.Presented{Generation: 9, Expires: s.Absolute}, f.policy)
+		_, err := f.refresh(s, session.Presented{Secret: s.Secret, Generation: 9, Expires: s.Absolute}, f.policy)
 		f.wantExpired(err, session.CauseExpired)
 		f.wantList()
 	}

@@ -159,7 +159,8 @@ func extendOutlivesFirstExpiry(f *fixture) {
 		s = f.mustRefresh(s, p)
 	}
 	f.Advance(10 * time.Minute)
-	_, err = f.create(f.owner, session.Short, f.withMaximum(1, false))
+	p.Limit, p.Max, p.DestroyOldest = true, 1, false
+	_, err = f.create(f.owner, session.Short, p)
 	f.wantError(err, session.LimitReached, "")
 	got := f.mustList(f.owner)
 	f.wantIDs("List", ids(got), s.ID)

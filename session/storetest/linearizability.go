@@ -137,7 +137,7 @@ func (c *clients) recordRevokeOthers(client int, s session.Session) {
 	in := Input{Step: session.StepDestroyOthers, Caller: s.ID, ID: s.ID, Generation: s.Generation, Types: session.Types}
 	c.record(client, in, func() (Output, error) {
 		step := c.revokeOthersStep(s.ID, s, s.Generation)
-		step.Owner, step.KeepWindow = c.owner, c.model.Policies[s.Type].RetryWindow
+		step.Owner, step.KeepPolicy = c.owner, c.model.Policies[s.Type]
 		_, err := c.Store.RevokeOthers(c.ctx, step)
 		return Output{}, err
 	})

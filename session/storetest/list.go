@@ -140,8 +140,8 @@ func listMany(f *fixture) {
 	}
 	out, err := f.create(f.owner, session.Long, f.withMaximum(2, true))
 	f.noError(err, "Create")
-	if len(out.Evicted) != n {
-		f.Errorf("evicted %d sessions, want %d", len(out.Evicted), n)
+	if len(out.Revoked) != n {
+		f.Errorf("evicted %d sessions, want %d", len(out.Revoked), n)
 	}
 	f.wantIDSet("List", ids(f.mustList(f.owner)), keep.ID, out.Session.ID)
 }

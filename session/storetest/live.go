@@ -9,7 +9,7 @@ var liveTests = map[string]func(*fixture){
 // checkLive checks Live for live, revoked and unknown sessions, and for sessions of other
 // owners. Expired sessions are in expiryTests.
 func checkLive(f *fixture) {
-	live := func(o session.Owner, id session.ID) error { return f.Store.Live(f.ctx, o, id) }
+	live := f.live
 	long, short := f.login(), f.loginAs(f.owner, session.Short)
 	f.noError(live(f.owner, long.ID), "Live")
 	f.noError(live(f.owner, short.ID), "Live")

@@ -74,7 +74,7 @@ func logoutWindowEnd(f *fixture) {
 		if session.CodeOf(err) != at.code {
 			f.Errorf("%s before the end of the window: got %v, want %s", at.early, err, at.code)
 		}
-		f.wantError(f.Store.Live(f.ctx, f.owner, first.ID), session.Revoked, at.cause)
+		f.wantError(f.live(f.owner, first.ID), session.Revoked, at.cause)
 	}
 }
 
@@ -98,7 +98,7 @@ func logoutWithoutReuseDetection(f *fixture) {
 	f.wantError(err, session.Spent, "")
 	third = f.mustRefresh(third, p)
 	p.RetryWindow = 0
-	presented := session.Presented{Generation: third.Generation - 1, Expires: third.Expires}
+	presented := session.Presented{Secret: third.Secret, Generation: third.Generation - 1, Expires: third.Expires}
 	_, err = f.logout(third, presented, p)
 	f.wantError(err, session.Spent, "")
 	f.mustRefresh(third, p)
@@ -117,7 +117,7 @@ func logoutOtherExpiry(f *fixture) {
 // acknowledged refreshes.
 func logoutAhead(f *fixture) {
 	s := f.login()
-	result, err := f.logout(s, session.Presented{Generation: 4, Expires: s.Expires.Add(time.Hour)}, f.policy)
+	result, err := f.logout(s, session.Presented{Secret: s.Secret, Generation: 4, Expires: s.Expires.Add(time.Hour)}, f.policy)
 	f.noError(err, "Logout")
 	f.wantRevoked(result, session.CauseLogout, "", s.ID)
 	f.wantList()

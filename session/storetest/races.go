@@ -62,7 +62,7 @@ func raceCreateEvicts(f *fixture) {
 		remaining[c.Session.ID] = true
 	}
 	for _, c := range created {
-		for _, t := range c.Evicted {
+		for _, t := range c.Revoked {
 			if !remaining[t.ID] {
 				f.Errorf("session %s was evicted twice, or never created", t.ID)
 			}
@@ -201,7 +201,7 @@ func (f *fixture) checkRevokeIsFinal(cause session.Cause, revoke func(s session.
 			}
 			f.refreshUntilRevoked(s, &revoked)
 		})
-		f.wantError(f.Store.Live(f.ctx, f.owner, s.ID), session.Revoked, cause)
+		f.wantError(f.live(f.owner, s.ID), session.Revoked, cause)
 		f.wantIDs(fmt.Sprintf("List after round %d", round), ids(f.mustList(f.owner)))
 	}
 }
@@ -243,7 +243,7 @@ func raceRevoke(f *fixture) {
 func raceLogout(f *fixture) {
 	f.policy.ReuseDetection = false
 	f.checkRevokeIsFinal(session.CauseLogout, func(s session.Session) error {
-		_, err := f.logout(s, session.Presented{Generation: 1 << 30, Expires: s.Expires}, f.policy)
+		_, err := f.logout(s, session.Presented{Secret: s.Secret, Generation: 1 << 30, Expires: s.Expires}, f.policy)
 		return err
 	})
 }

@@ -127,7 +127,7 @@ func revokeCauses(f *fixture) {
 			f.noError(err, "Revoke")
 			f.wantRevoked(result, cause, by, s.ID)
 			f.wantTombstones(o, result.Revoked...)
-			f.wantError(f.Store.Live(f.ctx, o, s.ID), session.Revoked, cause)
+			f.wantError(f.live(o, s.ID), session.Revoked, cause)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func revokeAppAll(f *fixture) {
 	for o, sessions := range byOwner {
 		f.wantIDs("List", ids(f.mustList(o)))
 		for _, s := range sessions {
-			f.wantError(f.Store.Live(f.ctx, o, s.ID), session.Revoked, session.CauseApp)
+			f.wantError(f.live(o, s.ID), session.Revoked, session.CauseApp)
 		}
 	}
 }
@@ -52,7 +52,7 @@ func revokeAppEveryStep(f *fixture) {
 	fresh := f.login()
 	_, err := f.refresh(s[0], token(s[0]), f.policy)
 	f.wantError(err, session.Revoked, session.CauseApp)
-	_, err = f.refresh(s[0], session.Presented{Generation: 9, Expires: s[0].Absolute}, f.policy)
+	_, err = f.refresh(s[0], session.Presented{Secret: s[0].Secret, Generation: 9, Expires: s[0].Absolute}, f.policy)
 	f.wantRevokedByApp(err)
 	_, err = f.logout(s[1], token(s[1]), f.policy)
 	f.wantRevokedByApp(err)
@@ -67,7 +67,7 @@ func revokeAppEveryStep(f *fixture) {
 	result, err := f.revokeOthers(fresh.ID, fresh, 1)
 	f.noError(err, "RevokeOthers")
 	f.wantRevoked(result, session.CauseOthers, "")
-	f.wantRevokedByApp(f.Store.Live(f.ctx, f.owner, s[4].ID))
+	f.wantRevokedByApp(f.live(f.owner, s[4].ID))
 	f.wantList(fresh.ID)
 	for _, t := range f.mustTombstones(f.owner) {
 		if t.Cause != session.CauseApp {
@@ -81,9 +81,9 @@ func revokeAppOthers(f *fixture) {
 	o := session.Owner{App: "other", User: f.owner.User}
 	mine, theirs := f.login(), f.loginAs(o, session.Long)
 	f.revokeApp()
-	f.noError(f.Store.Live(f.ctx, o, theirs.ID), "Live in the other app")
+	f.noError(f.live(o, theirs.ID), "Live in the other app")
 	f.wantIDs("List", ids(f.mustList(o)), theirs.ID)
-	f.wantRevokedByApp(f.Store.Live(f.ctx, f.owner, mine.ID))
+	f.wantRevokedByApp(f.live(f.owner, mine.ID))
 }
 
 // revokeAppFreesMaximum checks that revoked sessions neither count for the maximum nor are
@@ -98,7 +98,7 @@ func revokeAppFreesMaximum(f *fixture) {
 		for range 2 {
 			out, err := f.create(f.owner, session.Long, f.withMaximum(2, evict))
 			f.noError(err, "Create")
-			f.wantIDs("Evicted", tombstoneIDs(out.Evicted))
+			f.wantIDs("Evicted", tombstoneIDs(out.Revoked))
 		}
 		if n := len(f.mustList(f.owner)); n != 2 {
 			f.Errorf("got %d sessions, want 2", n)
@@ -113,9 +113,9 @@ func revokeAppAtOnce(f *fixture) {
 	_, err := f.Store.RevokeApp(f.ctx, f.owner.App)
 	f.noError(err, "RevokeApp")
 	fresh := f.login()
-	f.noError(f.Store.Live(f.ctx, f.owner, fresh.ID), "Live after RevokeApp")
+	f.noError(f.live(f.owner, fresh.ID), "Live after RevokeApp")
 	f.wantList(fresh.ID)
-	f.wantRevokedByApp(f.Store.Live(f.ctx, f.owner, old.ID))
+	f.wantRevokedByApp(f.live(f.owner, old.ID))
 	_, err = f.refresh(fresh, token(fresh), f.policy)
 	f.noError(err, "Refresh after RevokeApp")
 }
@@ -129,7 +129,7 @@ func revokeAppExpired(f *fixture) {
 	f.advanceTo(s.Updated, s.Expires, f.margin)
 	_, err := f.refresh(s, token(s), f.policy)
 	f.wantRevokedByApp(err)
-	f.wantRevokedByApp(f.Store.Live(f.ctx, f.owner, other.ID))
+	f.wantRevokedByApp(f.live(f.owner, other.ID))
 	_, err = f.Store.List(f.ctx, session.ListStep{Owner: f.owner, Caller: s.ID, Types: session.Types})
 	if session.CauseOf(err) != "" {
 		f.wantError(err, session.TokenRevoked, session.CauseApp)
@@ -145,7 +145,7 @@ func revokeAppAgain(f *fixture) {
 		s := f.login()
 		f.tick()
 		f.revokeApp()
-		f.wantError(f.Store.Live(f.ctx, f.owner, s.ID), session.Revoked, session.CauseApp)
+		f.wantError(f.live(f.owner, s.ID), session.Revoked, session.CauseApp)
 	}
 	s := f.login()
 	for range 2 {

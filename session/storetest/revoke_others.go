@@ -32,8 +32,8 @@ func (f *fixture) revokeOthers(caller session.ID, keep session.Session, generati
 
 func (f *fixture) revokeOthersStep(caller session.ID, keep session.Session, generation uint32) session.RevokeOthersStep {
 	return session.RevokeOthersStep{
-		Owner: f.owner, Caller: caller, Keep: keep.ID, KeepGeneration: generation,
-		KeepWindow: f.policy.RetryWindow, Types: session.Types, Cause: session.CauseOthers,
+		Owner: f.owner, Caller: caller, Keep: keep.ID, KeepPolicy: f.policy, Types: session.Types, Cause: session.CauseOthers,
+		KeepToken: session.Presented{Secret: keep.Secret, Generation: generation, Expires: keep.Expires},
 	}
 }
 
@@ -127,7 +127,7 @@ func revokeOthersKeepSpent(f *fixture) {
 }
 
 // revokeOthersKeepWindowEnd checks that a spent token is accepted until Rotated plus
-// KeepWindow, that moment excluded.
+// the retry window, that moment excluded.
 func revokeOthersKeepWindowEnd(f *fixture) {
 	for _, at := range []struct {
 		early  time.Duration
@@ -142,7 +142,7 @@ func revokeOthersKeepWindowEnd(f *fixture) {
 		second := f.mustRefresh(first, f.policy)
 		f.advanceTo(second.Updated, second.Rotated.Add(at.window), at.early)
 		step := f.revokeOthersStep(first.ID, first, 1)
-		step.KeepWindow = at.window
+		step.KeepPolicy.RetryWindow = at.window
 		_, err := f.Store.RevokeOthers(f.ctx, step)
 		if session.CodeOf(err) != at.code {
 			f.Errorf("%s before the end of a window of %s: got %v, want %s", at.early, at.window, err, at.code)
@@ -157,12 +157,12 @@ func revokeOthersKeepWindowEnd(f *fixture) {
 func revokeOthersKeepAhead(f *fixture) {
 	keep, other := f.login(), f.login()
 	step := f.revokeOthersStep(keep.ID, keep, 0)
-	step.KeepWindow = 0
+	step.KeepPolicy.RetryWindow = 0
 	_, err := f.Store.RevokeOthers(f.ctx, step)
 	f.wantError(err, session.Unknown, "")
 	f.wantIDSet("List", ids(f.mustList(f.owner)), keep.ID, other.ID)
 	for _, g := range []uint32{2, 9, math.MaxUint32} {
-		step.KeepGeneration = g
+		step.KeepToken.Generation = g
 		result, err := f.Store.RevokeOthers(f.ctx, step)
 		f.noError(err, "RevokeOthers with a token ahead of its record")
 		f.wantRevoked(result, session.CauseOthers, "", other.ID)
@@ -254,6 +254,6 @@ func revokeOthersCauses(f *fixture) {
 		f.noError(err, "RevokeOthers")
 		f.wantRevoked(result, cause, "alice|root", s.ID)
 		f.wantTombstones(o, result.Revoked...)
-		f.wantError(f.Store.Live(f.ctx, o, s.ID), session.Revoked, cause)
+		f.wantError(f.live(o, s.ID), session.Revoked, cause)
 	}
 }

@@ -107,8 +107,12 @@ func (f *fixture) withMaximum(n int, evict bool) session.Policy {
 
 func (f *fixture) create(o session.Owner, t session.Type, p session.Policy) (session.CreateResult, error) {
 	return f.Store.Create(f.ctx, session.CreateStep{
-		Owner: o, Session: session.Session{ID: session.NewID(), Type: t}, Policy: p,
+		Owner: o, Session: session.Session{ID: session.NewID(), Type: t, Secret: session.NewSecret()}, Policy: p,
 	})
+}
+
+func (f *fixture) live(o session.Owner, id session.ID) error {
+	return f.Store.Live(f.ctx, session.LiveStep{Owner: o, ID: id})
 }
 
 // login creates a LONG session of the fixture's owner.
@@ -134,7 +138,7 @@ func (f *fixture) logins(n int) []session.Session {
 
 // token returns what the current refresh token of s presents.
 func token(s session.Session) session.Presented {
-	return session.Presented{Generation: s.Generation, Expires: s.Expires}
+	return session.Presented{Secret: s.Secret, Generation: s.Generation, Expires: s.Expires}
 }
 
 func (f *fixture) refresh(s session.Session, presented session.Presented, p session.Policy) (session.RefreshResult, error) {
@@ -248,6 +252,9 @@ func difference(got, want session.Session) string {
 	var out []string
 	if got.ID != want.ID || got.Type != want.Type || got.Generation != want.Generation {
 		out = append(out, "got "+describeSession(got)+", want "+describeSession(want))
+	}
+	if got.Secret != want.Secret || got.Credential != want.Credential {
+		out = append(out, fmt.Sprintf("the secret or the credential (%x, want %x) differs", got.Credential, want.Credential))
 	}
 	for _, field := range []struct {
 		name      string

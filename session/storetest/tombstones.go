@@ -64,7 +64,7 @@ func tombstonesCauses(f *fixture) {
 
 	f.wantTombstones(f.owner, want...)
 	for _, t := range want {
-		f.wantError(f.Store.Live(f.ctx, f.owner, t.ID), session.Revoked, t.Cause)
+		f.wantError(f.live(f.owner, t.ID), session.Revoked, t.Cause)
 	}
 }
 
@@ -84,8 +84,8 @@ func tombstonesLimit(f *fixture) {
 	}
 	slices.Reverse(revoked)
 	f.wantIDs("Tombstones", tombstoneIDs(f.mustTombstones(f.owner)), revoked[:maxTombstones]...)
-	f.wantError(f.Store.Live(f.ctx, f.owner, revoked[maxTombstones-1]), session.Revoked, session.CauseUser)
-	f.wantError(f.Store.Live(f.ctx, f.owner, revoked[maxTombstones]), session.Unknown, "")
+	f.wantError(f.live(f.owner, revoked[maxTombstones-1]), session.Revoked, session.CauseUser)
+	f.wantError(f.live(f.owner, revoked[maxTombstones]), session.Unknown, "")
 }
 
 // tombstonesLimitInOneStep checks the limit if one step revokes more sessions: the store
@@ -116,7 +116,7 @@ func tombstonesLifetime(f *fixture) {
 	f.Advance(7*24*time.Hour - time.Second)
 	f.loginAs(f.otherUser("2"), session.Long)
 	f.wantTombstones(f.owner, result.Revoked...)
-	f.wantError(f.Store.Live(f.ctx, f.owner, s.ID), session.Revoked, session.CauseUser)
+	f.wantError(f.live(f.owner, s.ID), session.Revoked, session.CauseUser)
 }
 
 func tombstonesByOwner(f *fixture) {

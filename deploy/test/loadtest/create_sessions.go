@@ -111,7 +111,7 @@ func (c *sessionCreator) work(ctx context.Context) error {
 func (c *sessionCreator) create(ctx context.Context, owner session.Owner, policy session.Policy) error {
 	created, err := c.store.Create(ctx, session.CreateStep{
 		Owner: owner, Policy: policy,
-		Session: session.Session{ID: session.NewID(), Type: session.Long, Info: testInfo},
+		Session: session.Session{ID: session.NewID(), Type: session.Long, Info: testInfo, Secret: session.NewSecret()},
 	})
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func refreshSessions(ctx context.Context, store *redisstore.Store, all []created
 			s := &all[at%(len(all)/workers*workers)] // a multiple of workers, so that no two workers share a session
 			refreshed, err := store.Refresh(ctx, session.RefreshStep{
 				Owner: s.Owner, ID: s.ID, Type: s.Type, Policy: policy,
-				Presented: session.Presented{Generation: s.Generation, Expires: s.Expires},
+				Presented: session.Presented{Secret: s.Secret, Generation: s.Generation, Expires: s.Expires},
 			})
 			if err != nil {
 				return err

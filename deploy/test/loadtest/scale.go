@@ -130,7 +130,7 @@ func (b *bench) scaleCap(ctx context.Context, s *server) error {
 func login(ctx context.Context, store *redisstore.Store, owner session.Owner, policy session.Policy) error {
 	_, err := store.Create(ctx, session.CreateStep{
 		Owner: owner, Policy: policy,
-		Session: session.Session{ID: session.NewID(), Type: session.Long, Info: testInfo},
+		Session: session.Session{ID: session.NewID(), Type: session.Long, Info: testInfo, Secret: session.NewSecret()},
 	})
 	return err
 }

@@ -145,7 +145,7 @@ func (l *leakTest) revokeSessions() {
 		p := l.policy()
 		p.Limit, p.Max, p.DestroyOldest = true, 2, true
 		s := l.create(o, session.Types[rand.IntN(2)], p)
-		presented := session.Presented{Generation: s.Generation, Expires: s.Expires}
+		presented := session.Presented{Secret: s.Secret, Generation: s.Generation, Expires: s.Expires}
 		step := session.RefreshStep{Owner: o, ID: s.ID, Type: s.Type, Presented: presented, Policy: p}
 		_, _ = l.store.Refresh(ctx, step)
 		switch i % 7 {
@@ -158,7 +158,7 @@ func (l *leakTest) revokeSessions() {
 		case 3:
 			_, _ = l.store.Logout(ctx, session.LogoutStep{Owner: o, ID: s.ID, Type: s.Type, Presented: presented, Policy: p})
 		case 4:
-			_ = l.store.Live(ctx, o, s.ID)
+			_ = l.store.Live(ctx, session.LiveStep{Owner: o, ID: s.ID})
 		}
 	})
 	if _, err := l.store.RevokeApp(ctx, gatewaytest.App); err != nil {

@@ -64,7 +64,7 @@ func newSimulation(window time.Duration) simulation {
 }
 
 func (s *simulation) newestToken() session.Presented {
-	return session.Presented{Generation: s.session.Generation, Expires: s.session.Expires}
+	return session.Presented{Secret: s.session.Secret, Generation: s.session.Generation, Expires: s.session.Expires}
 }
 
 // steal gives the thief the client's token. With fromWire set, the thief gets the newest token that was sent,

@@ -1,0 +1,22 @@
+-- Judges a refresh. Needs refusals.lua, token_outcome.lua, credential.lua, set_expiry.lua
+-- and revocation.lua before it.
+
+-- Returns the refusal of a refresh, after it has revoked or deleted the session if the
+-- refusal means that. If there is none, it returns nil and the token's outcome.
+local function refuse_refresh(record)
+  if not record then return refuse_missing(id) end
+  local word, cause = token_outcome(record)
+  if word == 'ok' or word == 'healed' or word == 'retried' then
+    local refusal = check == 1 and refuse_inactive(active) or refuse_credential(record)
+    if not refusal then return nil, word end
+    if check == 0 and tentative == 1 then return refusal end
+    word, cause = refusal[1], 'account'
+  end
+  local revoked = cause == 'replay' or cause == 'account'
+  if revoked or word == 'expired' then
+    delete_sessions(sessions, data, {id})
+    set_expiry(sessions, data)
+  end
+  if revoked then record_revocation(revocations, {id}, cause, '') end
+  return {word, cause}
+end

@@ -1,0 +1,196 @@
+package redisstore
+
+import (
+	"context"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tokengate/session"
+)
+
+// clockOffset is how far a node's clock is ahead of this instance's, in nanoseconds.
+// Create one with newClockOffset.
+type clockOffset struct{ atomic.Int64 }
+
+// unknownOffset is the value of a clockOffset that was never learned.
+const unknownOffset = math.MinInt64
+
+func newClockOffset() *clockOffset {
+	o := new(clockOffset)
+	o.Store(unknownOffset)
+	return o
+}
+
+// learn corrects the offset by a time that a node gave in an answer to a request. The
+// node read its clock at some moment between sent and received, so the offset is within
+// two bounds, and one that is within them already is kept: the time that an answer takes
+// does not shift it.
+func (o *clockOffset) learn(node, sent, received time.Time) {
+	least, most := int64(node.Sub(received)), int64(node.Sub(sent))
+	known := o.Load()
+	switch {
+	case known == unknownOffset:
+		o.Store(least + (most-least)/2)
+	case known < least:
+		o.Store(least)
+	case known > most:
+		o.Store(most)
+	}
+}
+
+// clockOffsets holds the clockOffset of each node. In a Cluster, each bucket of an app
+// has its own, by hash tag: the node of a bucket is looked up only when the clocks are
+// measured, and each answer about a bucket corrects its offset even if the bucket has
+// moved since.
+type clockOffsets struct {
+	single *clockOffset // of the only node that steps use; nil in a Cluster
+	byTag  sync.Map
+}
+
+// of returns the offset for a hash tag, such as "shop:3f", of a Cluster.
+func (c *clockOffsets) of(tag string) *clockOffset {
+	o, ok := c.byTag.Load(tag)
+	if !ok {
+		o, _ = c.byTag.LoadOrStore(tag, newClockOffset())
+	}
+	return o.(*clockOffset)
+}
+
+// hashTag returns the part of a key between the braces.
+func hashTag(key string) string {
+	_, rest, _ := strings.Cut(key, "{")
+	tag, _, _ := strings.Cut(rest, "}")
+	return tag
+}
+
+// learnClock corrects the offset of the node that has the keys of a call by the time that
+// the node gave in its reply.
+func (s *Store) learnClock(c *call, at, sent time.Time) {
+	o := s.clocks.single
+	if o == nil {
+		o = s.clocks.of(hashTag(string(c.buf[:c.ends[0]])))
+	}
+	o.learn(at, sent, time.Now())
+}
+
+// clockTimeout bounds a query for the time of a node.
+const clockTimeout = time.Second
+
+// ClockOffset implements [session.Store].
+func (s *Store) ClockOffset(ctx context.Context, owner session.Owner) (time.Duration, error) {
+	o := s.clocks.single
+	if o == nil {
+		o = s.clocks.of(hashTag(s.schema.owner(owner).prefix))
+	}
+	if known := o.Load(); known != unknownOffset {
+		return time.Duration(known), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
+	defer cancel()
+	node, err := s.nodeOf(ctx, s.schema.owner(owner).prefix)
+	if err == nil {
+		err = s.measure(ctx, node, o)
+	}
+	if err != nil {
+		return 0, classify("time", err)
+	}
+	return time.Duration(o.Load()), nil
+}
+
+// nodeOf returns the client of the node that has a key.
+func (s *Store) nodeOf(ctx context.Context, key string) (redis.Cmdable, error) {
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		return cluster.MasterForKey(ctx, key)
+	}
+	return s.client, nil
+}
+
+// measure asks a node for its time and corrects an offset by it.
+func (s *Store) measure(ctx context.Context, node redis.Cmdable, o *clockOffset) error {
+	sent := time.Now()
+	at, err := node.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
+	if s.options.Now != nil {
+		at = s.options.Now()
+	}
+	o.learn(at, sent, time.Now())
+	return nil
+}
+
+// onlyNode names the node in metrics and log if there is no Cluster. A Sentinel may give
+// its role to another server at any time.
+const onlyNode = "primary"
+
+// warnOffset is the difference of two clocks from which on operators are warned.
+const warnOffset = time.Second
+
+// clockWarningInterval is the least time between two warnings about clocks in the log.
+const clockWarningInterval = 5 * time.Minute
+
+// measureClocks measures the clocks of all nodes, reports the offsets, and corrects
+// those of the apps' buckets by them. It ignores nodes that do not answer: steps on them
+// fail as well.
+func (s *Store) measureClocks(ctx context.Context, apps []string) {
+	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
+	defer cancel()
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		if s.measure(ctx, s.client, s.clocks.single) == nil {
+			s.reportClock(onlyNode, time.Duration(s.clocks.single.Load()))
+		}
+		return
+	}
+	var byNode sync.Map // address → *clockOffset
+	_ = cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		o, address := newClockOffset(), master.Options().Addr
+		if s.measure(ctx, master, o) == nil {
+			byNode.Store(address, o)
+			s.reportClock(address, time.Duration(o.Load()))
+		}
+		return nil
+	})
+	for _, app := range apps {
+		for n := range uint32(buckets) {
+			key := s.schema.bucket(app, n).prefix
+			master, err := cluster.MasterForKey(ctx, key)
+			if err != nil {
+				return
+			}
+			if measured, ok := byNode.Load(master.Options().Addr); ok {
+				s.clocks.of(hashTag(key)).Store(measured.(*clockOffset).Load())
+			}
+		}
+	}
+}
+
+// reportClock reports a node's offset to Options.ObserveClock, and logs a warning if
+// it is large, unless one was logged a short time ago.
+func (s *Store) reportClock(node string, offset time.Duration) {
+	if s.options.ObserveClock != nil {
+		s.options.ObserveClock(node, offset)
+	}
+	if offset.Abs() <= warnOffset || s.options.Logger == nil {
+		return
+	}
+	last, now := s.clockWarnedAt.Load(), time.Now().UnixNano()
+	if now-last >= int64(clockWarningInterval) && s.clockWarnedAt.CompareAndSwap(last, now) {
+		s.options.Logger.Warn(clockWarning(node, offset))
+	}
+}
+
+// clockWarning returns what an operator should know about a node's clock.
+func clockWarning(node string, offset time.Duration) string {
+	relation := "ahead of"
+	if offset < 0 {
+		relation = "behind"
+	}
+	return "the clock of the Redis node " + node + " is " + offset.Abs().Round(time.Millisecond).String() + " " + relation +
+		" this machine's: sessions and tokens follow the clock of Redis, other verifiers of access tokens their own; synchronize the clocks (NTP)"
+}
