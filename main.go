@@ -104,8 +104,8 @@ func (g *gateway) openStore() error {
 // openEngine builds the engine and the HTTP server in front of it.
 func (g *gateway) openEngine(ctx context.Context) error {
 	queue := password.NewQueue(0, 0, g.worker)
-	revocations := session.NewRevocationList(g.config.LongestAccess(), g.config.RevocationBound)
-	engine, apps := session.Config{Store: g.store, Revocations: revocations}, map[string]api.App{}
+	revocations := session.NewRevocationList(g.config.LongestAccess(), g.config.RevocationBound, nil)
+	engine, apps := session.Config{Store: g.store, Revocations: revocations, OperatorSecrets: g.config.Secrets()}, map[string]api.App{}
 	for _, name := range g.config.Apps {
 		app, wire, err := g.openApp(ctx, name, g.config.ByApp[name], queue)
 		if err != nil {
@@ -134,7 +134,7 @@ func (g *gateway) openEngine(ctx context.Context) error {
 // openApp builds one app's signer and user source.
 func (g *gateway) openApp(ctx context.Context, name string, a config.App, queue *password.Queue) (session.App, api.App, error) {
 	signer, err := token.New(token.Options{
-		App: name, Algorithm: a.Algorithm, SigningKey: a.SigningKey, VerifyingKeys: a.VerifyingKeys,
+		App: name, Algorithm: a.Algorithm, SigningKey: a.SigningKey, VerifyingKeys: a.VerifyingKeys, RefreshKeys: a.RefreshKey,
 		Issuer: a.Issuer, Audience: a.Audience, Leeway: a.Leeway, Profile: a.TokenProfile,
 		UserIDClaim: a.UserIDClaim, TokenTypeClaim: a.TokenTypeClaim, JTIClaim: a.JTIClaim,
 	})
@@ -146,11 +146,12 @@ func (g *gateway) openApp(ctx context.Context, name string, a config.App, queue 
 		return session.App{}, api.App{}, err
 	}
 	g.Sources[name] = source
+	g.AddCautions(config.AppPrefix(name), append(a.Warnings(), signer.Warnings()...))
 	app := session.App{
 		Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessLifetime,
 		Signer: signer, Checker: source, UsersInStore: source.UsersInStore(),
 	}
-	return app, api.App{HeaderTypes: a.HeaderTypes, HeaderName: a.HeaderName, JWKS: signer.JWKS}, nil
+	return app, api.App{HeaderTypes: a.HeaderTypes, HeaderName: a.HeaderName, UsernameField: a.UsernameField, JWKS: signer.JWKS}, nil
 }
 
 // openUsers opens one app's user source. By default the demo app has one generated user.

@@ -164,7 +164,7 @@ func TestInvalidValueIsNotPrinted(t *testing.T) {
 	const value = "hunter2-is-a-secret"
 	accepting := []string{
 		"LISTEN", "ADMIN_LISTEN", "ADMIN_TOKEN", "REDIS_PREFIX", "SECRET_KEY", "ISSUER", "AUDIENCE",
-		"USER_ID_CLAIM", "TOKEN_TYPE_CLAIM", "JTI_CLAIM", "AUTH_HEADER_TYPES", "AUTH_HEADER_NAME",
+		"USER_ID_CLAIM", "TOKEN_TYPE_CLAIM", "JTI_CLAIM", "AUTH_HEADER_TYPES", "AUTH_HEADER_NAME", "USERNAME_FIELD",
 	}
 	for _, row := range config.AllRows() {
 		name := strings.Replace(row.Name, "<NAME>", "WEB", 1)
@@ -197,7 +197,7 @@ func TestSecretsFromFiles(t *testing.T) {
 	private, public := ed25519Keys(t)
 	values := map[string]string{
 		"TOKENGATE_ADMIN_TOKEN": "x", "TOKENGATE_REDIS_URL": server.URL, appPrefix + "SECRET_KEY": appSecret,
-		appPrefix + "SIGNING_KEY": appSigningKey, appPrefix + "USERS": "redis:", appPrefix + "VERIFYING_KEYS": public,
+		appPrefix + "SIGNING_KEY": appSigningKey, appPrefix + "REFRESH_KEY": "refresh-key-0123456789-0123456789-01234567", appPrefix + "USERS": "redis:", appPrefix + "VERIFYING_KEYS": public,
 	}
 	for _, row := range config.AllRows() {
 		name := strings.Replace(row.Name, "<NAME>", "WEB", 1)

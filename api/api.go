@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,9 +45,12 @@ type Options struct {
 
 // App has the settings of one app that only the HTTP layer needs.
 type App struct {
-	HeaderTypes []string      // AUTH_HEADER_TYPES; empty means JWT and Bearer
-	HeaderName  string        // AUTH_HEADER_NAME; empty means Authorization
-	JWKS        func() []byte // returns the JWK Set of the app's public keys as JSON; nil means no keys
+	HeaderTypes []string // AUTH_HEADER_TYPES; empty means JWT and Bearer
+	HeaderName  string   // AUTH_HEADER_NAME; empty means Authorization
+	// UsernameField is the name of the login's first field, USERNAME_FIELD; empty means
+	// username.
+	UsernameField string
+	JWKS          func() []byte // returns the JWK Set of the app's public keys as JSON; nil means no keys
 }
 
 // New checks opts and returns a Server.
@@ -61,8 +66,11 @@ func New(opts Options) (*Server, error) {
 	var headers []tokenHeader
 	for _, a := range opts.Engine.Apps {
 		h, _ := newTokenHeader(opts.Apps[a.Name].HeaderName, opts.Apps[a.Name].HeaderTypes) // Validate has checked it
-		s.apps[a.Name] = app{h, opts.Apps[a.Name].JWKS}
+		s.apps[a.Name] = app{h, cmp.Or(opts.Apps[a.Name].UsernameField, defaultUsernameField), opts.Apps[a.Name].JWKS}
 		headers = append(headers, h)
+		if name := s.apps[a.Name].usernameField; !slices.Contains(s.usernameFields, name) {
+			s.usernameFields = append(s.usernameFields, name)
+		}
 	}
 	s.headers = mergeHeaders(headers)
 	if len(headers) > 0 {
@@ -109,24 +117,26 @@ func (s *Server) Admin() http.Handler {
 // Server is the HTTP layer of the gateway. It is safe for concurrent use. It
 // holds no state that an answer depends on, so any number of instances may run.
 type Server struct {
-	engine     *session.Engine
-	log        *slog.Logger
-	metrics    *Metrics
-	apps       map[string]app
-	headers    []tokenHeader // of all apps, merged
-	challenge  string        // WWW-Authenticate while the app is not known: that of the first app
-	trusted    []netip.Prefix
-	adminToken [sha256.Size]byte // digest
-	adminOff   bool
-	draining   func() error
-	ready      func(ctx context.Context) error
-	buffers    sync.Pool // of *[bufferSize]byte
+	engine         *session.Engine
+	log            *slog.Logger
+	metrics        *Metrics
+	apps           map[string]app
+	headers        []tokenHeader // of all apps, merged
+	challenge      string        // WWW-Authenticate while the app is not known: that of the first app
+	trusted        []netip.Prefix
+	adminToken     [sha256.Size]byte // digest
+	usernameFields []string          // of all apps, each once
+	adminOff       bool
+	draining       func() error
+	ready          func(ctx context.Context) error
+	buffers        sync.Pool // of *[bufferSize]byte
 }
 
 // app is an App whose settings have been checked.
 type app struct {
 	tokenHeader
-	jwks func() []byte
+	usernameField string
+	jwks          func() []byte
 }
 
 // Validate returns an error that names the first option that is missing or

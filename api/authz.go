@@ -17,7 +17,7 @@ func (s *Server) authz(x *exchange) error {
 		return session.Fail(codeNotFound, nil) // not a 401: a misconfigured proxy must not look like a logged-out user
 	}
 	x.app, x.challenge = name, app.challenge
-	found, err := readCredentials(x.Request.Header, app.tokenHeader)
+	found, err := readCredentials(x.Request.Header, app.anyCase())
 	if err != nil {
 		return err
 	}

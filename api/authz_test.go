@@ -49,7 +49,8 @@ func TestUserIDsInHeaders(t *testing.T) {
 // spaces, which a token in a header cannot contain.
 type textSigner struct{ session.Signer }
 
-func (textSigner) Verify(token string, kind session.Kind, now time.Time) (session.Claims, error) {
+func (textSigner) Verify(token string, kind session.Kind, clock session.Clock) (session.Claims, error) {
+	now := clock.Now()
 	user := session.TextID(strings.ReplaceAll(token, "\u2000", " "))
 	return session.Claims{Kind: kind, User: user, Issued: now, Expires: now.Add(time.Minute)}, nil
 }

@@ -14,7 +14,8 @@ import (
 // AUTH_HEADER_NAME and AUTH_HEADER_TYPES.
 type tokenHeader struct {
 	name      string   // in canonical form
-	types     []string // authentication schemes; case-sensitive, as in simplejwt
+	types     []string // authentication schemes
+	foldCase  bool     // schemes are case-insensitive (RFC 9110 section 11.1); in simplejwt they are not
 	challenge string   // WWW-Authenticate of a 401, as Django REST framework builds it
 }
 
@@ -42,7 +43,21 @@ func newTokenHeader(name string, types []string) (tokenHeader, error) {
 			return tokenHeader{}, errors.New("AUTH_HEADER_TYPES contains an invalid scheme: give words such as JWT or Bearer")
 		}
 	}
-	return tokenHeader{name, types, types[0] + ` realm="api"`}, nil
+	return tokenHeader{name: name, types: types, challenge: types[0] + ` realm="api"`}, nil
+}
+
+// anyCase returns h with case-insensitive schemes, for endpoints that the Django app does
+// not have.
+func (h tokenHeader) anyCase() tokenHeader {
+	h.foldCase = true
+	return h
+}
+
+// accepts reports whether scheme is one of the header's.
+func (h tokenHeader) accepts(scheme string) bool {
+	return slices.ContainsFunc(h.types, func(t string) bool {
+		return t == scheme || h.foldCase && strings.EqualFold(t, scheme)
+	})
 }
 
 // isTokenChar reports whether r may be part of a header's name (RFC 9110
@@ -66,7 +81,7 @@ func mergeHeaders(headers []tokenHeader) []tokenHeader {
 	for _, h := range headers {
 		i := slices.IndexFunc(out, func(o tokenHeader) bool { return o.name == h.name })
 		if i < 0 {
-			out = append(out, tokenHeader{h.name, slices.Clone(h.types), h.challenge})
+			out = append(out, tokenHeader{name: h.name, types: slices.Clone(h.types), challenge: h.challenge})
 			continue
 		}
 		for _, t := range h.types {
@@ -89,7 +104,7 @@ type credentials struct {
 func readCredentials(in http.Header, h tokenHeader) (credentials, error) {
 	scheme, token, parts := splitAuthorization(in[h.name])
 	switch {
-	case !slices.Contains(h.types, scheme):
+	case !h.accepts(scheme):
 		return credentials{}, session.Fail(codeNotAuthenticated, nil)
 	case parts != 2:
 		return credentials{}, session.Fail(codeBadAuthorization, nil)
@@ -162,7 +177,7 @@ func (s *Server) authenticateFrom(x *exchange, h tokenHeader) (ours bool, err er
 	}
 	app := s.apps[caller.App.Name]
 	x.challenge = app.challenge
-	if app.name != h.name || !slices.Contains(app.types, found.scheme) {
+	if app.name != h.name || !app.accepts(found.scheme) {
 		return false, session.Fail(codeNotAuthenticated, nil)
 	}
 	x.logCaller(caller)

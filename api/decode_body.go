@@ -27,6 +27,16 @@ const (
 // readFields reads the body and returns the texts of the given fields, in that
 // order. It fails with codeTooLarge or a *wireError.
 func (x *exchange) readFields(fields []field) ([]string, error) {
+	f, err := x.readForm(fields)
+	if err != nil {
+		return nil, err
+	}
+	return f.values()
+}
+
+// readForm reads the body and returns the values of the given fields, unchecked. It fails
+// as readFields does.
+func (x *exchange) readForm(fields []field) (*form, error) {
 	f := newForm(fields)
 	contentType := x.Request.Header.Get("Content-Type")
 	body, err := x.readBody()
@@ -38,7 +48,7 @@ func (x *exchange) readFields(fields []field) ([]string, error) {
 			return nil, err
 		}
 	}
-	return f.values()
+	return f, nil
 }
 
 // readBody reads the whole body, with or without a Content-Length, into the

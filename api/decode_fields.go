@@ -8,22 +8,26 @@ import (
 	"tokengate/session"
 )
 
-// field is one field of an endpoint's body. All fields are required.
+// field is one field of an endpoint's body.
 type field struct {
 	name     string
+	optional bool
 	verbatim bool // not trimmed, because a password is compared as sent
 	max      int  // in bytes; 0 means that only maxBody limits it
 }
 
+// defaultUsernameField is the name of a login's first field, unless the app has another.
+const defaultUsernameField = "username"
+
 // The fields of each endpoint, in the order in which errors list them.
 var (
-	loginFields   = []field{{name: "username"}, {name: "password", verbatim: true}, {name: "secret_key"}, {name: "session"}, {name: "info", max: session.MaxInfo}}
+	loginFields   = []field{{name: defaultUsernameField}, {name: "password", verbatim: true}, {name: "secret_key"}, {name: "session"}, {name: "info", max: session.MaxInfo}}
 	refreshFields = []field{{name: "secret_key"}, {name: "session"}, {name: "refresh"}}
 	listFields    = []field{{name: "session"}}
 	destroyFields = []field{{name: "session_id"}}
 	othersFields  = []field{{name: "refresh"}, {name: "session"}}
 	logoutFields  = []field{{name: "secret_key"}, {name: "refresh"}}
-	verifyFields  = []field{{name: "token"}}
+	verifyFields  = []field{{name: "token"}, {name: "secret_key", optional: true}, {name: "token_type", optional: true}}
 )
 
 // kind is the kind of a field's value, as far as validation distinguishes it.
@@ -92,6 +96,8 @@ func (f *form) values() ([]string, error) {
 func (a field) check(v value) (string, []string) {
 	trimmed := session.TrimSpace(v.text)
 	switch {
+	case v.kind == absent && a.optional:
+		return "", nil
 	case v.kind == absent:
 		return "", []string{"This field is required."}
 	case v.kind == null:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"tokengate/session"
 )
@@ -102,6 +103,8 @@ var answerTable = map[session.Code]tableEntry{
 	session.Expired:      {invalidToken, byEndpoint{"destroy": noActiveAccount, "admin_end": noSuchSession}},
 	session.TypeMismatch: {invalidToken, nil},
 	session.Replayed:     {noActiveAccount, nil},
+
+	session.CredentialChanged: {noActiveAccount, nil},
 	session.Spent:        {noActiveAccount, nil},
 
 	// Access tokens, with the texts of simplejwt. A token whose session was revoked
@@ -117,6 +120,7 @@ var answerTable = map[session.Code]tableEntry{
 
 	// The gateway cannot answer. The status must not be 401, because clients then
 	// discard their tokens.
+	session.Throttled:   {detail(http.StatusTooManyRequests, "Too many logins. Try again later."), nil},
 	session.Busy:        {detail(http.StatusServiceUnavailable, "Too many logins are waiting. Try again."), nil},
 	session.Unavailable: {detail(http.StatusServiceUnavailable, "The service is temporarily unavailable. Try again."), nil},
 	session.Internal:    {detail(http.StatusInternalServerError, "Internal server error."), nil},
@@ -223,6 +227,9 @@ func (e *wireError) appendTo(b []byte, cause session.Cause) []byte {
 // retryAfter is the value of Retry-After, in seconds.
 const retryAfter = 1
 
+// secondsOf returns d in seconds, rounded up.
+func secondsOf(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
 // writeError answers with err.
 func (x *exchange) writeError(err error) {
 	e := wireErrorFor(err, x.endpoint)
@@ -235,6 +242,10 @@ func (x *exchange) writeError(err error) {
 		x.Header().Set("WWW-Authenticate", x.challenge)
 	case http.StatusServiceUnavailable:
 		x.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	case http.StatusTooManyRequests:
+		if seconds := secondsOf(session.RetryAfterOf(err)); seconds > 0 {
+			x.Header().Set("Retry-After", strconv.Itoa(seconds))
+		}
 	}
 	cause := session.CauseOf(err)
 	if cause == "" && e.code == session.Expired {

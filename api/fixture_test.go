@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -32,6 +33,8 @@ type fakeSigner struct {
 	serial atomic.Int64
 }
 
+func (s *fakeSigner) HasSecret(string) bool { return false }
+
 func (s *fakeSigner) Headers() []string { return []string{s.app} }
 
 func (s *fakeSigner) Trusts(other session.Signer) bool { return other.(*fakeSigner).app == s.app }
@@ -42,7 +45,7 @@ func (s *fakeSigner) Sign(c session.Claims) (string, error) {
 		last = s.serial.Add(1)
 	}
 	b := append([]byte(s.app), '.')
-	for _, part := range []string{string(c.Kind), c.User.String(), string(c.Session), string(c.Type)} {
+	for _, part := range []string{string(c.Kind), c.User.String(), string(c.Session), string(c.Type), hex.EncodeToString(c.Secret[:])} {
 		b = append(append(b, part...), '.')
 	}
 	for _, n := range []int64{last, c.Issued.Unix(), c.Expires.Unix()} {
@@ -63,22 +66,24 @@ var incompleteTokens = map[string]session.Code{
 	"no-type": session.TokenNoKind, "no-user": session.TokenNoUser,
 }
 
-func (s *fakeSigner) Verify(token string, kind session.Kind, now time.Time) (session.Claims, error) {
+func (s *fakeSigner) Verify(token string, kind session.Kind, clock session.Clock) (session.Claims, error) {
+	now := clock.Now()
 	if code, ok := incompleteTokens[token]; ok {
 		return session.Claims{}, session.Fail(code, nil)
 	}
 	parts := strings.Split(token, ".")
-	if len(parts) != 9 || parts[0] != s.app || checksum([]byte(token[:len(token)-len(parts[8])])) != parts[8] {
+	if len(parts) != 10 || parts[0] != s.app || checksum([]byte(token[:len(token)-len(parts[9])])) != parts[9] {
 		return session.Claims{}, session.Fail(session.TokenInvalid, nil)
 	}
-	last, _ := strconv.ParseInt(parts[5], 10, 64)
-	issued, _ := strconv.ParseInt(parts[6], 10, 64)
-	expires, _ := strconv.ParseInt(parts[7], 10, 64)
+	last, _ := strconv.ParseInt(parts[6], 10, 64)
+	issued, _ := strconv.ParseInt(parts[7], 10, 64)
+	expires, _ := strconv.ParseInt(parts[8], 10, 64)
 	user, _ := session.ParseUserID([]byte(parts[2]))
 	c := session.Claims{
 		Kind: session.Kind(parts[1]), User: user, Session: session.ID(parts[3]), Type: session.Type(parts[4]),
 		Issued: time.Unix(issued, 0), Expires: time.Unix(expires, 0),
 	}
+	_, _ = hex.Decode(c.Secret[:], []byte(parts[5]))
 	switch {
 	case c.Kind != kind:
 		return session.Claims{}, session.Fail(session.TokenWrongKind, nil)
@@ -207,7 +212,7 @@ func newGateway(t testing.TB, opts options) *gateway {
 	}
 	metrics, err := api.NewMetrics(g.registry)
 	must(t, err)
-	revocations := session.NewRevocationList(time.Hour, time.Minute)
+	revocations := session.NewRevocationList(time.Hour, time.Minute, nil)
 	g.engine, err = session.New(session.Config{
 		Apps: g.appList(opts), Store: g.store, Revocations: revocations,
 		Observer: api.NewObserver(metrics, log),

@@ -112,22 +112,6 @@ func (s *Server) logout(x *exchange) error {
 	return x.writeEmpty(result)
 }
 
-// verify handles POST /api/session/verify/, which answers like simplejwt's
-// TokenVerifyView: with 200 if the token, access or refresh, is valid and its session
-// is live.
-func (s *Server) verify(x *exchange) error {
-	f, err := x.readFields(verifyFields)
-	if err != nil {
-		return err
-	}
-	caller, err := s.engine.Verify(x.ctx(), "", f[0])
-	if err != nil {
-		return err
-	}
-	x.logCaller(caller)
-	return x.writeEmpty(session.RevokeResult{})
-}
-
 // writeEmpty answers with an empty object.
 func (x *exchange) writeEmpty(result session.RevokeResult) error {
 	x.setDurability(result.Durability)

@@ -53,6 +53,14 @@ func CauseOf(err error) Cause {
 	return ""
 }
 
+// RetryAfterOf returns the RetryAfter in err, or 0 if there is none.
+func RetryAfterOf(err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.RetryAfter
+	}
+	return 0
+}
+
 // Code is a word for the outcome of a step. The same word is the first element of
 // a script's reply, a label of a metric and a field of a log line, and a table in
 // package api maps it to a response.

@@ -29,13 +29,14 @@ type tokenContent struct {
 	session.Claims
 	Issued, Expires, AuthTime int64
 	Number                    int64
+	Secret                    []byte // session.Secret does not show itself in JSON
 }
 
 func (s *signer) Sign(c session.Claims) (string, error) {
 	if s.signErr != nil {
 		return "", s.signErr
 	}
-	content := tokenContent{Claims: c, Issued: c.Issued.Unix(), Expires: c.Expires.Unix(), AuthTime: c.AuthTime.Unix()}
+	content := tokenContent{Claims: c, Issued: c.Issued.Unix(), Expires: c.Expires.Unix(), AuthTime: c.AuthTime.Unix(), Secret: c.Secret[:]}
 	if c.Kind == session.KindAccess {
 		content.Number = s.issued.Add(1)
 	}
@@ -43,7 +44,7 @@ func (s *signer) Sign(c session.Claims) (string, error) {
 	return s.key + "." + base64.RawURLEncoding.EncodeToString(raw), err
 }
 
-func (s *signer) Verify(token string, kind session.Kind, now time.Time) (session.Claims, error) {
+func (s *signer) Verify(token string, kind session.Kind, clock session.Clock) (session.Claims, error) {
 	key, body, _ := strings.Cut(token, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(body)
 	var content tokenContent
@@ -55,7 +56,11 @@ func (s *signer) Verify(token string, kind session.Kind, now time.Time) (session
 		c.Extra = nil
 	}
 	c.Issued, c.Expires, c.AuthTime = time.Unix(content.Issued, 0), time.Unix(content.Expires, 0), time.Unix(content.AuthTime, 0)
+	copy(c.Secret[:], content.Secret)
+	now, err := clock.StoreNow(c.User)
 	switch {
+	case err != nil:
+		return session.Claims{}, err
 	case c.Kind != kind:
 		return session.Claims{}, session.Fail(session.TokenWrongKind, nil)
 	case !now.Before(c.Expires) && kind == session.KindRefresh:
@@ -66,6 +71,9 @@ func (s *signer) Verify(token string, kind session.Kind, now time.Time) (session
 	return c, nil
 }
 
+// HasSecret implements [session.Signer]. The signer's only secret is its key.
+func (s *signer) HasSecret(text string) bool { return strings.TrimSpace(text) == s.key }
+
 func (s *signer) Headers() []string { return []string{s.key} }
 
 func (s *signer) Trusts(other session.Signer) bool { return other.(*signer).key == s.key }
@@ -73,11 +81,13 @@ func (s *signer) Trusts(other session.Signer) bool { return other.(*signer).key 
 // checker implements [session.Checker]. A user's password is their username. The
 // zero value has no users.
 type checker struct {
-	users       map[string]session.User   // by username
-	checkErr    error                     // if not nil, Check fails with it
-	recheckErrs map[string]error          // what Recheck fails with, by user ID
-	statuses    map[string]session.Status // what Recheck returns, by user ID
-	stalls      bool                      // Recheck waits until its context is done
+	users         map[string]session.User   // by username
+	checkErr      error                     // if not nil, Check fails with it
+	recheckErrs   map[string]error          // what Recheck fails with, by user ID
+	statuses      map[string]session.Status // what Recheck returns, by user ID
+	freshen       func()                    // called by a fresh Recheck, before it answers
+	freshRechecks int
+	stalls        bool // Recheck waits until its context is done
 }
 
 func (c *checker) Check(_ context.Context, username, password string) (session.User, error) {
@@ -91,10 +101,16 @@ func (c *checker) Check(_ context.Context, username, password string) (session.U
 	return user, nil
 }
 
-func (c *checker) Recheck(ctx context.Context, id session.UserID, _ bool) (session.Status, error) {
+func (c *checker) Recheck(ctx context.Context, id session.UserID, fresh bool) (session.Status, error) {
 	if c.stalls {
 		<-ctx.Done()
 		return session.Status{}, session.Fail(session.Unavailable, ctx.Err())
+	}
+	if fresh {
+		c.freshRechecks++
+		if c.freshen != nil {
+			c.freshen()
+		}
 	}
 	return c.statuses[id.String()], c.recheckErrs[id.String()]
 }
@@ -134,6 +150,9 @@ type flakyStore struct {
 	*memstore.Store
 	down  bool
 	calls int
+
+	offset        time.Duration // of the store's clock
+	offsetUnknown bool
 }
 
 func (f *flakyStore) call() error {
@@ -186,11 +205,26 @@ func (f *flakyStore) Logout(ctx context.Context, step session.LogoutStep) (out s
 	return out, err
 }
 
-func (f *flakyStore) Live(ctx context.Context, owner session.Owner, id session.ID) error {
+func (f *flakyStore) Live(ctx context.Context, step session.LiveStep) error {
 	if err := f.call(); err != nil {
 		return err
 	}
-	return f.Store.Live(ctx, owner, id)
+	return f.Store.Live(ctx, step)
+}
+
+func (f *flakyStore) CheckToken(ctx context.Context, step session.RefreshStep) error {
+	if err := f.call(); err != nil {
+		return err
+	}
+	return f.Store.CheckToken(ctx, step)
+}
+
+// ClockOffset returns f.offset, or fails if it is not known.
+func (f *flakyStore) ClockOffset(context.Context, session.Owner) (time.Duration, error) {
+	if f.offsetUnknown {
+		return 0, session.Fail(session.Unavailable, nil)
+	}
+	return f.offset, nil
 }
 
 func (f *flakyStore) RevokeApp(ctx context.Context, app string) (out session.RevokeResult, err error) {

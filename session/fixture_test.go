@@ -30,15 +30,17 @@ var alice = session.Owner{App: "shop", User: "1"}
 func newFixture(t *testing.T) *fixture {
 	f := &fixture{
 		T: t, events: &observer{}, signer: &signer{key: "k1"}, now: time.Date(2030, 1, 2, 3, 4, 5, 600_700_800, time.UTC),
-		list:     session.NewRevocationList(retention, bound),
+
 		policies: map[session.Type]session.Policy{session.Long: validPolicy(), session.Short: validPolicy()},
-		checker: &checker{recheckErrs: map[string]error{}, users: map[string]session.User{
+		checker: &checker{recheckErrs: map[string]error{}, statuses: map[string]session.Status{}, users: map[string]session.User{
 			"alice": {ID: session.NumberID(1), Claims: []byte(`{"role":"admin"}`)},
 			"bob":   {ID: session.TextID("b")},
 		}},
 	}
 	clock := func() time.Time { return f.now }
-	f.store = &flakyStore{Store: memstore.New(memstore.Options{Now: clock})}
+	f.list = session.NewRevocationList(retention, bound, clock)
+	f.store = &flakyStore{}
+	f.store.Store = memstore.New(memstore.Options{Now: func() time.Time { return f.now.Add(f.store.offset) }})
 	var err error
 	f.Engine, err = session.New(session.Config{
 		Apps: []session.App{
@@ -99,10 +101,16 @@ func (f *fixture) caller(access string) session.Caller {
 	return c
 }
 
+// noTime is a clock at which no token has expired.
+type noTime struct{}
+
+func (noTime) Now() time.Time                             { return time.Time{} }
+func (noTime) StoreNow(session.UserID) (time.Time, error) { return time.Time{}, nil }
+
 // claims returns the claims of a token of "shop", whatever its times.
 func (f *fixture) claims(token string, kind session.Kind) session.Claims {
 	f.Helper()
-	c, err := f.signer.Verify(token, kind, time.Time{})
+	c, err := f.signer.Verify(token, kind, noTime{})
 	if err != nil {
 		f.Fatal(err)
 	}

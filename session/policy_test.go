@@ -117,13 +117,13 @@ func TestExpiryCause(t *testing.T) {
 	}
 }
 
-// rotatedSession returns a session of generation 3 that was rotated at noon, an
-// hour before its expiry and two hours before its absolute expiry.
+// rotatedSession returns a session of generation 3 that was created and rotated at noon,
+// an hour before its expiry and two hours before its absolute expiry.
 func rotatedSession() session.Session {
 	rotated := noon.Truncate(time.Second)
 	return session.Session{
 		ID: "a", Type: session.Long, Generation: 3,
-		Created: rotated.Add(-time.Hour), Rotated: rotated, Updated: rotated,
+		Created: rotated, Rotated: rotated, Updated: rotated, Secret: session.Secret{7},
 		Expires: rotated.Add(time.Hour), Absolute: rotated.Add(2 * time.Hour),
 	}
 }
@@ -161,7 +161,7 @@ func TestPolicyRefreshCode(t *testing.T) {
 		{"highest generation", noDetection, 1<<32 - 1, 0, 0, session.Healed},
 	} {
 		p := policyWith(c.change)
-		got, code := p.Refresh(s, session.Presented{Generation: c.generation, Expires: s.Expires.Add(c.expires)}, s.Rotated.Add(c.after))
+		got, code := p.Refresh(s, session.Presented{Secret: s.Secret, Generation: c.generation, Expires: s.Expires.Add(c.expires)}, s.Rotated.Add(c.after))
 		if code != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, code, c.want)
 		}
@@ -200,7 +200,7 @@ func TestPolicyRefreshResult(t *testing.T) {
 		{"extend every time", func(p *session.Policy) { p.Extend, p.ExtendEveryTime, p.ExtendOnceAfter = true, true, 0 }, now, 4, true, true, true},
 		{"every time, but without extension", func(p *session.Policy) { p.ExtendEveryTime = true }, now, 4, true, true, false},
 	} {
-		got, code := policyWith(c.change).Refresh(s, session.Presented{Generation: 3, Expires: s.Expires}, c.now)
+		got, code := policyWith(c.change).Refresh(s, session.Presented{Secret: s.Secret, Generation: 3, Expires: s.Expires}, c.now)
 		want := s
 		want.Generation = c.generation
 		if c.updated {
@@ -230,14 +230,15 @@ func TestPolicyRefreshExtends(t *testing.T) {
 	}{
 		{"just due", time.Hour, time.Hour, 50*time.Minute + 1, 110 * time.Minute, 4},
 		{"up to the absolute expiry", 3 * time.Hour, time.Hour, 55 * time.Minute, 2 * time.Hour, 4},
-		{"already at the absolute expiry", time.Hour, 2 * time.Hour, 119 * time.Minute, 2 * time.Hour, 3},
-		{"a second before the absolute expiry", time.Hour, 2*time.Hour - time.Second, 119 * time.Minute, 2 * time.Hour, 4},
-		{"to an earlier expiry", time.Minute, time.Hour, 55 * time.Minute, 56 * time.Minute, 4},
+		{"already at the absolute expiry", 3 * time.Hour, 2 * time.Hour, 119 * time.Minute, 2 * time.Hour, 3},
+		{"a second before the absolute expiry", 3 * time.Hour, 2*time.Hour - time.Second, 119 * time.Minute, 2 * time.Hour, 4},
+		{"a lowered lifetime", 50 * time.Minute, time.Hour, 30 * time.Minute, 50 * time.Minute, 4},
+		{"a lowered lifetime, extension due", 50 * time.Minute, time.Hour, 45 * time.Minute, 95 * time.Minute, 4},
 	} {
 		p := policyWith(func(p *session.Policy) { p.Rotate, p.Extend, p.Lifetime = false, true, c.lifetime })
 		in := s
 		in.Expires = s.Rotated.Add(c.expires)
-		got, _ := p.Refresh(in, session.Presented{Generation: 3, Expires: in.Expires}, s.Rotated.Add(c.now))
+		got, _ := p.Refresh(in, session.Presented{Secret: s.Secret, Generation: 3, Expires: in.Expires}, s.Rotated.Add(c.now))
 		if !got.Expires.Equal(s.Rotated.Add(c.want)) || got.Generation != c.generation {
 			t.Errorf("%s: got expiry %s, generation %d, want %s, %d",
 				c.name, got.Expires.Sub(s.Rotated), got.Generation, c.want, c.generation)
@@ -247,6 +248,9 @@ func TestPolicyRefreshExtends(t *testing.T) {
 
 func TestPolicyRefreshHeals(t *testing.T) {
 	s := rotatedSession()
+	extend := func(lifetime time.Duration) func(*session.Policy) {
+		return func(p *session.Policy) { p.Extend, p.Lifetime = true, lifetime }
+	}
 	now := s.Rotated.Add(time.Minute)
 	for _, c := range []struct {
 		name       string
@@ -258,13 +262,17 @@ func TestPolicyRefreshHeals(t *testing.T) {
 	}{
 		{"a lost rotation", func(*session.Policy) {}, 4, 0, 0, 5},
 		{"many lost rotations", func(*session.Policy) {}, 40, 0, 0, 41},
-		{"a lost extension", func(*session.Policy) {}, 4, 30 * time.Minute, 30 * time.Minute, 5},
-		{"never past the absolute expiry", func(*session.Policy) {}, 4, 3 * time.Hour, time.Hour, 5},
+		{"a lost extension", extend(2 * time.Hour), 4, 30 * time.Minute, 30 * time.Minute, 5},
+		{"never past what an extension can have set", extend(70 * time.Minute), 4, 30 * time.Minute, 11 * time.Minute, 5},
+		{"never past the absolute expiry", extend(4 * time.Hour), 4, 3 * time.Hour, time.Hour, 5},
+		{"not extended where no session is", func(*session.Policy) {}, 4, 30 * time.Minute, 0, 5},
 		{"never shorter", func(*session.Policy) {}, 4, -30 * time.Minute, 0, 5},
 		{"nothing due", func(p *session.Policy) { p.Rotate = false }, 4, 0, 0, 4},
-		{"extension no longer due", func(p *session.Policy) { p.Rotate, p.Extend, p.ExtendOnceAfter = false, true, 61*time.Minute }, 4, time.Hour, time.Hour, 4},
+		{"extension no longer due", func(p *session.Policy) {
+			p.Rotate, p.Extend, p.ExtendOnceAfter, p.Lifetime = false, true, 61*time.Minute, 3*time.Hour
+		}, 4, time.Hour, time.Hour, 4},
 	} {
-		got, code := policyWith(c.change).Refresh(s, session.Presented{Generation: c.generation, Expires: s.Expires.Add(c.expires)}, now)
+		got, code := policyWith(c.change).Refresh(s, session.Presented{Secret: s.Secret, Generation: c.generation, Expires: s.Expires.Add(c.expires)}, now)
 		if code != session.Healed || got.Generation != c.next || !got.Expires.Equal(s.Expires.Add(c.want)) || !got.Absolute.Equal(s.Absolute) {
 			t.Errorf("%s: got %s, generation %d, expiry %s later, want %s, %d, %s",
 				c.name, code, got.Generation, got.Expires.Sub(s.Expires), session.Healed, c.next, c.want)

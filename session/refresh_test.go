@@ -154,22 +154,3 @@ func TestRefreshOldTokenAsAnotherType(t *testing.T) {
 		}
 	}
 }
-
-// TestRefreshRechecksUser checks that a user who does not exist is reported as an
-// unknown session, as the Django app does, that an inactive user is reported as
-// such, and that a user source that does not answer revokes nothing.
-func TestRefreshRechecksUser(t *testing.T) {
-	f := newFixture(t)
-	tokens := f.login(session.Long)
-	for recheck, want := range map[session.Code]session.Code{
-		session.UserUnknown: session.Unknown, session.UserInactive: session.UserInactive, session.Unavailable: session.Unavailable,
-	} {
-		f.checker.recheckErrs["1"] = session.Fail(recheck, nil)
-		_, err := f.refresh(tokens.Refresh)
-		f.wantError(err, want, "")
-		f.wantEvents("refresh shop/1 " + string(want))
-	}
-	delete(f.checker.recheckErrs, "1")
-	_, err := f.refresh(tokens.Refresh)
-	f.wantError(err, session.OK, "")
-}

@@ -44,8 +44,10 @@ func TestVerify(t *testing.T) {
 func TestVerifyReturnsCaller(t *testing.T) {
 	f := newFixture(t)
 	tokens := f.login(session.Short)
-	for _, token := range []string{tokens.Access, tokens.Refresh} {
-		c, err := f.Verify(t.Context(), "", token)
+	for token, verify := range map[string]func(context.Context, string, string) (session.Caller, error){
+		tokens.Access: f.Verify, tokens.Refresh: f.VerifyRefresh,
+	} {
+		c, err := verify(t.Context(), "", token)
 		f.wantError(err, session.OK, "")
 		if c.App.Name != "shop" || c.Claims.User != session.NumberID(1) || c.Claims.Session != tokens.Session {
 			t.Errorf("got app %s, claims %+v, want shop, user 1 and session %s", c.App.Name, c.Claims, tokens.Session)
@@ -79,16 +81,36 @@ func TestVerifyRevokedHere(t *testing.T) {
 	f.wantVerify("", tokens.Access, session.TokenRevoked, session.CauseLogout, false)
 }
 
-// TestVerifyRefreshToken checks that a refresh token is valid only if no app is
-// given, and that it is checked with the store each time.
-func TestVerifyRefreshToken(t *testing.T) {
+// TestVerifyRefresh checks that a refresh token is valid only while it is the current
+// one, is checked with the store each time, and is not changed by that.
+func TestVerifyRefresh(t *testing.T) {
 	f := newFixture(t)
-	tokens := f.login(session.Long)
+	first := f.login(session.Long)
 	f.list.CaughtUp(f.now)
-	f.wantVerify("", tokens.Refresh, session.OK, "", true)
-	f.wantVerify("shop", tokens.Refresh, session.TokenWrongKind, "", false)
-	f.revokeElsewhere(tokens)
-	f.wantVerify("", tokens.Refresh, session.TokenRevoked, session.CauseLogout, true)
+	verify := func(app, token string) error {
+		_, err := f.VerifyRefresh(t.Context(), app, token)
+		return err
+	}
+	f.wantError(verify("", first.Refresh), session.OK, "")
+	f.wantError(verify("shop", first.Refresh), session.OK, "")
+	f.wantError(verify("other", first.Refresh), session.TokenInvalid, "")
+	f.wantError(verify("none", first.Refresh), session.TokenInvalid, "")
+	f.wantError(verify("", first.Access), session.TokenWrongKind, "")
+	f.wantVerify("", first.Refresh, session.TokenWrongKind, "", false)
+	second, err := f.refresh(first.Refresh)
+	f.wantError(err, session.OK, "")
+	f.wantError(verify("", first.Refresh), session.TokenRevoked, "")
+	f.now = f.now.Add(validPolicy().RetryWindow)
+	f.wantError(verify("", first.Refresh), session.TokenRevoked, "") // a replay, but only a refresh revokes
+	f.wantError(verify("", second.Refresh), session.OK, "")
+	f.checker.recheckErrs["1"] = session.Fail(session.UserInactive, nil)
+	f.wantError(verify("", second.Refresh), session.UserInactive, "")
+	delete(f.checker.recheckErrs, "1")
+	f.store.down = true
+	f.wantError(verify("", second.Refresh), session.Unavailable, "")
+	f.store.down = false
+	f.revokeElsewhere(first)
+	f.wantError(verify("", second.Refresh), session.TokenRevoked, session.CauseLogout)
 }
 
 // TestVerifyRechecksUser checks that an unknown user and an inactive user are

@@ -15,6 +15,15 @@ type Gateway struct {
 	Engine    *session.Engine
 	Directory session.Directory
 	Sources   map[string]*users.Source // by app
+	cautions  []string
+}
+
+// AddCautions adds warnings about the settings whose names begin with prefix. They are
+// logged at the start and by the command "check".
+func (g *Gateway) AddCautions(prefix string, warnings []string) {
+	for _, w := range warnings {
+		g.cautions = append(g.cautions, prefix+w)
+	}
 }
 
 // Storage is the part of the session store that the commands use.
@@ -63,6 +72,9 @@ func (g *Gateway) Inspect(ctx context.Context) {
 // logWarnings logs the storage's warnings. It returns the error of [Storage.Warnings],
 // after the warnings that came with it.
 func (g *Gateway) logWarnings(ctx context.Context) error {
+	for _, caution := range g.cautions {
+		g.Log.Warn(caution)
+	}
 	warnings, err := g.Warnings(ctx)
 	for _, warning := range warnings {
 		g.Log.Warn(warning)

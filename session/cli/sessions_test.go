@@ -35,7 +35,7 @@ func newEngine(t *testing.T) *session.Engine {
 			Name: "shop", Secrets: []string{"secret"}, Policies: config.DefaultApp().Policies(),
 			AccessLifetime: 5 * time.Minute, Signer: signer, Checker: source,
 		}},
-		Store: memstore.New(memstore.Options{}), Revocations: session.NewRevocationList(5*time.Minute, time.Minute),
+		Store: memstore.New(memstore.Options{}), Revocations: session.NewRevocationList(5*time.Minute, time.Minute, nil),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,6 +128,12 @@ func LoadApp(env *Env, name string, defaults App) (App, error) {
 	return app, nil
 }
 
+// loginFields are the fields of a login besides the username.
+var loginFields = []string{"password", "secret_key", "session", "info"}
+
+// maxMinPassword is the largest value of PASSWORD_MIN_LENGTH.
+const maxMinPassword = 128
+
 // validate checks what no other package checks. Keys, algorithms and lifetimes are
 // checked where they are used.
 func (a App) validate() error {
@@ -144,6 +151,12 @@ func (a App) validate() error {
 	case len(a.HeaderTypes) == 0:
 		return errors.New("AUTH_HEADER_TYPES is empty: give at least one scheme, such as Bearer")
 	}
+	if a.UsernameField == "" || slices.Contains(loginFields, a.UsernameField) {
+		return errors.New("USERNAME_FIELD is empty or the name of another field of the login: give the user model's field, such as email")
+	}
+	if a.MinPassword < 1 || a.MinPassword > maxMinPassword {
+		return fmt.Errorf("PASSWORD_MIN_LENGTH is %d: give 1 to %d characters", a.MinPassword, maxMinPassword)
+	}
 	if err := a.Long.SessionPolicy().Validate(); err != nil {
 		return fmt.Errorf("LONG_SESSION_%w", err)
 	}
@@ -151,6 +164,20 @@ func (a App) validate() error {
 		return fmt.Errorf("SHORT_SESSION_%w", err)
 	}
 	return nil
+}
+
+// minSecretKey is the length of a SECRET_KEY in bytes below which Warnings names it.
+const minSecretKey = 16
+
+// Warnings returns what an operator should change about the settings, although they are
+// valid. No warning repeats a value.
+func (a App) Warnings() (list []string) {
+	for i, secret := range a.SecretKey {
+		if len(secret) < minSecretKey {
+			list = append(list, fmt.Sprintf("SECRET_KEY: secret %d has %d bytes and can be guessed: make one with `openssl rand -base64 32`", i+1, len(secret)))
+		}
+	}
+	return list
 }
 
 // DummyKey returns the key of the dummy hashes of the app with this name; see

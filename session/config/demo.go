@@ -6,13 +6,14 @@ import (
 )
 
 // Demo is the demo app. With sessions in memory it is generated if TOKENGATE_APPS is
-// empty or contains its name. Its secret, its signing key and the password of its user
+// empty or contains its name. Its secret, its keys and the password of its user
 // are random, and are lost when the process ends.
 type Demo struct {
-	Secret   string // secret_key of the app
-	Password string // of the user DemoName
-	key      string // signing key
-	app      App    // the app with its settings applied
+	Secret     string // secret_key of the app
+	Password   string // of the user DemoName
+	key        string // signing key
+	refreshKey string
+	app        App // the app with its settings applied
 }
 
 // DemoName is the name of the demo app and of its user.
@@ -23,12 +24,13 @@ const demoUsers = "demo:"
 
 // NewDemo generates a Demo.
 func NewDemo() *Demo {
-	return &Demo{Secret: rand.Text(), Password: rand.Text(), key: rand.Text() + rand.Text()}
+	return &Demo{Secret: rand.Text(), Password: rand.Text(), key: rand.Text() + rand.Text(), refreshKey: rand.Text() + rand.Text()}
 }
 
 // Defaults returns defaults with generated values for the settings that are required.
 func (d *Demo) Defaults(defaults App) App {
 	defaults.SecretKey, defaults.SigningKey, defaults.Users = []string{d.Secret}, d.key, demoUsers
+	defaults.RefreshKey = []string{d.refreshKey}
 	return defaults
 }
 

@@ -57,13 +57,19 @@ func algorithmNames(match func(algorithm) bool) string {
 	return strings.Join(names, ", ")
 }
 
-// checkKey returns an error if a key pair cannot be used with a.
+// checkKey returns an error if a key cannot be used with a.
 func (a algorithm) checkKey(k parsedKey) error {
+	secret, shared := k.public.([]byte)
 	switch {
+	case a.hash != nil && !shared:
+		return errors.New("is a key pair, but ALGORITHM is HS*: give a shared secret")
 	case k.alg != "" && k.alg != a.name:
 		return fmt.Errorf(`has "alg" %.20q, but ALGORITHM is %s: a key has one algorithm, give another key`, k.alg, a.name)
 	case k.use != "" && k.use != "sig":
 		return errors.New(`is not for signatures ("use" is not sig): give another key`)
+	}
+	if a.hash != nil {
+		return checkSecret(secret, a.hash().Size())
 	}
 	if err := a.checkPublic(k.public); err != nil {
 		return fmt.Errorf("does not fit ALGORITHM=%s: %w", a.name, err)
@@ -125,6 +131,8 @@ func checkSecret(secret []byte, size int) error {
 		return fmt.Errorf("is PEM, but ALGORITHM is HS*: set ALGORITHM to one of %s, or give a random secret", forKeyPairs)
 	case json.Unmarshal(secret, &k) == nil && k.KTY != "":
 		return errors.New("is a JWK, but ALGORITHM is HS*: give the secret itself, or set ALGORITHM to the key's")
+	case len(secret) > 0 && bytes.Count(secret, secret[:1]) == len(secret):
+		return fmt.Errorf("consists of one repeated character: make a random one with `openssl rand -base64 %d`", size)
 	case len(secret) < size:
 		return fmt.Errorf("has %d bytes, ALGORITHM needs %d or more (RFC 7518 section 3.2): make one with `openssl rand -base64 %d`", len(secret), size, size)
 	}

@@ -2,6 +2,7 @@ package token
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -13,41 +14,61 @@ import (
 	"tokengate/session"
 )
 
-// FuzzVerify checks that tokens accepted by Verify are also accepted by jwx, have the
-// right kind and a user, and are not expired.
+// FuzzVerify checks that tokens accepted by Verify are also accepted by jwx, with a key of
+// their kind, have the right kind and a user, and are not expired.
 func FuzzVerify(f *testing.F) {
 	simple := newSigner(f, Options{VerifyingKeys: oldSecret})
 	rfc9068 := newSigner(f, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
-	eddsa := newSigner(f, Options{Algorithm: "EdDSA", SigningKey: marshalPKCS8(f, newKeys(f).okp)})
+	eddsaKey := newKeys(f).okp
+	eddsa := newSigner(f, Options{Algorithm: "EdDSA", SigningKey: marshalPKCS8(f, eddsaKey)})
 	f.Add("")
 	f.Add("..")
 	f.Add(forge(secret, plainHeader, accessJSON("exp", "1e400")))
 	f.Add(forge(oldSecret, `{"kid":"k1","alg":"HS256"}`, accessJSON("user_id", "{}")))
+	f.Add(forgeRefresh(derivedRefreshKey(oldSecret, ""), refreshJSON("jti", `"x"`)))
+	f.Add(forge(secret, refreshHeader(derivedRefreshKey(secret, ""), "HS256"), refreshJSON("", "")))
 	for _, s := range []*Signer{simple, rfc9068, eddsa} {
 		f.Add(mustSign(f, s, accessClaims()))
 		f.Add(mustSign(f, s, refreshClaims()))
 	}
+	access := map[*Signer]jws.VerifyOption{simple: hmacKeys(secret, oldSecret), rfc9068: hmacKeys(secret), eddsa: jws.WithKey(jwa.EdDSA(), eddsaKey.Public())}
+	refresh := map[*Signer]jws.VerifyOption{
+		simple:  hmacKeys(derivedRefreshKey(secret, ""), derivedRefreshKey(oldSecret, "")),
+		rfc9068: hmacKeys(derivedRefreshKey(secret, "shop")),
+		eddsa:   hmacKeys(derivedRefreshKey(string(eddsaKey.Seed()), "")),
+	}
 	f.Fuzz(func(t *testing.T, token string) {
 		for _, s := range []*Signer{simple, rfc9068, eddsa} {
 			for _, kind := range []session.Kind{session.KindAccess, session.KindRefresh} {
-				c, err := s.Verify(token, kind, now)
+				c, err := s.Verify(token, kind, at(now))
 				if err != nil {
 					continue
 				}
 				if c.Kind != kind || c.User.IsZero() || !c.Expires.After(now) {
 					t.Errorf("Verify accepts %+v", c)
 				}
-				if s == eddsa {
-					continue
+				key := access[s]
+				if kind == session.KindRefresh {
+					key = refresh[s]
 				}
-				_, err = jws.Verify([]byte(token), jws.WithKey(jwa.HS256(), []byte(secret)))
-				_, oldErr := jws.Verify([]byte(token), jws.WithKey(jwa.HS256(), []byte(oldSecret)))
-				if err != nil && (oldErr != nil || s != simple) {
-					t.Errorf("jwx rejects a token that Verify accepts: %v", err)
+				if _, err = jws.Verify([]byte(token), key); err != nil {
+					t.Errorf("jwx rejects a %s token that Verify accepts: %v", kind, err)
 				}
 			}
 		}
 	})
+}
+
+// hmacKeys returns an option for jwx to accept a signature by any of the secrets.
+func hmacKeys(secrets ...string) jws.VerifyOption {
+	return jws.WithKeyProvider(jws.KeyProviderFunc(func(_ context.Context, sink jws.KeySink, _ *jws.Signature, _ *jws.Message) error {
+		for _, secret := range secrets {
+			for _, algorithm := range []jwa.SignatureAlgorithm{jwa.HS256(), jwa.HS384(), jwa.HS512()} {
+				sink.Key(algorithm, []byte(secret))
+			}
+		}
+		return nil
+	}))
 }
 
 // FuzzClaims checks that eachMember accepts the same objects as encoding/json, with the
@@ -111,7 +132,7 @@ func checkMergedClaims(t *testing.T, s *Signer, extra []byte, want map[string]js
 		}
 		return
 	}
-	back, err := s.Verify(token, session.KindAccess, now)
+	back, err := s.Verify(token, session.KindAccess, at(now))
 	if err != nil || back.User != c.User || back.Session != c.Session || !back.Expires.Equal(c.Expires) {
 		t.Errorf("%q: got %+v, %v, want the signed claims", extra, back, err)
 	}
@@ -141,14 +162,20 @@ func checkMergedClaims(t *testing.T, s *Signer, extra []byte, want map[string]js
 // contain the key, and never panics.
 func FuzzKeys(f *testing.F) {
 	k := newKeys(f)
-	f.Add(marshalPKCS8(f, k.ec), "")
-	f.Add(marshalJWK(f, k.rsa, nil), marshalPKIX(f, &k.rsa.PublicKey))
-	f.Add(marshalJWK(f, k.ec, map[string]any{"y": "AQ"}), jwkSet(`{"kty":"oct","k":"AQ"}`))
-	f.Add(secret, oldSecret+","+secret)
-	f.Add(marshalJWK(f, k.okp, nil), selfSignedCertificate(f, k.okp))
-	f.Fuzz(func(t *testing.T, signing, verifying string) {
+	f.Add(marshalPKCS8(f, k.ec), "", "")
+	f.Add(marshalJWK(f, k.rsa, nil), marshalPKIX(f, &k.rsa.PublicKey), secret)
+	f.Add(marshalJWK(f, k.ec, map[string]any{"y": "AQ"}), jwkSet(`{"kty":"oct","k":"AQ"}`), "")
+	f.Add(secret, oldSecret+","+secret, oldSecret)
+	f.Add(secret, marshalPKCS8(f, k.ec), "")
+	f.Add(marshalJWK(f, k.ec, nil), jwkSet(marshalJWK(f, []byte(secret), nil), marshalJWK(f, k.okp, nil)), "\x00")
+	f.Add(marshalJWK(f, k.okp, nil), selfSignedCertificate(f, k.okp), oldSecret)
+	f.Fuzz(func(t *testing.T, signing, verifying, refresh string) {
+		var refreshKeys []string
+		if refresh != "" {
+			refreshKeys = []string{refresh}
+		}
 		for _, algorithm := range []string{"HS256", "RS256", "ES256", "EdDSA"} {
-			s, err := New(Options{Algorithm: algorithm, SigningKey: signing, VerifyingKeys: verifying})
+			s, err := New(Options{Algorithm: algorithm, SigningKey: signing, VerifyingKeys: verifying, RefreshKeys: refreshKeys})
 			if err != nil {
 				if strings.Contains(signing, "-----BEGIN ") || len(signing) < 12 {
 					continue
@@ -158,7 +185,7 @@ func FuzzKeys(f *testing.F) {
 				}
 				continue
 			}
-			if _, err := s.Verify(mustSign(t, s, refreshClaims()), session.KindRefresh, now); err != nil {
+			if _, err := s.Verify(mustSign(t, s, refreshClaims()), session.KindRefresh, at(now)); err != nil {
 				t.Errorf("%s: %v", algorithm, err)
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"strings"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
@@ -47,14 +46,10 @@ type key struct {
 	signVerifier
 }
 
-// newKeyring reads and checks the keys of o. It rejects unsupported algorithms,
-// and a token's alg is only ever compared with the keyring's own algorithm, so
-// no header can choose another one (RFC 8725 section 3.1).
-func newKeyring(o Options) (*keyring, error) {
-	a, err := findAlgorithm(o.Algorithm)
-	if err != nil {
-		return nil, err
-	}
+// newKeyring returns a keyring of the keys that fit the algorithm. A token's alg is only
+// ever compared with the keyring's own algorithm, so no header can choose another one
+// (RFC 8725 section 3.1).
+func newKeyring(a algorithm, keys *appKeys) (*keyring, error) {
 	r := &keyring{
 		algorithm: a.name,
 		byKID:     map[string]*key{},
@@ -63,9 +58,9 @@ func newKeyring(o Options) (*keyring, error) {
 	}
 	if a.hash != nil {
 		r.allowUnknownKID = true
-		return r, r.addSecrets(a.hash, o)
+		return r, r.addSecrets(a.hash, keys.access)
 	}
-	return r, r.addKeyPairs(a, o)
+	return r, r.addKeyPairs(keys.access)
 }
 
 // add adds k, unless the keyring has it already, as when a retired key is also
@@ -99,8 +94,7 @@ func (r *keyring) add(k *key, alias string) error {
 // Verify decides later which of them it accepts.
 func (r *keyring) addHeaders(k *key) {
 	for t, name := range [typOther]string{typJWT: "JWT", typAccess: "at+jwt"} {
-		text := `{"alg":"` + r.algorithm + `","typ":"` + name + `","kid":"` + k.kid + `"}`
-		k.headers[t] = base64.RawURLEncoding.EncodeToString([]byte(text))
+		k.headers[t] = encodeHeader(r.algorithm, name, k.kid)
 		r.byHeader[k.headers[t]] = header{[]*key{k}, typ(t)}
 	}
 }
@@ -123,21 +117,10 @@ func (r *keyring) keysFor(kid string) []*key {
 	return nil
 }
 
-// addSecrets adds the shared secrets of o. The JWK Set stays empty: a secret has
-// no public half.
-func (r *keyring) addSecrets(h func() hash.Hash, o Options) error {
-	retired, err := parseRetiredSecrets(o.VerifyingKeys)
-	if err != nil {
-		return err
-	}
-	for i, secret := range append([][]byte{[]byte(o.SigningKey)}, retired...) {
-		setting := "SIGNING_KEY"
-		if i > 0 {
-			setting = fmt.Sprintf("VERIFYING_KEYS: secret %d", i)
-		}
-		if err := checkSecret(secret, h().Size()); err != nil {
-			return fmt.Errorf("%s %w", setting, err)
-		}
+// addSecrets adds shared secrets. The JWK Set stays empty: a secret has no public half.
+func (r *keyring) addSecrets(h func() hash.Hash, secrets []parsedKey) error {
+	for _, k := range secrets {
+		secret, _ := k.public.([]byte)
 		if err := r.add(&key{kid: secretKID(secret), signVerifier: newHMACKey(h, secret)}, ""); err != nil {
 			return err
 		}
@@ -154,23 +137,9 @@ func secretKID(secret []byte) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// addKeyPairs adds the key pairs of o. The signing key is the first one in the
-// keyring and in the JWK Set.
-func (r *keyring) addKeyPairs(a algorithm, o Options) error {
-	keys, err := parseKeys("SIGNING_KEY", o.SigningKey, a)
-	if err != nil {
-		return err
-	}
-	if keys, err = moveSigningKeyFirst(keys); err != nil {
-		return err
-	}
-	if strings.TrimSpace(o.VerifyingKeys) != "" {
-		retired, err := parseKeys("VERIFYING_KEYS", o.VerifyingKeys, a)
-		if err != nil {
-			return err
-		}
-		keys = append(keys, retired...)
-	}
+// addKeyPairs adds key pairs to the keyring and to the JWK Set. The signing key is the
+// first one in both.
+func (r *keyring) addKeyPairs(keys []parsedKey) (err error) {
 	set := jwk.NewSet()
 	for _, k := range keys {
 		if err := r.addKeyPair(k, set); err != nil {

@@ -22,32 +22,6 @@ type parsedKey struct {
 	kid, use, alg string // members of the JWK; empty if absent or if the key was not a JWK
 }
 
-// parseKeys parses all keys of a PEM text, a JWK or a JWK Set, and checks that
-// they can be used with a. One unsuitable key makes it fail: if a retired key
-// were left out silently at startup, users would be logged out.
-func parseKeys(setting, text string, a algorithm) ([]parsedKey, error) {
-	text = strings.TrimSpace(text)
-	var keys []parsedKey
-	var err error
-	switch {
-	case strings.HasPrefix(text, "{"):
-		keys, err = parseJWK(text)
-	case strings.Contains(text, "-----BEGIN "):
-		keys, err = parsePEM(text)
-	default:
-		err = errors.New("is neither PEM nor a JWK (Set): give one of these, or set an HS* ALGORITHM for a shared secret")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s %w", setting, err)
-	}
-	for i, k := range keys {
-		if err := a.checkKey(k); err != nil {
-			return nil, fmt.Errorf("%s: key %d %w", setting, i+1, err)
-		}
-	}
-	return keys, nil
-}
-
 // moveSigningKeyFirst moves the first private key to the front.
 func moveSigningKeyFirst(keys []parsedKey) ([]parsedKey, error) {
 	for i, k := range keys {
@@ -169,37 +143,4 @@ func exportKey(k jwk.Key) (any, error) {
 	private := &rsa.PrivateKey{PublicKey: given.PublicKey, D: given.D, Primes: given.Primes}
 	private.Precompute()
 	return private, private.Validate()
-}
-
-// parseRetiredSecrets parses VERIFYING_KEYS for HS*. Unlike in SIGNING_KEY, white
-// space around a secret is removed, because lists are written by hand.
-func parseRetiredSecrets(text string) ([][]byte, error) {
-	if strings.HasPrefix(strings.TrimSpace(text), "{") {
-		return parseOctKeys(text)
-	}
-	var secrets [][]byte
-	for secret := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
-		if secret = strings.TrimSpace(secret); secret != "" {
-			secrets = append(secrets, []byte(secret))
-		}
-	}
-	return secrets, nil
-}
-
-// parseOctKeys parses shared secrets given as JWKs, the only format in which a
-// secret of VERIFYING_KEYS can contain a comma or a line end.
-func parseOctKeys(text string) ([][]byte, error) {
-	keys, err := parseJWK(text)
-	if err != nil {
-		return nil, fmt.Errorf("VERIFYING_KEYS %w", err)
-	}
-	var secrets [][]byte
-	for i, k := range keys {
-		secret, ok := k.public.([]byte)
-		if !ok {
-			return nil, fmt.Errorf("VERIFYING_KEYS: key %d is not a shared secret, but ALGORITHM is HS*: give keys of type oct", i+1)
-		}
-		secrets = append(secrets, secret)
-	}
-	return secrets, nil
 }

@@ -9,8 +9,11 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
+	"maps"
 	"math/big"
 	"strings"
 	"testing"
@@ -23,57 +26,89 @@ import (
 )
 
 // TestPyJWTVectors checks that Verify accepts the tokens of another implementation, and
-// that Sign yields the same token, kid included, if the algorithm is deterministic.
+// that Sign yields the same refresh token.
 func TestPyJWTVectors(t *testing.T) {
-	for _, v := range readVectors(t).Vectors {
+	all := readVectors(t)
+	for _, v := range all.Vectors {
 		t.Run(v.Algorithm, func(t *testing.T) {
-			s := newSigner(t, Options{Algorithm: v.Algorithm, SigningKey: v.Key})
+			s := newSigner(t, v.options())
 			if kid := s.keyring.keys[0].kid; kid != v.KID {
 				t.Errorf("got kid %s, want %s", kid, v.KID)
 			}
-			if _, err := s.Verify(v.Access, session.KindAccess, now); err != nil {
+			if _, err := s.Verify(v.Access, session.KindAccess, at(now)); err != nil {
 				t.Errorf("access token: %v", err)
 			}
-			c, err := s.Verify(v.Refresh, session.KindRefresh, now)
-			if err != nil || c.Generation != 3 || c.Session != "nRyq3Pz0S2mB-xk_91oJvA" || c.User != session.NumberID(42) {
-				t.Errorf("refresh token: got %+v, %v, want generation 3 of the vector's session and user 42", c, err)
+			want := refreshClaims()
+			want.Session, want.Generation = all.SID, all.Generation
+			if _, err := hex.Decode(want.Secret[:], []byte(all.Secret)); err != nil || want.Secret == (session.Secret{}) {
+				t.Fatalf("got secret %q (%v), want one that is not zero", all.Secret, err)
 			}
-			token, want := mustSign(t, s, refreshClaims()), v.Refresh
-			if v.Algorithm == "PS256" || v.Algorithm == "ES256" {
-				token, want = token[:strings.LastIndex(token, ".")], want[:strings.LastIndex(want, ".")]
-			}
-			if token != want {
-				t.Errorf("got token\n%s, want\n%s", token, want)
+			checkRefresh(t, "refresh token", s, v.Refresh, want)
+			if token := mustSign(t, s, want); token != v.Refresh {
+				t.Errorf("got token\n%s, want\n%s", token, v.Refresh)
 			}
 		})
 	}
 }
 
-// TestRoundTripThroughJWKS checks for each algorithm that jwx accepts a token by means of
-// the key that JWKS publishes under the token's kid.
+// TestRoundTripThroughJWKS checks for each algorithm that jwx accepts an access token by
+// means of the key that JWKS publishes under the token's kid, and a refresh token by
+// means of the derived refresh key only.
 func TestRoundTripThroughJWKS(t *testing.T) {
 	for _, v := range readVectors(t).Vectors {
 		t.Run(v.Algorithm, func(t *testing.T) {
-			s := newSigner(t, Options{Algorithm: v.Algorithm, SigningKey: v.Key})
-			for _, c := range []session.Claims{accessClaims(), refreshClaims()} {
-				token := mustSign(t, s, c)
-				if _, err := s.Verify(token, c.Kind, now); err != nil {
-					t.Error(err)
-				}
-				set, err := jwk.Parse(s.JWKS())
-				if err != nil {
-					t.Fatal(err)
-				}
-				option := jws.WithKeySet(set)
-				if strings.HasPrefix(v.Algorithm, "HS") {
-					option = jws.WithKey(jwaAlgorithm(v.Algorithm), []byte(v.Key))
-				}
-				if _, err := jws.Verify([]byte(token), option); err != nil {
-					t.Errorf("jwx rejects the token: %v", err)
-				}
+			s := newSigner(t, v.options())
+			set, err := jwk.Parse(s.JWKS())
+			if err != nil {
+				t.Fatal(err)
+			}
+			option, algorithm := jws.WithKeySet(set), jwa.HS256()
+			if strings.HasPrefix(v.Algorithm, "HS") {
+				algorithm = jwaAlgorithm(v.Algorithm)
+				option = jws.WithKey(algorithm, []byte(v.Key))
+			}
+			access, refresh := mustSign(t, s, accessClaims()), mustSign(t, s, refreshClaims())
+			if _, err := s.Verify(access, session.KindAccess, at(now)); err != nil {
+				t.Error(err)
+			}
+			if _, err := jws.Verify([]byte(access), option); err != nil {
+				t.Errorf("jwx rejects the access token: %v", err)
+			}
+			checkRefresh(t, "refresh token", s, refresh, refreshClaims())
+			if _, err := jws.Verify([]byte(refresh), option); err == nil {
+				t.Error("jwx accepts the refresh token by means of the key of access tokens")
+			}
+			derived := derivedRefreshKey(valueOf(t, v.Key), "shop")
+			if _, err := jws.Verify([]byte(refresh), jws.WithKey(algorithm, []byte(derived))); err != nil {
+				t.Errorf("jwx rejects the refresh token: %v", err)
 			}
 		})
 	}
+}
+
+// valueOf returns the secret, or the private value of a key in PKCS #8, of which an app
+// derives its refresh key.
+func valueOf(t testing.TB, key string) string {
+	t.Helper()
+	block, _ := pem.Decode([]byte(key))
+	if block == nil {
+		return key
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch k := parsed.(type) {
+	case *rsa.PrivateKey:
+		return string(k.D.Bytes())
+	case *ecdsa.PrivateKey:
+		private, err := k.ECDH()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(private.Bytes())
+	}
+	return string(parsed.(ed25519.PrivateKey)[:ed25519.SeedSize])
 }
 
 type testKeys struct {
@@ -177,37 +212,48 @@ func TestKeyFormats(t *testing.T) {
 			if got := s.keyring.keys[0].kid; got != kid || len(s.keyring.keys) != 1 {
 				t.Errorf("%s, format %d: got kid %s and %d keys, want kid %s and 1 key", algorithm, i, got, len(s.keyring.keys), kid)
 			}
-			if _, err := s.Verify(mustSign(t, s, accessClaims()), session.KindAccess, now); err != nil {
+			if _, err := s.Verify(mustSign(t, s, accessClaims()), session.KindAccess, at(now)); err != nil {
 				t.Errorf("%s, format %d: %v", algorithm, i, err)
 			}
 		}
 	}
 }
 
+// TestRetiredKeyFormats checks that the access tokens of a retired key are accepted
+// whatever its format, and its refresh tokens if its private half is given.
 func TestRetiredKeyFormats(t *testing.T) {
 	k, old := newKeys(t), newKeys(t)
 	for algorithm, c := range map[string]struct {
-		key, old any
-		retired  []string
+		key, old        any
+		public, private []string
 	}{
 		"RS256": {k.rsa, old.rsa, []string{
-			marshalPKIX(t, &old.rsa.PublicKey), marshalPKCS8(t, old.rsa), selfSignedCertificate(t, old.rsa), marshalJWK(t, &old.rsa.PublicKey, nil),
+			marshalPKIX(t, &old.rsa.PublicKey), selfSignedCertificate(t, old.rsa), marshalJWK(t, &old.rsa.PublicKey, nil),
 			encodePEM(t, "RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&old.rsa.PublicKey), nil),
-		}},
-		"ES256": {k.ec, old.ec, []string{marshalPKIX(t, &old.ec.PublicKey), marshalSEC1(t, old.ec), jwkSet(marshalJWK(t, &old.ec.PublicKey, nil))}},
-		"EdDSA": {k.okp, old.okp, []string{marshalPKIX(t, old.okp.Public()), marshalPKCS8(t, k.okp) + marshalPKIX(t, old.okp.Public())}},
+		}, []string{marshalPKCS8(t, old.rsa), marshalJWK(t, old.rsa, nil)}},
+		"ES256": {k.ec, old.ec, []string{marshalPKIX(t, &old.ec.PublicKey), jwkSet(marshalJWK(t, &old.ec.PublicKey, nil))},
+			[]string{marshalSEC1(t, old.ec), jwkSet(marshalJWK(t, old.ec, nil))}},
+		"EdDSA": {k.okp, old.okp, []string{marshalPKIX(t, old.okp.Public()), marshalPKCS8(t, k.okp) + marshalPKIX(t, old.okp.Public())},
+			[]string{marshalPKCS8(t, k.okp) + marshalPKCS8(t, old.okp), marshalJWK(t, old.okp, nil)}},
 	} {
-		token := mustSign(t, newSigner(t, Options{Algorithm: algorithm, SigningKey: marshalPKCS8(t, c.old)}), refreshClaims())
+		before := newSigner(t, Options{Algorithm: algorithm, SigningKey: marshalPKCS8(t, c.old)})
+		access, refresh := mustSign(t, before, accessClaims()), mustSign(t, before, refreshClaims())
 		alone := newSigner(t, Options{Algorithm: algorithm, SigningKey: marshalPKCS8(t, c.key)})
-		_, err := alone.Verify(token, session.KindRefresh, now)
-		wantCode(t, err, session.TokenInvalid)
-		for i, retired := range c.retired {
+		checkInvalid(t, alone, algorithm+" without the retired key", access)
+		checkInvalid(t, alone, algorithm+" without the retired key", refresh)
+		for i, retired := range append(c.public, c.private...) {
+			name := fmt.Sprintf("%s, format %d", algorithm, i)
 			s := newSigner(t, Options{Algorithm: algorithm, SigningKey: marshalPKCS8(t, c.key), VerifyingKeys: retired})
-			if _, err := s.Verify(token, session.KindRefresh, now); err != nil {
-				t.Errorf("%s, format %d: %v", algorithm, i, err)
+			if _, err := s.Verify(access, session.KindAccess, at(now)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if i < len(c.public) {
+				checkNoRefresh(t, name, s, refresh, session.TokenInvalid)
+			} else {
+				checkRefresh(t, name, s, refresh, refreshClaims())
 			}
 			if len(s.keyring.keys) != 2 || kidOf(t, mustSign(t, s, accessClaims())) != alone.keyring.keys[0].kid {
-				t.Errorf("%s, format %d: got %d keys, want 2, of which the retired one does not sign", algorithm, i, len(s.keyring.keys))
+				t.Errorf("%s: got %d keys, want 2, of which the retired one does not sign", name, len(s.keyring.keys))
 			}
 		}
 	}
@@ -243,14 +289,14 @@ func TestRetiredSecrets(t *testing.T) {
 		`{"kty":"oct","k":"` + oct + `"}`, jwkSet(`{"kty":"oct","kid":"old","k":"` + oct + `"}`),
 	} {
 		s := newSigner(t, Options{VerifyingKeys: retired})
-		if _, err := s.Verify(token, session.KindAccess, now); err != nil {
+		if _, err := s.Verify(token, session.KindAccess, at(now)); err != nil {
 			t.Errorf("%q: %v", retired, err)
 		}
 		if kidOf(t, mustSign(t, s, accessClaims())) != newSigner(t, Options{}).keyring.keys[0].kid {
 			t.Errorf("%q: a retired secret signs, want SIGNING_KEY", retired)
 		}
 	}
-	_, err := newSigner(t, Options{}).Verify(token, session.KindAccess, now)
+	_, err := newSigner(t, Options{}).Verify(token, session.KindAccess, at(now))
 	wantCode(t, err, session.TokenInvalid)
 }
 
@@ -261,11 +307,11 @@ func TestRetiredKeyIsFoundByItsJWKKID(t *testing.T) {
 	named := marshalJWK(t, &old.ec.PublicKey, map[string]any{"kid": "2019"})
 	s := newSigner(t, Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec), VerifyingKeys: named})
 	token := forgeES256(t, old.ec, `{"alg":"ES256","kid":"2019"}`)
-	if _, err := s.Verify(token, session.KindAccess, now); err != nil {
+	if _, err := s.Verify(token, session.KindAccess, at(now)); err != nil {
 		t.Error(err)
 	}
 	again := newSigner(t, Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, old.ec), VerifyingKeys: named})
-	if _, err := again.Verify(token, session.KindAccess, now); err != nil || len(again.keyring.keys) != 1 {
+	if _, err := again.Verify(token, session.KindAccess, at(now)); err != nil || len(again.keyring.keys) != 1 {
 		t.Errorf("got %d keys and error %v, want 1 key", len(again.keyring.keys), err)
 	}
 }
@@ -337,7 +383,7 @@ func TestC40RetiredKeyStaysPublished(t *testing.T) {
 	before := newSigner(t, Options{Algorithm: "EdDSA", SigningKey: marshalPKCS8(t, k.okp)})
 	after := newSigner(t, Options{Algorithm: "EdDSA", SigningKey: marshalPKCS8(t, next.okp), VerifyingKeys: marshalPKIX(t, k.okp.Public())})
 	token := mustSign(t, before, accessClaims())
-	if _, err := after.Verify(token, session.KindAccess, now); err != nil {
+	if _, err := after.Verify(token, session.KindAccess, at(now)); err != nil {
 		t.Error(err)
 	}
 	set, err := jwk.Parse(after.JWKS())
@@ -349,31 +395,39 @@ func TestC40RetiredKeyStaysPublished(t *testing.T) {
 	}
 }
 
+// TestHeadersMatchSignedTokens checks that Headers returns the headers of the access
+// tokens of all keys, also of those from the time before a change to the profile
+// RFC9068, and those of the refresh tokens of all refresh keys with each HS* algorithm.
 func TestHeadersMatchSignedTokens(t *testing.T) {
 	for _, o := range []Options{
-		{VerifyingKeys: oldSecret},
-		{VerifyingKeys: oldSecret, App: "shop", Profile: RFC9068, Issuer: "https://id.example"},
+		{App: "shop", VerifyingKeys: oldSecret},
+		{App: "shop", VerifyingKeys: oldSecret, Profile: RFC9068, Issuer: "https://id.example"},
+		{App: "shop", VerifyingKeys: oldSecret, RefreshKeys: []string{secret + oldSecret}},
 	} {
 		s := newSigner(t, o)
-		retired := o
-		retired.SigningKey, retired.VerifyingKeys = oldSecret, ""
 		want := map[string]bool{}
-		for _, signer := range []*Signer{s, newSigner(t, retired)} {
-			for _, c := range []session.Claims{accessClaims(), refreshClaims()} {
-				header, _, _ := strings.Cut(mustSign(t, signer, c), ".")
+		for _, key := range []string{secret, oldSecret} {
+			for _, profile := range []string{SimpleJWT, o.Profile} {
+				signer := newSigner(t, Options{App: "shop", SigningKey: key, Profile: profile, Issuer: "https://id.example"})
+				header, _, _ := strings.Cut(mustSign(t, signer, accessClaims()), ".")
 				want[header] = true
+			}
+		}
+		for _, key := range append(o.RefreshKeys, derivedRefreshKey(secret, "shop"), derivedRefreshKey(oldSecret, "shop")) {
+			for _, alg := range []string{"HS256", "HS384", "HS512"} {
+				want[encode(refreshHeader(key, alg))] = true
 			}
 		}
 		got := map[string]bool{}
 		for _, h := range s.Headers() {
 			got[h] = true
 		}
-		if len(got) != len(want) || len(got) != len(s.Headers()) {
-			t.Errorf("%s: got %d different headers out of %d, want %d", o.Profile, len(got), len(s.Headers()), len(want))
+		if !maps.Equal(got, want) || len(got) != len(s.Headers()) {
+			t.Errorf("%+v: got %d different headers out of %d, want %d", o, len(got), len(s.Headers()), len(want))
 		}
-		for h := range want {
-			if !got[h] {
-				t.Errorf("%s: header %s is missing", o.Profile, h)
+		for _, c := range []session.Claims{accessClaims(), refreshClaims()} {
+			if header, _, _ := strings.Cut(mustSign(t, s, c), "."); !got[header] {
+				t.Errorf("%+v: the header of the %s token is missing", o, c.Kind)
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package token
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -16,9 +15,8 @@ import (
 
 // Sign implements [session.Signer]. It truncates times to whole seconds.
 //
-// The jti of a refresh token is a hash of session and generation. So for the same
-// claims, HS*, RS256 and EdDSA yield the same token again; PS256 and ES256 yield
-// the same claims with another signature.
+// A refresh token is signed with the app's refresh key, and is the same, byte for byte,
+// for the same claims. Access tokens have a random jti.
 //
 // Sign omits members of c.Extra with the names of registered claims or of the
 // gateway's own claims, in upper or lower case: some JSON decoders would take
@@ -34,10 +32,13 @@ func (s *Signer) Sign(c session.Claims) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	k := s.keyring.keys[0]
-	buf.token = append(append(buf.token[:0], k.headers[t]...), '.')
+	header, key := s.keyring.keys[0].headers[t], s.keyring.keys[0].signVerifier
+	if c.Kind == session.KindRefresh {
+		header, key = s.refresh.signing.header, s.refresh.signing.signature
+	}
+	buf.token = append(append(buf.token[:0], header...), '.')
 	buf.token = base64.RawURLEncoding.AppendEncode(buf.token, buf.claims)
-	if buf.part, err = k.sign(buf.part[:0], buf.token); err != nil {
+	if buf.part, err = key.sign(buf.part[:0], buf.token); err != nil {
 		return "", fmt.Errorf("signing failed: %w", err)
 	}
 	buf.token = base64.RawURLEncoding.AppendEncode(append(buf.token, '.'), buf.part)
@@ -76,27 +77,9 @@ func (s *Signer) writeAccessClaims(buf *buffers, c session.Claims) {
 	b = strconv.AppendInt(b, c.Expires.Unix(), 10)
 	b = strconv.AppendInt(append(b, `,"iat":`...), c.Issued.Unix(), 10)
 	b = buf.appendRandomID(append(b, s.constant.jtiPrefix...))
-	b = c.User.AppendJSON(append(append(b, '"'), s.constant.userPrefix...))
+	b = s.appendUser(append(append(b, '"'), s.constant.userPrefix...), c.User)
 	b = appendSession(b, c.Session)
 	buf.claims = append(append(b, s.constant.suffix...), '}')
-}
-
-// writeRefreshClaims writes the claims of a refresh token. They include session,
-// generation and expiry, which the store compares with the session's record.
-func (s *Signer) writeRefreshClaims(buf *buffers, c session.Claims) error {
-	if c.Session == "" || c.Generation == 0 || (c.Type != session.Long && c.Type != session.Short) {
-		return errors.New("a refresh token needs a session, its type and a generation")
-	}
-	b := append(buf.claims, s.constant.refreshPrefix...)
-	b = strconv.AppendInt(b, c.Expires.Unix(), 10)
-	b = strconv.AppendInt(append(b, `,"iat":`...), c.Issued.Unix(), 10)
-	b = buf.appendRefreshID(append(b, s.constant.jtiPrefix...), c)
-	b = c.User.AppendJSON(append(append(b, '"'), s.constant.userPrefix...))
-	b = appendSession(b, c.Session)
-	b = append(append(append(b, `,"type":"`...), c.Type...), `","gen":`...)
-	b = strconv.AppendUint(b, uint64(c.Generation), 10)
-	buf.claims = append(append(b, s.constant.suffix...), '}')
-	return nil
 }
 
 // writeRFC9068Claims writes the claims of an access token of the profile RFC9068.
@@ -133,14 +116,13 @@ func (buf *buffers) appendRandomID(b []byte) []byte {
 	return hex.AppendEncode(b, buf.random[:])
 }
 
-// appendRefreshID appends the first half of a SHA-256 hash of session and
-// generation. It identifies the generation, but proves nothing. It does not
-// depend on the clock or the keys, so a retry yields the same jti on any
-// instance, even after a change of keys.
-func (buf *buffers) appendRefreshID(b []byte, c session.Claims) []byte {
-	buf.part = append(append(buf.part[:0], c.Session...), '.')
-	sum := sha256.Sum256(strconv.AppendUint(buf.part, uint64(c.Generation), 10))
-	return hex.AppendEncode(b, sum[:16])
+// appendUser appends a user's ID. It keeps its JSON type, except in sub, which is always
+// a string (RFC 7519 section 4.1.2).
+func (s *Signer) appendUser(b []byte, user session.UserID) []byte {
+	if s.claimNames.user == subject {
+		user = session.TextID(user.String())
+	}
+	return user.AppendJSON(b)
 }
 
 // member is a member of a JSON object: its decoded name and its value as JSON.

@@ -9,15 +9,25 @@
 //
 // # Keys
 //
-// A keyring holds all keys whose tokens are accepted; the first key signs. All
+// A keyring holds all keys whose access tokens are accepted; the first key signs. All
 // keys of a keyring are for the same algorithm, so the header of a token cannot
 // choose another one (RFC 8725 section 3.1). A key's kid is computed from the
 // key alone, so all instances, and all formats of the same key, agree on it.
 //
+// # Refresh tokens
+//
+// A refresh token belongs to the gateway: it is signed by HMAC with a refresh key, which
+// no verifier of access tokens has. The refresh key is REFRESH_KEY, or else derived
+// (HKDF, RFC 5869) from the signing key and the app's name. Retired keys derive theirs as
+// well, whatever their algorithm. The token carries the session's secret in masked form,
+// so the derived key alone is not enough to make one. Who holds both the signing key of
+// an HS* app and a refresh token of a session can go on making that session's tokens,
+// unless the app has a REFRESH_KEY of its own.
+//
 // # Profiles
 //
-// A profile defines the claims of access tokens. Refresh tokens, which only the
-// gateway reads, are the same in both profiles.
+// A profile defines the claims of access tokens. Refresh tokens are the same in both
+// profiles.
 //
 // # Verification
 //
@@ -30,9 +40,11 @@ package token
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -60,8 +72,8 @@ const maxLeeway = 10 * time.Minute
 // the options by the names of their settings (SIGNING_KEY), and never contain a
 // key.
 type Options struct {
-	// App is the app's name. It is the client_id of RFC9068 tokens, and their
-	// aud if Audience is empty.
+	// App is the app's name. Derived keys depend on it. It is the client_id of RFC9068
+	// tokens, and their aud if Audience is empty.
 	App string
 	// Algorithm is HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA (Ed25519).
 	// An empty value means HS256.
@@ -71,12 +83,17 @@ type Options struct {
 	// holds PEM blocks (PKCS #1, PKCS #8, SEC 1, PKIX, certificates), a JWK or a
 	// JWK Set; the first private key signs, and the others only verify.
 	SigningKey string
-	// VerifyingKeys holds retired keys in the same formats, public or private.
-	// For HS* it holds a JWK Set of oct keys, or secrets separated by commas or
-	// line ends; a secret that contains a comma must be given as a JWK. Tokens
-	// of retired keys are accepted, and their public keys are published. Retired
-	// keys must have the same types and minimum lengths as SigningKey.
+	// VerifyingKeys holds retired keys: PEM blocks, a JWK or a JWK Set, or secrets
+	// separated by commas or line ends; a secret that contains a comma must be given
+	// as a JWK. Access tokens of those that fit Algorithm are accepted, and their
+	// public keys are published. Refresh tokens are accepted for each secret and each
+	// private key, also of another algorithm. A public key of another algorithm is
+	// rejected, because it would have no effect.
 	VerifyingKeys string
+	// RefreshKeys holds the secrets that sign refresh tokens, of at least 32 bytes; the
+	// first signs, and has at least the length of the hash of an HS* Algorithm. If it
+	// is empty, the first is derived from SigningKey.
+	RefreshKeys []string
 	// Issuer is written as iss, and then required of a token. An empty value
 	// means neither.
 	Issuer string
@@ -98,6 +115,9 @@ type Options struct {
 // its buffer pool and its cache of verified tokens change.
 type Signer struct {
 	keyring          *keyring
+	refresh          *refreshKeys
+	secrets          map[[sha256.Size]byte]bool // digests of the secret keys, for HasSecret
+	warnings         []string
 	leeway           time.Duration
 	rfc9068          bool
 	issuer           string
@@ -134,6 +154,9 @@ type buffers struct {
 // Trusts implements [session.Signer]. It returns false if other is not a *Signer.
 func (s *Signer) Trusts(other session.Signer) bool {
 	o, ok := other.(*Signer)
+	if ok && s.sharesRefreshKey(o) {
+		return true
+	}
 	if !ok || s.keyring.algorithm != o.keyring.algorithm || s.issuer != "" && s.issuer != o.issuer {
 		return false
 	}
@@ -144,18 +167,54 @@ func (s *Signer) Trusts(other session.Signer) bool {
 	return slices.ContainsFunc(o.keyring.keys, func(k *key) bool { return s.keyring.byKID[k.kid] != nil })
 }
 
+// sharesRefreshKey reports whether one of the signers could make the other's refresh
+// tokens.
+func (s *Signer) sharesRefreshKey(o *Signer) bool {
+	for kid := range o.refresh.kids {
+		if s.refresh.kids[kid] || s.keyring.byKID[kid] != nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(o.keyring.keys, func(k *key) bool { return s.refresh.kids[k.kid] })
+}
+
+// HasSecret implements [session.Signer].
+func (s *Signer) HasSecret(text string) bool { return s.secrets[digest(text)] }
+
+// digest returns the digest of a secret without white space around it.
+func digest(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(strings.TrimSpace(secret))) }
+
+// Warnings returns what an operator should change about the keys, or know before they
+// change them.
+func (s *Signer) Warnings() []string { return s.warnings }
+
 // New returns a Signer for o. It fails if an option is invalid.
 func New(o Options) (*Signer, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	keys, err := newKeyring(o)
+	a, err := findAlgorithm(o.Algorithm)
 	if err != nil {
 		return nil, err
 	}
+	keys, err := readKeys(o, a)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := newKeyring(a, keys)
+	if err != nil {
+		return nil, err
+	}
+	refresh, err := newRefreshKeys(o, a, keys.derivable)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(ring.keys, func(k *key) bool { return refresh.kids[k.kid] }) {
+		return nil, errors.New("REFRESH_KEY is also a key of the app's access tokens (SIGNING_KEY or VERIFYING_KEYS), which its apps may hold: make one of its own with `openssl rand -base64 48`")
+	}
 	s := &Signer{
-		keyring: keys, leeway: o.Leeway, rfc9068: o.Profile == RFC9068,
+		keyring: ring, refresh: refresh, secrets: keys.digests(o), warnings: keys.warnings(o, a), leeway: o.Leeway, rfc9068: o.Profile == RFC9068,
 		issuer: o.Issuer, audience: o.Audience,
 		claimNames:       claimNames{o.TokenTypeClaim, o.UserIDClaim, o.JTIClaim},
 		accessClaimNames: claimNames{o.TokenTypeClaim, "sub", "jti"},
@@ -275,10 +334,10 @@ func encodeJSON(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// Headers implements [session.Signer]. It returns the header of every key, retired
-// keys included, for every typ that the profile uses.
+// Headers implements [session.Signer]. It returns the header of every key, refresh keys
+// and retired keys included, for every typ that the profile uses.
 func (s *Signer) Headers() []string {
-	var headers []string
+	headers := slices.Collect(maps.Keys(s.refresh.byHeader))
 	for _, k := range s.keyring.keys {
 		headers = append(headers, k.headers[typJWT])
 		if s.rfc9068 {

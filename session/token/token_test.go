@@ -26,9 +26,9 @@ func TestC34TrustsSignerWithSharedKey(t *testing.T) {
 			t.Errorf("%s: got %v and %v, want %v and %v", name, mine.Trusts(s), s.Trusts(mine), c.trusts, c.back)
 		}
 	}
-	a := newSigner(t, Options{SigningKey: secret, Audience: []string{"a", "both"}})
-	b := newSigner(t, Options{SigningKey: secret, Audience: []string{"b", "both"}})
-	if !a.Trusts(b) || a.Trusts(newSigner(t, Options{SigningKey: secret, Audience: []string{"b"}})) {
+	a := newSigner(t, Options{App: "a", SigningKey: secret, Audience: []string{"a", "both"}})
+	b := newSigner(t, Options{App: "b", SigningKey: secret, Audience: []string{"b", "both"}})
+	if !a.Trusts(b) || a.Trusts(newSigner(t, Options{App: "b", SigningKey: secret, Audience: []string{"b"}})) {
 		t.Error("want Trusts to be true with a common audience and false without one")
 	}
 }

@@ -24,7 +24,8 @@ const maxTime = 253402300799
 // ignores line ends, so verifySignature rejects those itself.
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// Verify implements [session.Signer]. It makes the checks of simplejwt in
+// Verify implements [session.Signer]. The header shows whether a token is one of the
+// gateway's refresh tokens. For any other token, it makes the checks of simplejwt in
 // simplejwt's order: times first, then audience and issuer, then missing or wrong
 // claims. So a token that is expired and also lacks a claim is TokenInvalid.
 // Verify returns UserUnknown if the token's user id is one that no user can have.
@@ -32,23 +33,46 @@ var strictBase64 = base64.RawURLEncoding.Strict()
 // The session of an access token may be empty, or have any form, if another
 // program with the same key issued the token. Extra is not read back.
 //
-// For a refresh token exp is checked last. Expired is returned together with the
-// claims, and means that the gateway issued the token and nothing else is wrong
-// with it. The token's iat is not checked: it comes from the store's clock, which
-// may be ahead of this machine's.
-func (s *Signer) Verify(token string, kind session.Kind, now time.Time) (session.Claims, error) {
-	if kind != session.KindAccess {
-		return s.verifyUncached(token, kind, now)
+// The gateway's own tokens, which have a valid session, are judged by the store's clock.
+// Access tokens of other programs are judged by this instance's.
+func (s *Signer) Verify(token string, kind session.Kind, clock session.Clock) (session.Claims, error) {
+	header, _, _ := strings.Cut(token, ".")
+	if k := s.refresh.byHeader[header]; k != nil {
+		return s.verifyRefresh(k, token, kind, clock)
 	}
-	if cached, ok := s.cache.Get(token); ok && cached.validAt(now) {
-		return cached.Claims, nil
+	c, err := s.verifyAccess(token, clock)
+	if err == nil && kind == session.KindRefresh {
+		return session.Claims{}, session.Fail(session.TokenWrongKind, nil)
 	}
-	c, err := s.verifyUncached(token, kind, now)
+	return c, err
+}
+
+// verifyAccess verifies an access token.
+func (s *Signer) verifyAccess(token string, clock session.Clock) (session.Claims, error) {
+	if cached, ok := s.cache.Get(token); ok {
+		now, err := timeFor(clock, cached.Session.Valid(), cached.User)
+		if err != nil {
+			return session.Claims{}, err
+		}
+		if cached.validAt(now) {
+			return cached.Claims, nil
+		}
+	}
+	c, now, err := s.verifyUncached(token, clock)
 	if err == nil && len(token) <= maxCachedLength {
 		// Round removes the monotonic clock reading, so that validAt compares wall clock times.
 		s.cache.Put(strings.Clone(token), cachedClaims{c, now.Round(0), c.Expires.Add(s.leeway)})
 	}
 	return c, err
+}
+
+// timeFor returns the time by which a token is judged: that of the store for one of the
+// gateway's own.
+func timeFor(clock session.Clock, own bool, user session.UserID) (time.Time, error) {
+	if own {
+		return clock.StoreNow(user)
+	}
+	return clock.Now(), nil
 }
 
 // cachedClaims holds the claims of a verified access token, and the time in which
@@ -72,50 +96,72 @@ const (
 // too early for the token.
 func (c cachedClaims) validAt(now time.Time) bool { return !now.Before(c.from) && now.Before(c.until) }
 
-// verifyUncached implements Verify without the cache.
-func (s *Signer) verifyUncached(token string, kind session.Kind, now time.Time) (session.Claims, error) {
+// verifyUncached verifies an access token without the cache. It also returns the time by
+// which the token was judged.
+func (s *Signer) verifyUncached(token string, clock session.Clock) (c session.Claims, now time.Time, err error) {
 	buf := s.pool.Get().(*buffers)
 	defer s.pool.Put(buf)
 	t, err := s.verifySignature(buf, token)
 	if err != nil {
-		return session.Claims{}, session.Fail(session.TokenInvalid, err)
+		return c, now, session.Fail(session.TokenInvalid, err)
 	}
-	var c rawClaims
+	var raw rawClaims
 	names := &s.claimNames
 	if t == typAccess {
 		names = &s.accessClaimNames
 	}
-	if !eachMember(buf.claims, func(name, value []byte) bool { return c.set(names, name, value) }) {
-		return session.Claims{}, session.Fail(session.TokenInvalid, errors.New("the claims are not a JSON object, or a claim occurs twice"))
+	if !eachMember(buf.claims, func(name, value []byte) bool { return raw.set(names, name, value) }) {
+		return c, now, session.Fail(session.TokenInvalid, errors.New("the claims are not a JSON object, or a claim occurs twice"))
 	}
-	return s.checkClaims(buf, &c, t, kind, now)
+	user, userErr := readUser(names.user, raw.user)
+	if now, err = timeFor(clock, raw.hasSessionID() && userErr == nil, user); err != nil {
+		return c, now, err
+	}
+	if c, err = s.checkClaims(&raw, t, now); err != nil {
+		return session.Claims{}, now, err
+	}
+	if userErr != nil {
+		return session.Claims{}, now, session.Fail(session.UserUnknown, userErr)
+	}
+	c.User = user
+	return c, now, nil
 }
 
-// verifySignature checks a token's form, header and signature, then decodes its
-// claims to buf.claims. The claims are not even decoded before the signature has
-// been verified, so an attacker cannot reach the parser with forged claims.
-func (s *Signer) verifySignature(buf *buffers, token string) (typ, error) {
+// split checks the form of a token and decodes it: the token is then in buf.token, its
+// signature in buf.part, and its claims in buf.claims.
+func (buf *buffers) split(token string) (err error) {
 	if len(token) > MaxLength {
-		return 0, errors.New("the token is too long")
+		return errors.New("the token is too long")
 	}
 	if strings.Count(token, ".") != 2 || strings.IndexByte(token, '\n') >= 0 || strings.IndexByte(token, '\r') >= 0 {
-		return 0, errors.New("the token is not a compact JWS")
+		return errors.New("the token is not a compact JWS")
 	}
 	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
-	h, err := s.parseHeader(buf, token[:first])
-	if err != nil {
-		return 0, err
-	}
 	buf.token = append(buf.token[:0], token...)
 	if buf.part, err = strictBase64.AppendDecode(buf.part[:0], buf.token[last+1:]); err != nil {
-		return 0, errors.New("the signature is not base64url")
+		return errors.New("the signature is not base64url")
+	}
+	if buf.claims, err = strictBase64.AppendDecode(buf.claims[:0], buf.token[first+1:last]); err != nil {
+		return errors.New("the claims are not base64url")
+	}
+	return nil
+}
+
+// verifySignature checks the form, the header and the signature of an access token. The
+// decoded claims are then in buf.claims. They are not read before the signature has
+// been verified, so an attacker cannot reach the parser with forged claims.
+func (s *Signer) verifySignature(buf *buffers, token string) (typ, error) {
+	if err := buf.split(token); err != nil {
+		return 0, err
+	}
+	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
+	h, err := s.parseHeader(token[:first])
+	if err != nil {
+		return 0, err
 	}
 	signed := func(k *key) bool { return k.verify(buf.token[:last], buf.part) }
 	if !slices.ContainsFunc(h.keys, signed) {
 		return 0, errors.New("the signature is not from one of the app's keys")
-	}
-	if buf.claims, err = strictBase64.AppendDecode(buf.claims[:0], buf.token[first+1:last]); err != nil {
-		return 0, errors.New("the claims are not base64url")
 	}
 	return h.typ, nil
 }
@@ -125,14 +171,14 @@ func (s *Signer) verifySignature(buf *buffers, token string) (typ, error) {
 // not used by the profile is rejected, so that a logout token, or anything else
 // that is signed with the same key, is never accepted as one of these tokens (RFC
 // 8725 section 3.11).
-func (s *Signer) parseHeader(buf *buffers, encoded string) (header, error) {
+func (s *Signer) parseHeader(encoded string) (header, error) {
 	h, known := s.keyring.byHeader[encoded]
 	if !known {
-		var err error
-		if buf.part, err = strictBase64.AppendDecode(buf.part[:0], []byte(encoded)); err != nil {
+		decoded, err := strictBase64.DecodeString(encoded)
+		if err != nil {
 			return header{}, errors.New("the header is not base64url")
 		}
-		if h, err = s.keyring.parseHeaderJSON(buf.part); err != nil {
+		if h, err = s.keyring.parseHeaderJSON(decoded); err != nil {
 			return header{}, err
 		}
 	}
@@ -211,7 +257,7 @@ func parseTyp(value []byte) typ {
 
 // rawClaims holds the claims of a token as JSON; nil means absent.
 type rawClaims struct {
-	exp, iat, nbf, aud, iss, jti, kind, user, sid, sessionType, generation, authTime []byte
+	exp, iat, nbf, aud, iss, jti, kind, user, sid, authTime []byte
 }
 
 // set stores a claim that the gateway uses, and returns false if it occurs twice.
@@ -235,81 +281,67 @@ func (c *rawClaims) set(names *claimNames, name, value []byte) bool {
 		return setOnce(&c.iss, value)
 	case "sid":
 		return setOnce(&c.sid, value)
-	case "type":
-		return setOnce(&c.sessionType, value)
-	case "gen":
-		return setOnce(&c.generation, value)
 	case "auth_time":
 		return setOnce(&c.authTime, value)
 	}
 	return true
 }
 
-// checkClaims checks the claims of a token whose signature has been verified:
-// first those of all tokens in simplejwt's order, then those that only the
-// gateway's refresh tokens have.
-func (s *Signer) checkClaims(buf *buffers, c *rawClaims, t typ, kind session.Kind, now time.Time) (session.Claims, error) {
-	out := session.Claims{Kind: kind}
-	expired, err := s.checkTimes(c, &out, now)
-	if err != nil {
+// checkClaims checks the claims of an access token whose signature has been verified, in
+// simplejwt's order, and returns them without the user.
+func (s *Signer) checkClaims(c *rawClaims, t typ, now time.Time) (session.Claims, error) {
+	out := session.Claims{Kind: session.KindAccess}
+	if err := s.checkTimes(c, &out, now); err != nil {
 		return session.Claims{}, session.Fail(session.TokenInvalid, err)
 	}
 	if !s.acceptsAudienceAndIssuer(c) {
 		return session.Claims{}, session.Fail(session.TokenInvalid, errors.New("the audience or the issuer is not accepted"))
 	}
-	if code := s.checkRequired(c, t, kind); code != "" {
+	if code := s.checkRequired(c, t); code != "" {
 		return session.Claims{}, session.Fail(code, nil)
 	}
-	if out.User, err = session.ParseUserID(c.user); err != nil {
-		return session.Claims{}, session.Fail(session.UserUnknown, err)
-	}
-	if kind == session.KindAccess {
-		sid, _ := parseString(c.sid)
-		out.Session = session.ID(sid)
-		return out, nil
-	}
-	if !c.readSession(&out) || !buf.isRefreshID(c.jti, out) {
-		return session.Claims{}, session.Fail(session.Unknown, errors.New("the token was not issued by the gateway for a session"))
-	}
-	if expired {
-		return out, session.Fail(session.Expired, nil)
-	}
+	sid, _ := parseString(c.sid)
+	out.Session = session.ID(sid)
 	return out, nil
 }
 
-// checkTimes stores exp, iat and auth_time in out, and checks exp, iat and nbf. For a
-// refresh token that has expired, it sets expired but returns no error: the caller
-// must first check that the gateway issued the token.
-func (s *Signer) checkTimes(c *rawClaims, out *session.Claims, now time.Time) (expired bool, err error) {
+// subject is the claim for a user's ID that RFC 7519 defines. Its value is a string.
+const subject = "sub"
+
+// readUser returns the user's ID in the claim with the given name. A whole number in the
+// subject becomes a number again, as most user sources have it.
+func readUser(name string, value []byte) (session.UserID, error) {
+	if name == subject {
+		if text, ok := plainString(value); ok {
+			if id, err := session.ParseUserID(text); err == nil && id.String() == string(text) {
+				return id, nil
+			}
+		}
+	}
+	return session.ParseUserID(value)
+}
+
+// checkTimes stores exp, iat and auth_time in out, and checks exp, iat and nbf.
+func (s *Signer) checkTimes(c *rawClaims, out *session.Claims, now time.Time) error {
 	exp, expOK := parseTime(c.exp)
 	iat, iatOK := parseTime(c.iat)
 	nbf, nbfOK := parseTime(c.nbf)
 	if !expOK || !iatOK || !nbfOK {
-		return false, errors.New("exp, iat or nbf is not a valid time")
+		return errors.New("exp, iat or nbf is not a valid time")
 	}
 	out.Expires, out.Issued = exp, iat
 	out.AuthTime, _ = parseTime(c.authTime)
 	latest := now.Add(s.leeway)
-	if out.Kind == session.KindRefresh { // exp is the session's expiry, to which the leeway does not apply
-		return c.exp != nil && !now.Before(exp), checkNotBefore(nbf, latest)
-	}
 	switch {
 	case c.exp != nil && !now.Add(-s.leeway).Before(exp):
-		return true, errors.New("the token has expired")
-	case iat.After(latest) && (!c.hasSessionID() || iat.After(latest.Add(clockSkew))):
-		return false, errNotYetValid
-	}
-	return false, checkNotBefore(nbf, latest)
-}
-
-var errNotYetValid = errors.New("the token is not yet valid")
-
-func checkNotBefore(nbf, latest time.Time) error {
-	if nbf.After(latest) {
+		return errors.New("the token has expired")
+	case iat.After(latest) && (!c.hasSessionID() || iat.After(latest.Add(clockSkew))), nbf.After(latest):
 		return errNotYetValid
 	}
 	return nil
 }
+
+var errNotYetValid = errors.New("the token is not yet valid")
 
 // hasSessionID reports whether sid has the form of the gateway's session ids. If
 // not, another program with the same key issued the token.
@@ -342,16 +374,15 @@ func parseTime(value []byte) (t time.Time, ok bool) {
 
 // checkRequired returns the code for the first required claim that is missing or
 // has a wrong value, in simplejwt's order, or an empty code.
-func (s *Signer) checkRequired(c *rawClaims, t typ, kind session.Kind) session.Code {
-	rfc9068 := s.rfc9068 && kind == session.KindAccess
+func (s *Signer) checkRequired(c *rawClaims, t typ) session.Code {
 	switch {
 	case c.exp == nil:
 		return session.TokenNoExpiry
 	case c.jti == nil:
 		return session.TokenNoID
-	case c.kind == nil && t != typAccess && !rfc9068:
+	case c.kind == nil && !s.rfc9068:
 		return session.TokenNoKind
-	case (t == typAccess) != rfc9068, c.kind != nil && !isString(c.kind, string(kind)):
+	case (t == typAccess) != s.rfc9068, c.kind != nil && !isString(c.kind, string(session.KindAccess)):
 		return session.TokenWrongKind
 	case c.user == nil:
 		return session.TokenNoUser
@@ -377,26 +408,4 @@ func (s *Signer) acceptsAudienceAndIssuer(c *rawClaims) bool {
 		return false
 	}
 	return slices.ContainsFunc(list, func(aud *string) bool { return slices.Contains(s.audience, *aud) })
-}
-
-// readSession stores in out the claims that only the gateway's refresh tokens
-// have, and reports whether all of them are valid.
-func (c *rawClaims) readSession(out *session.Claims) bool {
-	sid, _ := parseString(c.sid)
-	out.Session = session.ID(sid)
-	for _, t := range session.Types {
-		if isString(c.sessionType, string(t)) {
-			out.Type = t
-		}
-	}
-	generation, err := strconv.ParseUint(string(c.generation), 10, 32)
-	out.Generation = uint32(generation)
-	return out.Session.Valid() && out.Type != "" && err == nil && generation > 0
-}
-
-// isRefreshID reports whether jti is the one that appendRefreshID computes for c.
-// It writes to buf.token, because jti is part of buf.claims.
-func (buf *buffers) isRefreshID(jti []byte, c session.Claims) bool {
-	buf.token = buf.appendRefreshID(buf.token[:0], c)
-	return isString(jti, string(buf.token))
 }

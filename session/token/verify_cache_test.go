@@ -15,23 +15,23 @@ func TestVerifyRechecksCachedToken(t *testing.T) {
 	s := newSigner(t, Options{Leeway: 10 * time.Second})
 	c := accessClaims()
 	token := mustSign(t, s, c)
-	first, err := s.Verify(token, session.KindAccess, now)
+	first, err := s.Verify(token, session.KindAccess, at(now))
 	wantCode(t, err, session.OK)
 	for range 2 {
-		again, err := s.Verify(token, session.KindAccess, c.Expires.Add(10*time.Second-1))
+		again, err := s.Verify(token, session.KindAccess, at(c.Expires.Add(10*time.Second-1)))
 		wantCode(t, err, session.OK)
 		if fmt.Sprint(again) != fmt.Sprint(first) {
 			t.Errorf("got %+v, want the first result %+v", again, first)
 		}
-		_, err = s.Verify(token, session.KindAccess, c.Expires.Add(10*time.Second))
+		_, err = s.Verify(token, session.KindAccess, at(c.Expires.Add(10*time.Second)))
 		wantCode(t, err, session.TokenInvalid)
-		_, err = s.Verify(token, session.KindAccess, c.Issued.Add(-time.Minute))
+		_, err = s.Verify(token, session.KindAccess, at(c.Issued.Add(-time.Minute)))
 		wantCode(t, err, session.TokenInvalid)
-		_, err = s.Verify(token, session.KindRefresh, now)
+		_, err = s.Verify(token, session.KindRefresh, at(now))
 		wantCode(t, err, session.TokenWrongKind)
 		for i := range token {
 			other := token[:i] + string(token[i]^1) + token[i+1:]
-			if _, err := s.Verify(other, session.KindAccess, now); err == nil {
+			if _, err := s.Verify(other, session.KindAccess, at(now)); err == nil {
 				t.Fatalf("the token is valid with byte %d changed", i)
 			}
 		}
@@ -59,7 +59,7 @@ func TestVerifyCachesOnlyValidAccessTokens(t *testing.T) {
 		{tooLong, session.KindAccess, now, false},
 		{access, session.KindAccess, now, true},
 	} {
-		_, _ = s.Verify(c.token, c.kind, c.at)
+		_, _ = s.Verify(c.token, c.kind, at(c.at))
 		if _, got := s.cache.Get(c.token); got != c.want {
 			t.Errorf("%.30s… verified as %s token at %s: cached %v, want %v", c.token, c.kind, c.at, got, c.want)
 		}

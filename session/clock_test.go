@@ -1,0 +1,85 @@
+package session_test
+
+import (
+	"testing"
+	"time"
+
+	"tokengate/session"
+)
+
+// TestClocksFarApart checks that a login, a list, forward-auth and a refresh work if the
+// store's clock is ahead of the instance's or behind it, and that an access token is
+// neither issued in the future of one of the clocks nor expired at one.
+func TestClocksFarApart(t *testing.T) {
+	for _, offset := range []time.Duration{0, 2 * time.Second, -2 * time.Second, 400 * time.Second, -400 * time.Second, time.Hour, -time.Hour} {
+		f := newFixture(t)
+		f.store.offset = offset
+		tokens := f.login(session.Long)
+		for range 3 {
+			access := f.claims(tokens.Access, session.KindAccess)
+			for _, clock := range []time.Time{f.now, f.now.Add(offset)} {
+				if access.Issued.After(clock) || access.Expires.Before(clock.Add(retention-time.Second)) {
+					t.Errorf("offset %s: at %s the token is from %s to %s, want issued before and valid for %s", offset, clock, access.Issued, access.Expires, retention)
+				}
+			}
+			f.list.CaughtUp(f.now)
+			if _, err := f.Verify(t.Context(), "shop", tokens.Access); err != nil {
+				t.Errorf("offset %s: Verify: %v", offset, err)
+			}
+			if _, _, err := f.List(t.Context(), f.caller(tokens.Access), "ALL"); err != nil {
+				t.Errorf("offset %s: List: %v", offset, err)
+			}
+			f.now = f.now.Add(time.Minute)
+			var err error
+			tokens, err = f.refresh(tokens.Refresh)
+			f.wantError(err, session.OK, "")
+		}
+		f.now = f.now.Add(retention + max(offset, -offset) + time.Second)
+		_, err := f.Authenticate(t.Context(), tokens.Access)
+		f.wantError(err, session.TokenInvalid, "")
+	}
+}
+
+// TestRevocationWithClocksFarApart checks that a revocation counts as long as an access
+// token of the session may be valid, however far the clocks are apart, and that a
+// not-before applies.
+func TestRevocationWithClocksFarApart(t *testing.T) {
+	for _, offset := range []time.Duration{400 * time.Second, -400 * time.Second} {
+		f := newFixture(t)
+		f.store.offset = offset
+		tokens, other := f.login(session.Long), f.login(session.Long)
+		f.list.CaughtUp(f.now)
+		_, err := f.Logout(t.Context(), "s-new", tokens.Refresh)
+		f.wantError(err, session.OK, "")
+		for range 6 {
+			f.list.CaughtUp(f.now)
+			_, err := f.Verify(t.Context(), "shop", tokens.Access)
+			f.wantError(err, session.TokenRevoked, session.CauseLogout)
+			_, err = f.Verify(t.Context(), "shop", other.Access)
+			f.wantError(err, session.OK, "")
+			f.now = f.now.Add(time.Minute - 2*time.Second)
+		}
+		fresh := f.login(session.Long)
+		f.now = f.now.Add(time.Second)
+		_, err = f.Engine.RevokeApp(t.Context(), "shop", "ops")
+		f.wantError(err, session.OK, "")
+		_, err = f.Verify(t.Context(), "shop", fresh.Access)
+		f.wantError(err, session.TokenRevoked, session.CauseApp)
+		f.now = f.now.Add(time.Second)
+		_, err = f.Verify(t.Context(), "shop", f.login(session.Long).Access)
+		f.wantError(err, session.OK, "")
+	}
+}
+
+// TestClockNotKnown checks that a token can't be judged before the store's clock is known.
+func TestClockNotKnown(t *testing.T) {
+	f := newFixture(t)
+	tokens := f.login(session.Long)
+	f.store.offsetUnknown = true
+	_, err := f.Authenticate(t.Context(), tokens.Access)
+	f.wantError(err, session.Unavailable, "")
+	_, err = f.Verify(t.Context(), "shop", tokens.Access)
+	f.wantError(err, session.Unavailable, "")
+	_, err = f.refresh(tokens.Refresh)
+	f.wantError(err, session.Unavailable, "")
+}

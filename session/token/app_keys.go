@@ -1,0 +1,149 @@
+package token
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// appKeys holds the keys of one app, as SIGNING_KEY and VERIFYING_KEYS have them.
+type appKeys struct {
+	access      []parsedKey // of access tokens, for ALGORITHM: the signing key, then the others
+	derivable   [][]byte    // the secrets and private values that derive refresh keys, the signing key's first
+	publicOnly  []string    // where keys are that derive none
+	secretTexts [][]byte    // the shared secrets among the keys
+}
+
+// readKeys reads and checks the keys of o.
+func readKeys(o Options, a algorithm) (*appKeys, error) {
+	keys := &appKeys{}
+	var signing []parsedKey
+	var err error
+	if a.hash != nil {
+		signing = []parsedKey{{public: []byte(o.SigningKey)}}
+		err = a.checkKey(signing[0])
+	} else if signing, err = parseKeys(o.SigningKey); err == nil {
+		if signing, err = moveSigningKeyFirst(signing); err != nil {
+			return nil, err
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("SIGNING_KEY %w", err)
+	}
+	for i, k := range signing {
+		if err := a.checkKey(k); err != nil {
+			return nil, fmt.Errorf("SIGNING_KEY: key %d %w", i+1, err)
+		}
+		if err := keys.add(k, fmt.Sprintf("SIGNING_KEY: key %d", i+1), true); err != nil {
+			return nil, err
+		}
+	}
+	return keys, keys.addRetired(o.VerifyingKeys, a)
+}
+
+// addRetired adds the keys of VERIFYING_KEYS. Those that fit the algorithm verify access
+// tokens. One that neither does so nor derives a refresh key makes it fail: if a retired
+// key were left out silently at startup, users would be logged out.
+func (keys *appKeys) addRetired(text string, a algorithm) error {
+	if strings.TrimSpace(text) == "" {
+		return nil
+	}
+	retired, err := parseRetiredKeys(text)
+	if err != nil {
+		return fmt.Errorf("VERIFYING_KEYS %w", err)
+	}
+	for i, k := range retired {
+		name := fmt.Sprintf("VERIFYING_KEYS: key %d", i+1)
+		misfit := a.checkKey(k)
+		secret, shared := k.public.([]byte)
+		if shared {
+			if err := checkSecret(secret, minRefreshSecret); err != nil {
+				return fmt.Errorf("%s %w", name, err)
+			}
+		}
+		if misfit != nil && !shared && k.private == nil {
+			return fmt.Errorf("%s %w; as a public key it has no other use", name, misfit)
+		}
+		if err := keys.add(k, name, misfit == nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add adds one key; fits reports whether it is for access tokens.
+func (keys *appKeys) add(k parsedKey, name string, fits bool) error {
+	if fits {
+		keys.access = append(keys.access, k)
+	}
+	if secret, ok := k.public.([]byte); ok {
+		keys.secretTexts = append(keys.secretTexts, secret)
+	}
+	value, err := privateValue(k)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if value == nil {
+		keys.publicOnly = append(keys.publicOnly, name)
+		return nil
+	}
+	keys.derivable = append(keys.derivable, value)
+	return nil
+}
+
+// digests returns the digests of all secret keys.
+func (keys *appKeys) digests(o Options) map[[sha256.Size]byte]bool {
+	all := map[[sha256.Size]byte]bool{digest(o.SigningKey): true}
+	for _, secret := range keys.secretTexts {
+		all[digest(string(secret))] = true
+	}
+	for _, secret := range o.RefreshKeys {
+		all[digest(secret)] = true
+	}
+	return all
+}
+
+// warnings returns what [Signer.Warnings] returns.
+func (keys *appKeys) warnings(o Options, a algorithm) (list []string) {
+	if len(o.RefreshKeys) > 0 {
+		return nil
+	}
+	if a.hash != nil {
+		list = append(list, "REFRESH_KEY is not set: with an HS* ALGORITHM, whoever holds SIGNING_KEY and a refresh token of a session can make further ones; "+
+			"set it to a secret that only the gateway has")
+	}
+	for _, name := range keys.publicOnly {
+		list = append(list, name+" is a public key, which derives no refresh key: the refresh tokens issued while it signed are rejected; "+
+			"give the private key, or set REFRESH_KEY while the private key is still in use")
+	}
+	return list
+}
+
+// parseKeys parses all keys of a PEM text, a JWK or a JWK Set.
+func parseKeys(text string) ([]parsedKey, error) {
+	text = strings.TrimSpace(text)
+	switch {
+	case strings.HasPrefix(text, "{"):
+		return parseJWK(text)
+	case strings.Contains(text, "-----BEGIN "):
+		return parsePEM(text)
+	}
+	return nil, errors.New("is neither PEM nor a JWK (Set): give one of these, or set an HS* ALGORITHM for a shared secret")
+}
+
+// parseRetiredKeys parses VERIFYING_KEYS: as parseKeys does, or as secrets separated by
+// commas or line ends. Unlike in SIGNING_KEY, white space around a secret is removed,
+// because lists are written by hand.
+func parseRetiredKeys(text string) (keys []parsedKey, err error) {
+	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") || strings.Contains(trimmed, "-----BEGIN ") {
+		return parseKeys(trimmed)
+	}
+	for secret := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+		if secret = strings.TrimSpace(secret); secret != "" {
+			keys = append(keys, parsedKey{public: bytes.Clone([]byte(secret))})
+		}
+	}
+	return keys, nil
+}
