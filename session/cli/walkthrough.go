@@ -27,19 +27,22 @@ func PrintWalkthrough(w io.Writer, address string, demo *config.Demo) {
 		cmp.Or(username, "YOUR_USERNAME"), cmp.Or(password, "YOUR_PASSWORD"), try)
 }
 
+// walkthrough keeps every answer in tokens.json. Each command takes the newest token in
+// it, so that the refresh command can be run again at any time: an error adds no token,
+// and sed's first ".*" skips the older ones of a line.
 const walkthrough = `
 tokengate is running with sessions in memory and the app "demo". %[5]s
 
 # log in
 curl -s http://%[1]s/api/session/login/ -H 'Content-Type: application/json' \
-  -d '{"username":"%[3]s","password":"%[4]s","secret_key":"%[2]s","session":"LONG","info":"my first device"}' | tee login.json
+  -d '{"username":"%[3]s","password":"%[4]s","secret_key":"%[2]s","session":"LONG","info":"my first device"}' | tee tokens.json
 
-# refresh
+# refresh, as often as you like; tokens.json keeps the newest token
 curl -s http://%[1]s/api/session/refresh/ -H 'Content-Type: application/json' \
-  -d '{"refresh":"'$(sed 's/.*"refresh":"\([^"]*\)".*/\1/' login.json)'","secret_key":"%[2]s","session":"LONG"}'
+  -d '{"refresh":"'$(sed -n 's/.*"refresh":"\([^"]*\)".*/\1/p' tokens.json | tail -n 1)'","secret_key":"%[2]s","session":"LONG"}' | tee -a tokens.json
 
 # list the user's sessions
 curl -s http://%[1]s/api/session/list/ -H 'Content-Type: application/json' \
-  -H "Authorization: Bearer $(sed 's/.*"access":"\([^"]*\)".*/\1/' login.json)" -d '{"session":"ALL"}'
+  -H "Authorization: Bearer $(sed -n 's/.*"access":"\([^"]*\)".*/\1/p' tokens.json | tail -n 1)" -d '{"session":"ALL"}'
 
 `

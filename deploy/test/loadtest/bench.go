@@ -63,6 +63,7 @@ var parts = []struct {
 	{"P7", (*bench).refreshLatency},
 	{"P8", (*bench).allocations},
 	{"P9", (*bench).startUp},
+	{"P10", (*bench).algorithms},
 }
 
 func runBench(ctx context.Context, args []string) error {

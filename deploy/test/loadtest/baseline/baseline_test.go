@@ -31,12 +31,15 @@ func TestBaselineRunsGatewayScripts(t *testing.T) {
 		if again := call(t, b.refresh, `{"refresh":"`+first["refresh"]+`"}`); again["refresh"] != second["refresh"] {
 			t.Error("a retry with the token just spent got another refresh token")
 		}
-		for token, want := range map[string]int{second["access"]: http.StatusOK, second["access"] + "x": http.StatusUnauthorized} {
+		for token, want := range map[string]int{
+			second["access"]: http.StatusOK, second["access"] + "x": http.StatusUnauthorized,
+			"": http.StatusUnauthorized, "abc": http.StatusUnauthorized, "a.b": http.StatusUnauthorized, ".": http.StatusUnauthorized,
+		} {
 			r := httptest.NewRequest(http.MethodGet, "/apps/web/authz", nil)
 			r.Header.Set("Authorization", "Bearer "+token)
 			w := httptest.NewRecorder()
 			if b.authz(w, r); w.Code != want {
-				t.Errorf("authz: got status %d, want %d", w.Code, want)
+				t.Errorf("authz with %q: got status %d, want %d", token, w.Code, want)
 			}
 		}
 	}

@@ -155,10 +155,13 @@ func (b *baseline) respond(w http.ResponseWriter, reply []any, err error, user, 
 
 func (b *baseline) authz(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	header, rest, _ := strings.Cut(token, ".")
-	payload, encoded, _ := strings.Cut(rest, ".")
-	signature, err := base64.RawURLEncoding.DecodeString(encoded)
-	if err != nil || !b.verify(token[:len(header)+1+len(payload)], signature) {
+	last := strings.LastIndexByte(token, '.')
+	if last < 0 {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(token[last+1:])
+	if err != nil || !b.verify(token[:last], signature) {
 		w.WriteHeader(http.StatusUnauthorized)
 	}
 }
