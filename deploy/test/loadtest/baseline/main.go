@@ -105,7 +105,8 @@ func (b *baseline) login(w http.ResponseWriter, r *http.Request) {
 	}
 	n, _ := strconv.Atoi(strings.TrimPrefix(in.Username, "user"))
 	user, id := strconv.Itoa(n+1), string(session.NewID())
-	reply, err := b.run(r.Context(), lua.Create.Name, user, "", id, 30*day, 90*day, 5, "1", in.Info, "")
+	secret := session.NewSecret()
+	reply, err := b.run(r.Context(), lua.Create.Name, user, "", id, 30*day, 90*day, 15*day, 5, "1", in.Info, "", secret[:], "\x00\x00\x00\x00", "0")
 	b.respond(w, reply, err, user, id, `","session_id":"`+id)
 }
 
@@ -123,12 +124,15 @@ func (b *baseline) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user := strconv.FormatInt(c.User, 10)
-	// lua/refresh.lua describes the terms.
-	terms := binary.BigEndian.AppendUint32(make([]byte, 0, 40), c.Generation)
+	// lua/include/terms.lua describes the terms.
+	terms := binary.BigEndian.AppendUint32(make([]byte, 0, 64), c.Generation)
 	terms = binary.BigEndian.AppendUint64(terms, uint64(c.Expires*1000))
+	terms = append(terms, c.secret...)
 	terms = binary.BigEndian.AppendUint32(terms, 30_000)
 	terms = binary.BigEndian.AppendUint64(terms, 30*day)
-	terms = append(binary.BigEndian.AppendUint64(terms, 15*day), 0, 1, 1, 1)
+	terms = binary.BigEndian.AppendUint64(terms, 90*day)
+	terms = binary.BigEndian.AppendUint64(terms, 15*day)
+	terms = append(terms, 0, 0, 0, 0, 0, 1, 1, 1, 0)
 	reply, err := b.run(r.Context(), lua.Refresh.Name, user, c.Session, terms)
 	b.respond(w, reply, err, user, c.Session, "")
 }
@@ -143,12 +147,12 @@ func (b *baseline) respond(w http.ResponseWriter, reply []any, err error, user, 
 	now, _ := reply[1].(int64)
 	text, _ := reply[2].(string)
 	record := []byte(text)
-	generation := binary.BigEndian.Uint32(record)
-	rotated, expires := int64(binary.BigEndian.Uint64(record[15:])&0xffffffffffff), int64(binary.BigEndian.Uint32(record[23:]))
+	generation, secret := binary.BigEndian.Uint32(record[1:]), record[33:41]
+	rotated, expires := int64(binary.BigEndian.Uint64(record[16:])&0xffffffffffff), int64(binary.BigEndian.Uint32(record[24:]))
 	out := append(make([]byte, 0, 1024), `{"refresh":"`...)
-	out = b.sign(out, "refresh", expires, rotated/1000, user, id, generation)
+	out = b.sign(out, "refresh", expires, rotated/1000, user, id, generation, secret)
 	out = append(out, `","access":"`...)
-	out = b.sign(out, "access", now/1e6+300, now/1e6, user, id, 0)
+	out = b.sign(out, "access", now/1e6+300, now/1e6, user, id, 0, nil)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(append(append(out, more...), `"}`...))
 }

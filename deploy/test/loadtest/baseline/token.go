@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"tokengate/session"
 )
 
 // signer signs and verifies HS256 tokens. It keeps the hash states in a pool, which
@@ -29,12 +31,15 @@ type claims struct {
 	User       int64  `json:"user_id"`
 	Session    string `json:"sid"`
 	Generation uint32 `json:"gen"`
+	ID         string `json:"jti"`
+
+	secret []byte // in ID, of a refresh token
 }
 
 var header = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "."
 
 // sign appends a token with the same claims as the gateway's tokens.
-func (s signer) sign(b []byte, tokenType string, expires, issued int64, user, id string, generation uint32) []byte {
+func (s signer) sign(b []byte, tokenType string, expires, issued int64, user, id string, generation uint32, secret []byte) []byte {
 	c := append(make([]byte, 0, 256), `{"token_type":"`...)
 	c = append(append(c, tokenType...), `","exp":`...)
 	c = append(strconv.AppendInt(c, expires, 10), `,"iat":`...)
@@ -43,8 +48,7 @@ func (s signer) sign(b []byte, tokenType string, expires, issued int64, user, id
 	if tokenType == "access" {
 		_, _ = rand.Read(jti[:]) // never fails: crypto/rand crashes the program instead
 	} else {
-		sum := sha256.Sum256(strconv.AppendUint([]byte(id), uint64(generation), 10))
-		copy(jti[:], sum[:])
+		copy(jti[:], secret)
 	}
 	c = append(append(hex.AppendEncode(c, jti[:]), `","user_id":`...), user...)
 	c = append(append(append(c, `,"sid":"`...), id...), '"')
@@ -85,5 +89,9 @@ func (s signer) parse(token, tokenType string) (c claims, ok bool) {
 	if err != nil || json.Unmarshal(payload, &c) != nil {
 		return c, false
 	}
+	if c.secret, err = hex.DecodeString(c.ID); err != nil || len(c.secret) < len(session.Secret{}) {
+		return c, false
+	}
+	c.secret = c.secret[:len(session.Secret{})]
 	return c, c.TokenType == tokenType && c.Expires > time.Now().Unix()
 }
