@@ -49,6 +49,8 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"RevokeOthers", revokeOthersTests},
 		{"Logout", logoutTests},
 		{"Live", liveTests},
+		{"Token", tokenTests},
+		{"Credential", credentialTests},
 		{"Tombstones", tombstoneTests},
 		{"RevokeApp", revokeAppTests},
 		{"CheckUser", checkUserTests},

@@ -46,7 +46,9 @@ type vectors struct {
 type vector struct{ Algorithm, Key, KID, Refresh, Access string }
 
 // options returns the options of a signer for v.
-func (v vector) options() Options { return Options{App: "shop", Algorithm: v.Algorithm, SigningKey: v.Key} }
+func (v vector) options() Options {
+	return Options{App: "shop", Algorithm: v.Algorithm, SigningKey: v.Key}
+}
 
 func readVectors(t testing.TB) vectors {
 	t.Helper()

@@ -33,6 +33,39 @@ func TestC34TrustsSignerWithSharedKey(t *testing.T) {
 	}
 }
 
+// TestTrustsSignerOfRefreshTokens checks that two apps trust each other, whatever their
+// algorithms, issuers and audiences, if one could sign the other's refresh tokens.
+func TestTrustsSignerOfRefreshTokens(t *testing.T) {
+	first, second, shared := "refresh-key-1-"+secret, "refresh-key-2-"+secret, "shared-"+secret+oldSecret
+	pair, otherPair := marshalPKCS8(t, newKeys(t).ec), marshalPKCS8(t, newKeys(t).okp)
+	own := func(o Options) Options {
+		o.App, o.Issuer, o.Audience = "other", "https://b", []string{"b"}
+		return o
+	}
+	for name, c := range map[string]struct {
+		a, b Options
+		want bool
+	}{
+		"own REFRESH_KEYs":                     {Options{SigningKey: secret, RefreshKeys: []string{first}}, own(Options{SigningKey: oldSecret, RefreshKeys: []string{second}}), false},
+		"one REFRESH_KEY":                      {Options{SigningKey: secret, RefreshKeys: []string{shared}}, own(Options{SigningKey: oldSecret, RefreshKeys: []string{shared}}), true},
+		"one REFRESH_KEY, other algorithms":    {Options{SigningKey: secret, RefreshKeys: []string{shared}}, own(Options{Algorithm: "ES256", SigningKey: pair, RefreshKeys: []string{shared}}), true},
+		"a retired REFRESH_KEY":                {Options{SigningKey: secret, RefreshKeys: []string{first, shared}}, own(Options{SigningKey: oldSecret, RefreshKeys: []string{shared}}), true},
+		"two retired REFRESH_KEYs":             {Options{SigningKey: secret, RefreshKeys: []string{first, shared}}, own(Options{SigningKey: oldSecret, RefreshKeys: []string{second, shared}}), true},
+		"SIGNING_KEY":                          {Options{SigningKey: secret, RefreshKeys: []string{shared}}, own(Options{SigningKey: shared}), true},
+		"SIGNING_KEY, another algorithm":       {Options{Algorithm: "EdDSA", SigningKey: otherPair, RefreshKeys: []string{shared}}, own(Options{Algorithm: "HS512", SigningKey: shared}), true},
+		"a retired secret":                     {Options{SigningKey: secret, RefreshKeys: []string{shared}}, own(Options{SigningKey: oldSecret, VerifyingKeys: shared}), true},
+		"a retired secret beside a key pair":   {Options{SigningKey: secret, RefreshKeys: []string{shared}}, own(Options{Algorithm: "ES256", SigningKey: pair, VerifyingKeys: shared}), true},
+		"a retired secret too short for HS512": {Options{SigningKey: secret, RefreshKeys: []string{first}}, own(Options{Algorithm: "HS512", SigningKey: shared, VerifyingKeys: first}), true},
+		"other key pairs":                      {Options{Algorithm: "ES256", SigningKey: pair}, own(Options{Algorithm: "EdDSA", SigningKey: otherPair}), false},
+	} {
+		c.a.App, c.a.Issuer, c.a.Audience = "app", "https://a", []string{"a"}
+		a, b := newSigner(t, c.a), newSigner(t, c.b)
+		if a.Trusts(b) != c.want || b.Trusts(a) != c.want {
+			t.Errorf("%s: got %v and %v, want %v", name, a.Trusts(b), b.Trusts(a), c.want)
+		}
+	}
+}
+
 // TestTrustsNoOtherAlgorithm checks that an app does not trust the tokens of an app that has
 // the same key, and so the same kid, but another algorithm: it rejects these tokens.
 func TestTrustsNoOtherAlgorithm(t *testing.T) {
