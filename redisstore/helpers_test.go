@@ -41,7 +41,7 @@ func open(tb testing.TB, url string, change ...func(*redisstore.Options)) *redis
 
 func createStep(o session.Owner, p session.Policy) session.CreateStep {
 	return session.CreateStep{Owner: o, Policy: p, Session: session.Session{
-		ID: session.NewID(), Type: session.Long, Info: "Firefox 140 on Linux, Göteborg, Sverige", // 40 bytes
+		ID: session.NewID(), Type: session.Long, Secret: session.NewSecret(), Info: "Firefox 140 on Linux, Göteborg, Sverige", // 40 bytes
 	}}
 }
 

@@ -140,7 +140,9 @@ func TestReplicatedStepSurvivesFailover(t *testing.T) {
 	r.FailOver()
 	opened := open(t, r.URL)
 	for name, s := range map[string]*redisstore.Store{"old": s, "new": opened} {
-		waitFor(t, "the "+name+" store finds the new primary", func() bool { return session.CodeOf(s.Live(ctx, session.LiveStep{Owner: alice, ID: revoked.ID})) == session.Revoked })
+		waitFor(t, "the "+name+" store finds the new primary", func() bool {
+			return session.CodeOf(s.Live(ctx, session.LiveStep{Owner: alice, ID: revoked.ID})) == session.Revoked
+		})
 	}
 	kept = refresh(t, opened, alice, kept, policy)
 	if got := revoke(t, s, kept.ID).Durability; got != session.Pending {

@@ -109,12 +109,13 @@ func signES256(t *testing.T, k *ecdsa.PrivateKey, header, claims string) string 
 // TestDerivedRefreshKeyIsTheSameInAllFormats checks that a key derives the same refresh key
 // in all its formats.
 func TestDerivedRefreshKeyIsTheSameInAllFormats(t *testing.T) {
-	k := newKeys(t)
+	k, another := newKeys(t), newKeys(t)
+	other := marshalPKCS8(t, another.okp)
 	for algorithm, formats := range map[string][]string{
 		"RS256": {marshalPKCS8(t, k.rsa), encodePEM(t, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(k.rsa), nil), marshalJWK(t, k.rsa, nil),
 			marshalJWK(t, k.rsa, map[string]any{"dp": nil, "dq": nil, "qi": nil, "kid": "x", "alg": "RS256"})},
 		"ES256": {marshalPKCS8(t, k.ec), marshalSEC1(t, k.ec), marshalJWK(t, k.ec, nil), jwkSet(marshalJWK(t, k.ec, map[string]any{"kid": "x"}))},
-		"EdDSA": {marshalPKCS8(t, k.okp), marshalJWK(t, k.okp, nil), "\n" + marshalPKIX(t, newKeys(t).okp.Public()) + marshalPKCS8(t, k.okp)},
+		"EdDSA": {marshalPKCS8(t, k.okp), marshalJWK(t, k.okp, nil), "\n" + marshalPKIX(t, another.okp.Public()) + marshalPKCS8(t, k.okp)},
 	} {
 		want := derivedRefreshKey(valueOf(t, formats[0]), "shop")
 		token := mustSign(t, newSigner(t, Options{App: "shop", Algorithm: algorithm, SigningKey: formats[0]}), refreshClaims())
@@ -126,7 +127,6 @@ func TestDerivedRefreshKeyIsTheSameInAllFormats(t *testing.T) {
 			if got := mustSign(t, s, refreshClaims()); got != token {
 				t.Errorf("%s, format %d: got refresh token %s, want %s", algorithm, i, got, token)
 			}
-			other := marshalPKCS8(t, newKeys(t).okp)
 			checkRefresh(t, algorithm+" retired", newSigner(t, Options{App: "shop", Algorithm: "EdDSA", SigningKey: other, VerifyingKeys: format}), token, refreshClaims())
 		}
 	}
@@ -135,15 +135,15 @@ func TestDerivedRefreshKeyIsTheSameInAllFormats(t *testing.T) {
 // TestAlgorithmsKeepRefreshTokensValid checks that a change of ALGORITHM, in any direction,
 // invalidates no refresh token if the old key is in VERIFYING_KEYS.
 func TestAlgorithmsKeepRefreshTokensValid(t *testing.T) {
-	k, rsaKey := newKeys(t), newKeys(t).rsa
+	k, other := newKeys(t), newKeys(t).rsa
 	all := []Options{
 		{Algorithm: "HS256", SigningKey: "b3VyIHNlY3JldCBvZiAzMiBieXRlcyE="},
 		{Algorithm: "HS256", SigningKey: oldSecret[:32]},
 		{Algorithm: "HS384", SigningKey: (secret + oldSecret)[:48]},
 		{Algorithm: "HS512", SigningKey: (oldSecret + secret)[:64]},
 		{Algorithm: "RS256", SigningKey: marshalPKCS8(t, k.rsa)},
-		{Algorithm: "RS256", SigningKey: marshalJWK(t, rsaKey, map[string]any{"alg": "RS256", "kid": "x"})},
-		{Algorithm: "PS256", SigningKey: marshalJWK(t, newKeys(t).rsa, map[string]any{"alg": "PS256", "use": "sig"})},
+		{Algorithm: "RS256", SigningKey: marshalJWK(t, other, map[string]any{"alg": "RS256", "kid": "x"})},
+		{Algorithm: "PS256", SigningKey: marshalJWK(t, other, map[string]any{"alg": "PS256", "use": "sig"})},
 		{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec)},
 		{Algorithm: "EdDSA", SigningKey: marshalPKCS8(t, k.okp)},
 	}

@@ -1,0 +1,64 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"tokengate/redisstore/redistest"
+	"tokengate/session"
+)
+
+// TestRecordOfLaterVersion checks that every step works on what a later version has
+// written: a record with a higher format version and more bytes, and further fields of
+// the data hash. A refresh keeps the version and the bytes.
+func TestRecordOfLaterVersion(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL)
+	for _, more := range []string{"", "+", "\x00", "eight by", "\xff and sixteen bytes", strings.Repeat("long", 100)} {
+		current := login(t, s, alice, policy).Session
+		data, field := "tg:{shop:"+bucketHex(alice.User)+"}:data:LONG:42", string(current.ID[:10])
+		record := srv.Do("HGET", data, field)
+		srv.Do("HSET", data, field, string(record[0]+1)+record[1:]+more, field+"u", "user agent", "meta", "short", "another field of ten", "x")
+
+		for range 2 { // rotates, and the second time also extends nothing
+			current = refresh(t, s, alice, current, policy)
+			written := srv.Do("HGET", data, field)
+			if written[0] != record[0]+1 || written[len(record):] != more || written[1:5] == record[1:5] {
+				t.Errorf("%q: a refresh has written %q", more, written)
+			}
+			record = string(record[0]) + written[1:len(record)]
+		}
+		if listed := list(t, s); len(listed) != 1 || listed[0].ID != current.ID || !listed[0].Expires.Equal(current.Expires) || listed[0].Info == "" {
+			t.Errorf("%q: got list %v", more, listed)
+		}
+		errs := map[string]error{
+			"Live":       s.Live(ctx, session.LiveStep{Owner: alice, ID: current.ID}),
+			"CheckToken": s.CheckToken(ctx, refreshStep(alice, current, policy)),
+		}
+		_, errs["List with a caller"] = s.List(ctx, session.ListStep{Owner: alice, Caller: current.ID, Types: session.Types})
+		_, errs["Tombstones"] = s.Tombstones(ctx, alice)
+		limited := policy
+		limited.Max = 1
+		created, err := s.Create(ctx, createStep(alice, limited))
+		errs["Create"] = err
+		if len(created.Revoked) != 1 || created.Revoked[0].ID != current.ID {
+			t.Errorf("%q: evicted %v, want %s", more, created.Revoked, current.ID)
+		}
+		_, errs["Logout"] = s.Logout(ctx, logoutStep(created.Session, policy))
+		for step, err := range errs {
+			if err != nil {
+				t.Errorf("%q: %s: %v", more, step, err)
+			}
+		}
+	}
+}
+
+// bucketHex returns a user's bucket as it is in keys.
+func bucketHex(user string) string {
+	n := uint32(2166136261)
+	for _, c := range []byte(user) {
+		n = (n ^ uint32(c)) * 16777619
+	}
+	return fmt.Sprintf("%02x", n%64)
+}
