@@ -135,15 +135,15 @@ func TestDerivedRefreshKeyIsTheSameInAllFormats(t *testing.T) {
 // TestAlgorithmsKeepRefreshTokensValid checks that a change of ALGORITHM, in any direction,
 // invalidates no refresh token if the old key is in VERIFYING_KEYS.
 func TestAlgorithmsKeepRefreshTokensValid(t *testing.T) {
-	k, other := newKeys(t), newKeys(t).rsa
+	k, second, third := newKeys(t), newKeys(t), newKeys(t)
 	all := []Options{
 		{Algorithm: "HS256", SigningKey: "b3VyIHNlY3JldCBvZiAzMiBieXRlcyE="},
 		{Algorithm: "HS256", SigningKey: oldSecret[:32]},
 		{Algorithm: "HS384", SigningKey: (secret + oldSecret)[:48]},
 		{Algorithm: "HS512", SigningKey: (oldSecret + secret)[:64]},
 		{Algorithm: "RS256", SigningKey: marshalPKCS8(t, k.rsa)},
-		{Algorithm: "RS256", SigningKey: marshalJWK(t, other, map[string]any{"alg": "RS256", "kid": "x"})},
-		{Algorithm: "PS256", SigningKey: marshalJWK(t, other, map[string]any{"alg": "PS256", "use": "sig"})},
+		{Algorithm: "RS256", SigningKey: marshalJWK(t, second.rsa, map[string]any{"alg": "RS256", "kid": "x"})},
+		{Algorithm: "PS256", SigningKey: marshalJWK(t, third.rsa, map[string]any{"alg": "PS256", "use": "sig"})},
 		{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec)},
 		{Algorithm: "EdDSA", SigningKey: marshalPKCS8(t, k.okp)},
 	}
