@@ -81,7 +81,7 @@ func sendAdmin(tb testing.TB, g *gatewaytest.Gateway, method, path string) gatew
 	tb.Helper()
 	req, err := http.NewRequest(method, g.AdminURL+path, nil)
 	must(tb, err)
-	req.Header.Set("Authorization", "Bearer "+gatewaytest.Secret)
+	req.Header.Set("Authorization", "Bearer "+gatewaytest.AdminToken)
 	return gatewaytest.NewClient(g.AdminURL).Do(req)
 }
 

@@ -54,7 +54,7 @@ func newLogTest(t *testing.T, format string) *logTest {
 	server := redistest.Standalone(t)
 	server.Do("ACL", "SETUSER", "gate", "on", ">"+redisPassword, "allkeys", "allchannels", "allcommands")
 	l := &logTest{T: t, server: server, secrets: map[string]string{
-		"the app's secret, which is also the admin token": gatewaytest.Secret, "the signing key": gatewaytest.SigningKey,
+		"the app's secret": gatewaytest.Secret, "the admin token": gatewaytest.AdminToken, "the signing key": gatewaytest.SigningKey,
 		"the password": gatewaytest.Password, "Redis's password": redisPassword, "a wrong password": "wrong-password-1",
 		"a wrong secret": "wrong-secret-1", "a wrong admin token": "wrong-admin-token-1", "a token in a path": "token-in-a-path-1",
 		"a token in a query": "token-in-a-query-1", "a token of another scheme": "basic-token-1", "junk in a body": "junk-in-a-body-1",
@@ -151,7 +151,7 @@ func (l *logTest) sendBadRequests() {
 	l.send(http.MethodGet, l.gateway.URL+"/apps/token-in-a-path-1/authz", "Authorization", "Bearer "+access)
 	list := l.gateway.AdminURL + "/admin/apps/" + gatewaytest.App + "/users/1/sessions"
 	l.send(http.MethodGet, list, "Authorization", "Bearer wrong-admin-token-1")
-	l.send(http.MethodGet, list, "Authorization", "Bearer "+gatewaytest.Secret)
+	l.send(http.MethodGet, list, "Authorization", "Bearer "+gatewaytest.AdminToken)
 	l.send(http.MethodGet, l.gateway.AdminURL+"/nothing/token-in-a-path-1", "Cookie", "basic-token-1")
 }
 

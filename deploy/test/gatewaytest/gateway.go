@@ -24,6 +24,7 @@ import (
 const (
 	App        = "shop"
 	Secret     = "test-secret-0123456789abcdef"
+	AdminToken = "gatewaytest-admin-token-0123456789"
 	SigningKey = "test-signing-key-0123456789abcdef0123456789abcdef"
 	Password   = "test-password"
 	Users      = 64
@@ -90,7 +91,7 @@ func Start(tb testing.TB, redisURL string, settings Settings) *Gateway {
 	listen, admin := freeport.Address(tb), freeport.Address(tb)
 	g.URL, g.AdminURL = "http://"+listen, "http://"+admin
 	all := Settings{
-		"LISTEN": listen, "ADMIN_LISTEN": admin, "ADMIN_TOKEN": Secret, "REDIS_URL": redisURL, "APPS": App,
+		"LISTEN": listen, "ADMIN_LISTEN": admin, "ADMIN_TOKEN": AdminToken, "REDIS_URL": redisURL, "APPS": App,
 		"SHUTDOWN_DELAY": "0s", "APP_SECRET_KEY": Secret, "APP_SIGNING_KEY": SigningKey, "APP_USERS": "file:" + userFile(tb),
 	}
 	for name, value := range settings {

@@ -47,7 +47,7 @@ func (c *causeTest) admin(method, path string) gatewaytest.Response {
 	if err != nil {
 		c.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+gatewaytest.Secret)
+	req.Header.Set("Authorization", "Bearer "+gatewaytest.AdminToken)
 	a := c.client.Do(req)
 	if a.Status != http.StatusOK {
 		c.Fatalf("%s %s: got %d %s, want 200", method, path, a.Status, a.Body)

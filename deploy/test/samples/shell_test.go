@@ -36,7 +36,7 @@ func newShell(t *testing.T) *shell {
 	must(t, os.Symlink(gatewaytest.Binary(t), filepath.Join(s.dir, "tokengate")))
 	s.env = []string{
 		"PATH=" + s.dir + ":/usr/bin:/bin", "PASSWORD=" + gatewaytest.Password, "NEW_PASSWORD=another-password",
-		"SECRET_KEY=" + gatewaytest.Secret, "ADMIN_TOKEN=" + gatewaytest.Secret,
+		"SECRET_KEY=" + gatewaytest.Secret, "ADMIN_TOKEN=" + gatewaytest.AdminToken,
 		"TOKENGATE_REDIS_URL=" + redisURL, "TOKENGATE_APPS=shop", "TOKENGATE_APP_SHOP_USERS=redis:",
 		"TOKENGATE_APP_SHOP_SECRET_KEY=" + gatewaytest.Secret, "TOKENGATE_APP_SHOP_SIGNING_KEY=" + gatewaytest.SigningKey,
 	}
