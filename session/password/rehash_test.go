@@ -94,6 +94,15 @@ func TestRehashNeverWaits(t *testing.T) {
 	_, err := q.Rehash(t.Context(), fastHash(t, "secret"), "secret")
 	wantCode(t, err, session.Busy)
 	close(done)
+	two := NewQueue(2, time.Minute, nil)
+	wide := mustParse(t, "$argon2id$v=19$m=64,t=1,p=2$"+pair)
+	err = two.Do(t.Context(), 1, func() {
+		_, err := two.Rehash(t.Context(), wide, "secret")
+		wantCode(t, err, session.OK) // nothing is compared
+		_, err = two.Rehash(t.Context(), wide, "secret ")
+		wantCode(t, err, session.Busy) // the comparison needs two threads
+	})
+	wantCode(t, err, session.OK)
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = NewQueue(1, 0, nil).Rehash(cancelled, fastHash(t, "secret"), "secret")
