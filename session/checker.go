@@ -24,6 +24,9 @@ type Checker interface {
 	Recheck(ctx context.Context, id UserID, fresh bool) (Status, error)
 }
 
+// MaxPassword is the maximum length of a password in bytes.
+const MaxPassword = 1024
+
 // User is a user whom a [Checker] has found.
 type User struct {
 	ID         UserID

@@ -21,9 +21,12 @@ func (c *userCommand) importFile(ctx context.Context, path string) (all session.
 		defer file.Close()
 		in = file
 	}
-	accounts, err := users.Import(in)
+	accounts, warnings, err := users.Import(in, users.ImportOptions{})
 	if err != nil {
 		return "", err
+	}
+	for _, warning := range warnings {
+		fmt.Fprintln(c.err, "warning:", warning)
 	}
 	for i, a := range accounts {
 		done, err := retryOnConflict(func() (session.Durability, error) { return c.importAccount(ctx, a) })

@@ -18,7 +18,7 @@ type App struct {
 	SecretKey      []string      `env:"SECRET_KEY" secret:"true" desc:"the Django app's secret_key: identifies and authenticates the app at login, refresh and logout; give several, comma-separated, while you replace one"`
 	Users          string        `env:"USERS" secret:"true" desc:"where passwords are checked: file:PATH, redis:, http(s)://…, postgres://…"`
 	UsersQuery     string        `env:"USERS_QUERY" desc:"for postgres://: SQL that returns id, password and is_active of the user named $1"`
-	RecheckQuery   string        `env:"USERS_RECHECK_QUERY" desc:"for postgres://: SQL that returns is_active of the user whose id is $1"`
+	RecheckQuery   string        `env:"USERS_RECHECK_QUERY" desc:"for postgres://: SQL that returns is_active and, optionally, password and claims, by these names, of the user whose id is $1"`
 	RecheckUser    Recheck       `env:"RECHECK_USER" desc:"how long the user source's answer about a user is relied on at refresh: 0s asks each time, off never asks again; default: each time for file:, 30s for postgres://"`
 	EndOnChange    bool          `env:"SESSION_ENDS_ON_PASSWORD_CHANGE" desc:"for file: and postgres://: a session ends when the stored hash of its user's password changes; a hash that another program replaced counts as changed"`
 	UsernameField  string        `env:"USERNAME_FIELD" desc:"name of the login's first field, as the Django user model's USERNAME_FIELD, such as email"`

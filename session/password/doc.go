@@ -17,8 +17,9 @@
 // 4 GiB written in all its passes, and 1 GiB written in all passes of scrypt. A hash has
 // at most 1024 characters, and its digest at least 16 bytes.
 //
-// [NewHash] makes new hashes: argon2id. No error of this package repeats a
-// password or any text of a hash.
+// [NewHash] makes new hashes: argon2id. [Validate] rejects new passwords that are too
+// short, or that no login can have. No error of this package repeats a password or any
+// text of a hash.
 //
 // # Comparison
 //
@@ -63,6 +64,8 @@
 //     reveal more unknown names.
 //   - A change of the user file, or of the signing key, from which the key of the dummy
 //     hashes is derived, changes the kind of some unknown names, once.
+//   - The kind of a user of redis: changes when their outdated hash is replaced after a
+//     login. The kind of an unknown name does not change then.
 //   - At most 64 kinds of a source are used as dummy hashes.
 //
 // # Hash queue
@@ -76,4 +79,12 @@
 // A [Worker] is a second process of the same program that computes the hashes at a
 // lower CPU priority, so that hashing delays no other request. If it can't be started
 // or fails, passwords are compared in this process.
+//
+// # Outdated hashes
+//
+// A hash that costs an attacker less than a new one can be replaced only while the
+// password is known, which is at a login. [Hash.Outdated] reports whether it should be,
+// and [Queue.Rehash] makes the new hash, of the form of the password that matched. It uses
+// only threads of the queue that no login waits for. If there are none, or if the worker
+// fails, the old hash stays until a later login.
 package password

@@ -175,6 +175,9 @@ func (h argon2Hash) match(password string) bool {
 	return subtle.ConstantTimeCompare(h.key(password), h.sum) == 1
 }
 
+// work returns the KiB written in all passes together.
+func (h argon2Hash) work() uint64 { return uint64(h.memory) * uint64(h.passes) }
+
 func (h argon2Hash) threads() int { return int(h.lanes) }
 
 func (h argon2Hash) kind() string {
@@ -188,6 +191,9 @@ type bcryptHash struct {
 	text    []byte
 	prehash bool
 }
+
+// bcryptMaxPassword is the number of bytes of a password that bcrypt uses.
+const bcryptMaxPassword = 72
 
 // crypt64 is the alphabet of the salt and the digest of a crypt(3) string.
 const crypt64 = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -41,6 +41,20 @@ type Hash struct {
 // parameters, but neither salt nor digest.
 func (h Hash) Kind() string { return h.kind() }
 
+// Outdated reports whether h, which matches password, should be replaced by a new hash of
+// it: h is not argon2id, or its memory times passes is less than that of new hashes. A
+// bcrypt hash that ignores the end of the password is never outdated: the user's real
+// password may have another end, and would not match the new hash.
+func (h Hash) Outdated(password string) bool {
+	switch old := h.decodedHash.(type) {
+	case argon2Hash:
+		return old.variant != newArgon2().variant || old.work() < newArgon2().work()
+	case bcryptHash:
+		return old.prehash || len(password) <= bcryptMaxPassword
+	}
+	return true
+}
+
 // ParseHash decodes a stored hash. It fails with [ErrUnusable] if encoded begins
 // with "!". Its errors may repeat numbers of encoded but no other text, since encoded
 // may be a clear-text password that was stored by mistake.

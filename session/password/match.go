@@ -16,6 +16,16 @@ func matches(h decodedHash, password string, allowed bool) bool {
 	return false
 }
 
+// rehash returns a new hash of the form of password that matches h. One of them must: the
+// second is not compared. If there is only one, nothing is compared.
+func rehash(h decodedHash, password string) string {
+	forms := Forms(password)
+	if len(forms) > 1 && !h.match(forms[0]) {
+		return NewHash(forms[1])
+	}
+	return NewHash(forms[0])
+}
+
 // Forms returns the texts that are compared for password: password itself, then
 // password without outer white space, which the Django app would have compared. The
 // second is left out if it is the same as the first or empty.

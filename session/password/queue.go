@@ -74,3 +74,22 @@ func (q *Queue) Match(ctx context.Context, h Hash, password string, allowed bool
 	err = q.Do(ctx, h.threads(), func() { matched = q.worker.matches(h, password, allowed) })
 	return matched, err
 }
+
+// Rehash returns a new hash of password, which must match h, or of its trimmed form if it
+// is that which matches. It does not wait: since the new hash is not urgent, it fails with
+// [session.Busy] if logins need the threads. It fails with [session.Unavailable] if ctx is
+// done, or if the worker process fails.
+func (q *Queue) Rehash(ctx context.Context, h Hash, password string) (encoded string, err error) {
+	if ctx.Err() != nil {
+		return "", session.Fail(session.Unavailable, ctx.Err())
+	}
+	width := int64(1)
+	if len(Forms(password)) > 1 { // a comparison finds the one that matches
+		width = min(int64(h.threads()), q.size)
+	}
+	if !q.slots.TryAcquire(width) {
+		return "", session.Fail(session.Busy, errBusy)
+	}
+	defer q.slots.Release(width)
+	return q.worker.rehash(h, password)
+}

@@ -14,16 +14,18 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"tokengate/session"
 )
 
-// Worker compares passwords in a second process of this program. The process runs at a
+// Worker compares and hashes passwords in a second process of this program. The process runs at a
 // lower CPU priority, so when a refresh and a hash both need a processor, the system
 // gives it to the refresh. Within one process both would have the same priority, and Go's
 // scheduler would keep a refresh waiting for as long as a hash takes.
 //
 // The process is started when the first password is compared, and again after it has
 // failed. A password for which it returns no answer is compared in this process. A nil
-// Worker and the zero value compare all passwords in this process.
+// Worker and the zero value compare and hash all passwords in this process.
 type Worker struct {
 	Path string       // of the program; empty means that no process is started
 	Args []string     // arguments with which the program calls ServeWorker
@@ -65,12 +67,31 @@ func (w *Worker) matches(h Hash, password string, allowed bool) bool {
 	if conn == nil {
 		return matches(h, password, allowed)
 	}
-	matched, err := conn.compare(workerRequest{Hash: []byte(h.encoded), Password: []byte(password), Allowed: allowed})
+	response, err := conn.send(workerRequest{Hash: []byte(h.encoded), Password: []byte(password), Allowed: allowed})
 	if err == nil {
-		return matched
+		return response.Matched
 	}
 	w.discard(conn, err)
 	return matches(h, password, allowed)
+}
+
+// rehash calls the function rehash in the worker process or, if there is none, in this
+// process. If the worker process fails, rehash does too.
+func (w *Worker) rehash(h Hash, password string) (string, error) {
+	conn := w.connect()
+	if conn == nil {
+		return rehash(h, password), nil
+	}
+	response, err := conn.send(workerRequest{Hash: []byte(h.encoded), Password: []byte(password), Rehash: true})
+	if err != nil {
+		w.discard(conn, err)
+	} else if response.NewHash == "" {
+		err = errors.New("the password worker process made no hash")
+	}
+	if err != nil {
+		return "", session.Fail(session.Unavailable, err)
+	}
+	return response.NewHash, nil
 }
 
 // connect returns the connection to the worker process. It starts the process if
@@ -111,7 +132,7 @@ func (w *Worker) start() (*workerConn, error) {
 	}
 	conn := &workerConn{
 		process: cmd, timeout: cmp.Or(w.timeout, workerTimeout), stdin: stdin, requests: json.NewEncoder(stdin),
-		pending: map[uint64]chan bool{}, closed: make(chan struct{}),
+		pending: map[uint64]chan workerResponse{}, closed: make(chan struct{}),
 	}
 	go conn.readResponses(json.NewDecoder(stdout))
 	return conn, nil
@@ -140,18 +161,35 @@ func (w *Worker) Close() {
 	}
 }
 
-// workerRequest asks whether a password matches a stored hash. Both are bytes, because
-// JSON would change a string that is not UTF-8.
+// workerRequest asks whether a password matches a stored hash or, with Rehash, for a new
+// hash of a password that matches. Both are bytes, because JSON would change a string that
+// is not UTF-8.
 type workerRequest struct {
 	ID             uint64
 	Hash, Password []byte
 	Allowed        bool // see the function matches
+	Rehash         bool // call the function rehash instead
 }
 
 // workerResponse is the answer to the request with the same ID.
 type workerResponse struct {
 	ID      uint64
 	Matched bool
+	NewHash string // empty without Rehash
+}
+
+// answer does the work of a request, in the worker process.
+func (req workerRequest) answer() workerResponse {
+	response := workerResponse{ID: req.ID}
+	h, err := ParseHash(string(req.Hash))
+	switch {
+	case err != nil:
+	case req.Rehash:
+		response.NewHash = rehash(h, string(req.Password))
+	default:
+		response.Matched = matches(h, string(req.Password), req.Allowed)
+	}
+	return response
 }
 
 // workerConn sends requests to a worker process and receives its responses, in any order.
@@ -164,29 +202,29 @@ type workerConn struct {
 	mu       sync.Mutex
 	requests *json.Encoder
 	lastID   uint64
-	pending  map[uint64]chan bool
+	pending  map[uint64]chan workerResponse
 }
 
-// compare sends a request and waits for the response.
-func (c *workerConn) compare(req workerRequest) (matched bool, err error) {
-	response := make(chan bool, 1)
+// send sends a request and waits for the response.
+func (c *workerConn) send(req workerRequest) (workerResponse, error) {
+	response := make(chan workerResponse, 1)
 	c.mu.Lock()
 	c.lastID++
 	req.ID = c.lastID
 	c.pending[req.ID] = response
 	timer := time.AfterFunc(c.timeout, c.kill) // also ends a write that the process does not read
-	err = c.requests.Encode(req)
+	err := c.requests.Encode(req)
 	c.mu.Unlock()
 	defer timer.Stop()
 	defer c.remove(req.ID)
 	if err != nil {
-		return false, err
+		return workerResponse{}, err
 	}
 	select {
-	case matched = <-response:
-		return matched, nil
+	case r := <-response:
+		return r, nil
 	case <-c.closed:
-		return false, errors.New("the process exited or did not answer in time")
+		return workerResponse{}, errors.New("the process exited or did not answer in time")
 	}
 }
 
@@ -207,7 +245,7 @@ func (c *workerConn) readResponses(from *json.Decoder) {
 		}
 		c.mu.Lock()
 		if response := c.pending[r.ID]; response != nil {
-			response <- r.Matched // does not block: the channel has room for it
+			response <- r // does not block: the channel has room for it
 		}
 		c.mu.Unlock()
 	}
@@ -215,8 +253,7 @@ func (c *workerConn) readResponses(from *json.Decoder) {
 	_ = c.process.Wait() // the process writes its error to the shared standard error
 }
 
-// kill kills the process without waiting for pending requests, since it may hang. Their
-// passwords are compared in this process instead.
+// kill kills the process without waiting for pending requests, since it may hang.
 func (c *workerConn) kill() {
 	_ = c.stdin.Close()
 	_ = c.process.Process.Kill()
@@ -243,11 +280,10 @@ func ServeWorker(in io.Reader, out io.Writer) error {
 			return err
 		}
 		go func() { // the gateway's Queue bounds the number of requests in progress
-			h, err := ParseHash(string(req.Hash))
-			matched := err == nil && matches(h, string(req.Password), req.Allowed)
+			response := req.answer()
 			mu.Lock()
 			defer mu.Unlock()
-			_ = responses.Encode(workerResponse{req.ID, matched}) // fails only if the gateway has exited
+			_ = responses.Encode(response) // fails only if the gateway has exited
 		}()
 	}
 }

@@ -22,17 +22,25 @@ func openDirectory(rest string, o Options) (*Source, error) {
 		return nil, errors.New("users: redis: requires Options.Directory and App")
 	}
 	c := o.newChecker(password.Argon2Dummy())
-	c.accounts, c.returnHash = directorySource{o.Directory, o.App}, true
+	c.directory = &directorySource{o.Directory, o.App}
+	c.accounts = c.directory
 	s := o.newSource(c)
 	s.managed, s.usersInStore = true, !o.Recheck.Off
 	return s, nil
 }
 
-func (d directorySource) find(ctx context.Context, username string) (session.Account, error) {
+func (d *directorySource) find(ctx context.Context, username string) (session.Account, error) {
 	return d.directory.FindAccount(ctx, d.app, username)
 }
 
+// replace writes an account unless it has changed since it was read as was; see PutAccount
+// of [session.Directory].
+func (d *directorySource) replace(ctx context.Context, a, was session.Account) error {
+	_, err := d.directory.PutAccount(ctx, d.app, a, was)
+	return err
+}
+
 // recheck does nothing: the store checks the user within its own steps.
-func (d directorySource) recheck(context.Context, session.UserID, bool) (session.Status, error) {
+func (d *directorySource) recheck(context.Context, session.UserID, bool) (session.Status, error) {
 	return session.Status{}, nil
 }

@@ -8,7 +8,11 @@
 //	postgres://…      a table, by default that of Django's own users
 //
 // [Static] is a source of users that are part of the program. [Import] reads users
-// for redis: from a user file or a Django dump.
+// for redis: from a user file or a Django dump. It imports users whose hashes are too weak
+// without a usable password, while a user file with such a hash is rejected.
+//
+// JSON of any source is read strictly: the names of members are exact, and a member that
+// has a meaning may occur once only.
 //
 // # Opening
 //
@@ -25,7 +29,11 @@
 //
 // Hashing waits in a queue. A login that has waited too long fails with [session.Busy].
 // Package password documents how passwords are compared, what the time of a refusal
-// still reveals, and the queue.
+// still reveals, and the queue. If an http(s) source answers 429, the login fails with
+// [session.Throttled] and the time in Retry-After, at most 24 hours.
+//
+// For redis:, an outdated hash is replaced by a new one of the same password once the
+// login has created its session. Other sources are only read.
 //
 // # Recheck
 //
@@ -34,8 +42,29 @@
 // within its own steps. An http(s) source can't be asked without a password, so its
 // users keep their sessions. A postgres source is queried; its answers, whether positive
 // or negative, are relied on for the time set by RECHECK_USER ([DefaultRecheck] by
-// default), and so is a login that found the user active. RECHECK_USER=off turns rechecks
+// default), and so is a login that found the user active. A fresh recheck checks the file
+// or queries the table without regard to these times. RECHECK_USER=off turns rechecks
 // off for every source. Rechecks hash nothing and never wait for logins.
+//
+// A source without any users can't be distinguished from one whose data is lost. A recheck
+// then fails with [session.Unavailable] instead of [session.UserUnknown], which would end
+// the sessions. For postgres:, the table is checked before a user counts as unknown.
+//
+// # Credentials
+//
+// With SESSION_ENDS_ON_PASSWORD_CHANGE, file: and postgres: return the fingerprint of the
+// stored hash ([session.NewFingerprint]) at logins and rechecks. A hash that another
+// program replaced by one of the same password is another credential too. For redis: it is
+// the fingerprint that the directory keeps, which a new hash of the same password does not
+// change. An http(s) source may name a credential in its response, as a string or a number
+// that changes with the password, such as a counter.
+//
+// [session.Status].Changed is the time at which this instance first saw the present
+// credential in place of another one: for file:, when it read the file; for postgres:, when
+// a login or a recheck returned it. The credential of a removed user is remembered while
+// the process runs, because their id may be given to another person. At most 200,000
+// removed users of a file and 100,000 users of a table are remembered; those seen least
+// recently are forgotten first.
 //
 // # Failure
 //
@@ -50,5 +79,8 @@
 // A source may return claims for a user's access tokens: a JSON object of at most
 // [session.MaxClaims] bytes without white space; see [CompactClaims]. User files and
 // imports with other claims are rejected. If http(s) or postgres return such claims, the
-// login fails with [session.Unavailable].
+// login or the recheck fails with [session.Unavailable].
+//
+// A recheck returns the present claims for file: and, if its query has a column for them,
+// for postgres:.
 package users

@@ -24,20 +24,25 @@ const (
 	mtimeGranularity = 2 * time.Second
 )
 
+// maxRemoved is the number of removed users of a file whose fingerprints are kept.
+const maxRemoved = 200_000
+
 // fileSource is a user file. It is read again when it changes; while a new version can't
 // be read, the last valid one stays in use.
 type fileSource struct {
-	path    string
-	log     *slog.Logger
-	dummies *password.DummyHashes
-	now     func() time.Time
+	path         string
+	log          *slog.Logger
+	dummies      *password.DummyHashes
+	fingerprints fingerprints
+	now          func() time.Time
 
 	mu        sync.Mutex
 	checkedAt time.Time
 	stat      os.FileInfo // nil means that the file must be read
 	sum       [sha256.Size]byte
 	users     *userList
-	lastError string // the last error, which is logged only once
+	removed   *session.Cache[session.Status] // of users whom the file no longer has, by id; without claims
+	lastError string                         // the last error, which is logged only once
 }
 
 func openFile(path string, o Options) (*Source, error) {
@@ -45,7 +50,10 @@ func openFile(path string, o Options) (*Source, error) {
 		return nil, errors.New("USERS is file: without a path: give file:PATH")
 	}
 	c := o.newChecker(password.Argon2Dummy())
-	f := &fileSource{path: path, log: o.Log, dummies: c.dummies, now: time.Now}
+	f := &fileSource{
+		path: path, log: o.Log, dummies: c.dummies, fingerprints: o.fingerprints(), now: time.Now,
+		removed: session.NewCache[session.Status](maxRemoved),
+	}
 	f.checkedAt = f.now()
 	if err := f.read(); err != nil {
 		return nil, fmt.Errorf("USERS is file:%s: %w", path, err)
@@ -55,19 +63,21 @@ func openFile(path string, o Options) (*Source, error) {
 }
 
 func (f *fileSource) find(ctx context.Context, username string) (session.Account, error) {
-	return f.current().find(ctx, username)
+	return f.current(false).find(ctx, username)
 }
 
 func (f *fileSource) recheck(ctx context.Context, id session.UserID, fresh bool) (session.Status, error) {
-	return f.current().recheck(ctx, id, fresh)
+	return f.current(fresh).recheck(ctx, id, fresh)
 }
 
-// current returns the users in use. While one caller reads the file, the others wait for
-// it: a user who was disabled long ago must not pass a check in the meantime.
-func (f *fileSource) current() *userList {
+// current returns the users in use. It checks the file for changes if statInterval has
+// passed since the last time, or if fresh is set. While one caller reads the file, the
+// others wait for it: a user who was disabled long ago must not pass a check in the
+// meantime.
+func (f *fileSource) current(fresh bool) *userList {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := f.now(); now.Sub(f.checkedAt) >= statInterval {
+	if now := f.now(); fresh || now.Sub(f.checkedAt) >= statInterval {
 		f.checkedAt = now
 		f.report(f.read())
 	}
@@ -134,9 +144,43 @@ func (f *fileSource) apply(data []byte) error {
 	if f.users != nil {
 		f.log.Info("user file was read again", "path", f.path, "users", len(list))
 	}
-	f.sum, f.users = sum, newUserList(list)
+	if len(list) == 0 {
+		f.log.Warn("user file has no users: no login succeeds, and a refresh fails as if the user source were not available", "path", f.path)
+	}
+	next := newUserList(list, f.fingerprints)
+	f.recordChanges(next)
+	f.sum, f.users = sum, next
 	f.dummies.SetAll(list)
 	return nil
+}
+
+// recordChanges sets Changed of the users in next, which is about to replace the list in
+// use: to the present if the credential is another one than before, otherwise to its
+// former value. A user who was removed and comes back is compared with what they had
+// before, since the id may now be that of another person.
+func (f *fileSource) recordChanges(next *userList) {
+	if f.users == nil || !f.fingerprints.enabled {
+		return
+	}
+	now := f.now()
+	for id, user := range next.byID {
+		before, known := f.removed.Get(id)
+		if listed, ok := f.users.byID[id]; ok {
+			before, known = listed.status, true
+		}
+		if !known {
+			continue
+		}
+		if user.status.Changed = before.Changed; user.status.Credential != before.Credential {
+			user.status.Changed = now
+		}
+		next.byID[id] = user
+	}
+	for id, user := range f.users.byID {
+		if _, stays := next.byID[id]; !stays {
+			f.removed.Put(id, session.Status{Credential: user.status.Credential, Changed: user.status.Changed})
+		}
+	}
 }
 
 // readRegular reads a regular file. It rejects pipes and devices, which may have no end.

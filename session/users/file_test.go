@@ -29,7 +29,10 @@ func openWatchedFile(t *testing.T, content string) *watchedFile {
 	w := &watchedFile{t: t, path: filepath.Join(t.TempDir(), "users.json")}
 	w.write(content)
 	var err error
-	w.Source, err = Open(t.Context(), "file:"+w.path, Options{Queue: password.NewQueue(0, time.Minute, nil), DummyKey: testKey, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
+	w.Source, err = Open(t.Context(), "file:"+w.path, Options{
+		Queue: password.NewQueue(0, time.Minute, nil), DummyKey: testKey, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		EndOnChange: true, App: "shop",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,15 +79,15 @@ func TestFileIsReadAgain(t *testing.T) {
 	w.write(inactiveOne)
 	wantCode(t, recheck(t.Context(), session.NumberID(1), w), session.OK) // the file is checked only once a second
 	w.recheckLater(session.UserInactive)
-	w.write(`[]`)
+	w.write(`[{"id":2,"username":"bob","password":"!"}]`)
 	w.recheckLater(session.UserUnknown)
 	w.write(`[{"id":1,"username":"alice","password":"` + quickHash(t, "correct horse") + `"}]`)
 	w.recheckLater(session.OK)
 	if user, err := w.Check(t.Context(), "alice", "correct horse"); err != nil || user.ID != session.NumberID(1) {
 		t.Errorf("got user %v, %v, want 1", user.ID, err)
 	}
-	if w.logCount("was read again") != 3 || w.logCount("users=1") != 2 || w.logCount("ERROR") != 0 {
-		t.Errorf("got the log\n%s\nwant three lines that the file was read again, two of them with users=1, and no error", &w.log)
+	if w.logCount("was read again") != 3 || w.logCount("users=1") != 3 || w.logCount("ERROR") != 0 {
+		t.Errorf("got the log\n%s\nwant three lines that the file was read again, with users=1, and no error", &w.log)
 	}
 }
 
@@ -224,7 +227,7 @@ func TestConcurrentReadersOfFile(t *testing.T) {
 					return
 				default:
 				}
-				users := f.current()
+				users := f.current(false)
 				a, err := users.find(t.Context(), "alice")
 				if err != nil {
 					t.Error(err)
@@ -240,7 +243,7 @@ func TestConcurrentReadersOfFile(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	if _, err := f.current().find(t.Context(), "v99"); err != nil {
+	if _, err := f.current(false).find(t.Context(), "v99"); err != nil {
 		t.Error("the last version is not in use")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"time"
 
 	"tokengate/session"
 	"tokengate/session/password"
@@ -21,11 +22,11 @@ type accountSource interface {
 
 // hashChecker implements [session.Checker] for an accountSource.
 type hashChecker struct {
-	accounts   accountSource
-	queue      *password.Queue
-	dummies    *password.DummyHashes
-	log        *slog.Logger
-	returnHash bool // set User.Hash: the accounts are in the store's Directory
+	accounts  accountSource
+	queue     *password.Queue
+	dummies   *password.DummyHashes
+	log       *slog.Logger
+	directory *directorySource // equal to accounts if these are in the store's Directory, otherwise nil
 }
 
 // errInvalidCredentials is the error of every refused login. It is always the same, so
@@ -34,6 +35,10 @@ var errInvalidCredentials = session.Fail(session.InvalidCredentials, errors.New(
 
 // errNoUser is the reason in errors with the code UserUnknown.
 var errNoUser = errors.New("the source has no such user")
+
+// errNoUsers is the reason why a recheck fails if there are no users at all: their data is
+// more likely to be lost than all users to be removed, which would end every session.
+var errNoUsers = errors.New("the user source has no users; if that is right, end the sessions of its former users with tokengate sessions end")
 
 // Check implements [session.Checker].
 func (c *hashChecker) Check(ctx context.Context, username, pw string) (session.User, error) {
@@ -49,11 +54,38 @@ func (c *hashChecker) Check(ctx context.Context, username, pw string) (session.U
 	if !matched {
 		return session.User{}, errInvalidCredentials
 	}
-	user := session.User{ID: account.ID, Claims: account.Claims}
-	if c.returnHash {
+	user := session.User{ID: account.ID, Claims: account.Claims, Credential: account.Credential}
+	if c.directory != nil {
 		user.Hash = account.Password
+		if h.Outdated(pw) {
+			user.Rehash = func(ctx context.Context) { c.rehash(ctx, account, h, pw) }
+		}
 	}
 	return user, nil
+}
+
+// rehashTimeout bounds a rehash. The worker process and the store have shorter bounds of
+// their own, so it is reached only if both are slow.
+const rehashTimeout = 30 * time.Second
+
+// rehash replaces the hash h of an account by a new one of pw, which matched it. It gives
+// up without a word if logins need the hash queue, or if the account has changed since: a
+// later login rehashes the password then. The Credential stays the same, because the
+// password does.
+func (c *hashChecker) rehash(ctx context.Context, was session.Account, h password.Hash, pw string) {
+	ctx, cancel := context.WithTimeout(ctx, rehashTimeout)
+	defer cancel()
+	encoded, err := c.queue.Rehash(ctx, h, pw)
+	if err == nil {
+		a := was
+		a.Password = encoded
+		err = c.directory.replace(ctx, a, was)
+	}
+	switch session.CodeOf(err) {
+	case session.OK, session.Busy, session.UserUnknown:
+	default:
+		c.log.Warn("a user's outdated password hash could not be replaced: a later login will try again", "user", was.ID.String(), "error", err)
+	}
 }
 
 // Recheck implements [session.Checker].

@@ -203,7 +203,8 @@ type fakeDirectory struct {
 	session.Directory
 	app  string
 	list []session.Account
-	err  error
+
+	err, putErr error
 }
 
 func (d fakeDirectory) FindAccount(_ context.Context, app, username string) (session.Account, error) {

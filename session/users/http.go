@@ -9,7 +9,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"tokengate/session"
 	"tokengate/session/password"
@@ -21,6 +24,7 @@ const maxResponse = 64 << 10
 // httpSource is another program that checks passwords over HTTP. It implements
 // [session.Checker].
 type httpSource struct {
+	app     string
 	url     string // without user and password
 	user    *url.Userinfo
 	client  *http.Client
@@ -32,7 +36,7 @@ func openHTTP(spec string, o Options) (*Source, error) {
 	if err != nil || u.Host == "" {
 		return nil, errors.New("USERS is not a valid http(s) URL: give https://host/path, with special characters in user and password percent-encoded")
 	}
-	h := &httpSource{user: u.User, client: httpClient(o.HTTP), timeout: o.Timeout}
+	h := &httpSource{app: o.App, user: u.User, client: httpClient(o.HTTP), timeout: o.Timeout}
 	u.User = nil
 	h.url = u.String()
 	s := o.newSource(h)
@@ -115,7 +119,7 @@ func (h *httpSource) check(ctx context.Context, username, pw string) (session.Us
 		return session.User{}, unavailable(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	return readResponse(res)
+	return h.readResponse(res)
 }
 
 func (h *httpSource) request(ctx context.Context, method string, body []byte) (*http.Request, error) {
@@ -136,15 +140,17 @@ func (h *httpSource) request(ctx context.Context, method string, body []byte) (*
 	return req, nil
 }
 
-// readResponse returns the user of a successful response, {"user_id": …, "claims": {…}},
-// or errInvalidCredentials for a refusal. It reads the body to its end, so that the
-// connection can be used again.
-func readResponse(res *http.Response) (session.User, error) {
+// readResponse returns the user of a successful response, {"user_id": …, "claims": {…},
+// "credential": …}, or errInvalidCredentials for a refusal. It reads the body to its end,
+// so that the connection can be used again.
+func (h *httpSource) readResponse(res *http.Response) (session.User, error) {
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxResponse+1))
 	switch res.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		return session.User{}, errInvalidCredentials
+	case http.StatusTooManyRequests:
+		return session.User{}, &session.Error{Code: session.Throttled, Err: errThrottled, RetryAfter: retryAfter(res.Header, time.Now())}
 	default:
 		return session.User{}, unavailable(fmt.Errorf("unexpected status %d", res.StatusCode))
 	}
@@ -154,7 +160,7 @@ func readResponse(res *http.Response) (session.User, error) {
 	if len(body) > maxResponse {
 		return session.User{}, unavailable(fmt.Errorf("the response is longer than %d bytes", maxResponse))
 	}
-	user, err := parseResponse(body)
+	user, err := h.parseResponse(body)
 	if err != nil {
 		return session.User{}, unavailable(err)
 	}
@@ -163,17 +169,66 @@ func readResponse(res *http.Response) (session.User, error) {
 
 // parseResponse reads the body of a successful response. A body without a user id is an
 // error and not a refusal: otherwise a defect of the other program would lock users out.
-func parseResponse(body []byte) (user session.User, err error) {
-	var response struct {
-		ID     json.RawMessage `json:"user_id"`
-		Claims json.RawMessage `json:"claims"`
+func (h *httpSource) parseResponse(body []byte) (session.User, error) {
+	user := session.User{LoginOnly: true}
+	member, err := objectMembers(body, "user_id", "claims", "credential")
+	if err != nil {
+		return user, fmt.Errorf("the response: %w", err)
 	}
-	if json.Unmarshal(body, &response) != nil {
-		return user, errors.New("the response is not a JSON object")
-	}
-	if user.ID, err = session.ParseUserID(response.ID); err != nil {
+	if user.ID, err = session.ParseUserID(member["user_id"]); err != nil {
 		return user, fmt.Errorf("user_id: %w", err)
 	}
-	user.Claims, err = readClaims(user.ID, response.Claims)
+	credential, err := readCredential(member["credential"])
+	if err != nil {
+		return user, err
+	}
+	user.Credential = session.NewFingerprint(session.Owner{App: h.app, User: user.ID.String()}, credential)
+	user.Claims, err = readClaims(user.ID, member["claims"])
 	return user, err
+}
+
+// readCredential returns the text of the member credential, which is a JSON string or
+// number that changes with the user's password, such as a counter. It is empty if the
+// member is missing or null.
+func readCredential(raw json.RawMessage) (text string, err error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return "", nil
+	}
+	if raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9' {
+		return string(raw), nil
+	}
+	if !utf8.Valid(raw) || json.Unmarshal(raw, &text) != nil { // encoding/json would make two texts that are not UTF-8 equal
+		return "", errors.New("credential is neither a string in UTF-8 nor a number")
+	}
+	return text, nil
+}
+
+// errThrottled is the reason in errors with the code Throttled.
+var errThrottled = errors.New("the user source limits logins")
+
+// maxRetryAfter bounds Retry-After. A longer time is more likely a mistake of the other
+// program than meant.
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter returns the time that the header Retry-After gives, in seconds or as a date
+// (RFC 9110, section 10.2.3). It is zero if the header is missing or invalid, or if the
+// date has passed. A date is compared with the response's own, if it has one, since the
+// other program's clock may differ.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	value := header.Get("Retry-After")
+	if value != "" && strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseUint(value, 10, 32)
+		if err != nil {
+			return maxRetryAfter // more than fits
+		}
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = date
+	}
+	return min(max(0, at.Sub(now)), maxRetryAfter)
 }

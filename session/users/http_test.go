@@ -109,7 +109,7 @@ func TestHTTPResponses(t *testing.T) {
 		{204, ``, session.Unavailable},
 		{304, ``, session.Unavailable},
 		{400, `{"user_id": 1}`, session.Unavailable},
-		{429, ``, session.Unavailable},
+		{429, ``, session.Throttled},
 		{500, `{"user_id": 1}`, session.Unavailable},
 		{503, ``, session.Unavailable},
 		{200, ``, session.Unavailable},

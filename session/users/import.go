@@ -2,6 +2,7 @@ package users
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,28 +16,50 @@ import (
 // maxFileSize is the maximum size of a user file in bytes: about 200,000 users.
 const maxFileSize = 64 << 20
 
+// ImportOptions configures [Import]. The zero value reads users of Django's own model.
+type ImportOptions struct {
+	// UsernameField (USERNAME_FIELD) is the field of a dump that holds the username. A
+	// user file always has it in the member username. Empty means username.
+	UsernameField string
+}
+
 // Import reads users for a [session.Directory] from a user file or from the output of
 // Django's "manage.py dumpdata auth.user". In a dump, entries of other models are
-// skipped; a custom user model is read if it has the fields username and password. Errors
-// give the line and the entry, and repeat nothing of its content except the id.
-func Import(r io.Reader) ([]session.Account, error) {
+// skipped; a custom user model is read if it has a username field and a password.
+//
+// A user whose hash [password.ValidateHash] rejects gets the unusable password "!", and
+// can't log in until a new password is set; a warning says which user and why. Any other
+// fault is an error, and then Import returns no users. Errors and warnings give the line
+// and the entry, and repeat nothing of its content except the id.
+func Import(r io.Reader, o ImportOptions) (list []session.Account, warnings []string, err error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFileSize+1))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	list, err := parseUsers(data)
-	if err == nil && len(list) == 0 {
+	p := newUserParser(data)
+	p.usernameField, p.replaceHashes = cmp.Or(o.UsernameField, defaultUsernameField), true
+	if list, err = p.parse(); err == nil && len(list) == 0 {
 		err = errors.New("there are no users in the input")
 	}
-	return list, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return list, p.warnings, nil
 }
 
 // parseUsers parses a user file. If any entry is invalid, it returns no users.
-func parseUsers(data []byte) ([]session.Account, error) {
-	if len(data) > maxFileSize {
+func parseUsers(data []byte) ([]session.Account, error) { return newUserParser(data).parse() }
+
+func newUserParser(data []byte) *userParser {
+	return &userParser{data: data, usernameField: defaultUsernameField, names: map[string]position{}, ids: map[string]position{}}
+}
+
+// parse parses the whole input.
+func (p *userParser) parse() ([]session.Account, error) {
+	if len(p.data) > maxFileSize {
 		return nil, fmt.Errorf("longer than %d bytes", maxFileSize)
 	}
-	p := userParser{data: bytes.TrimPrefix(data, []byte("\ufeff")), names: map[string]position{}, ids: map[string]position{}}
+	p.data = bytes.TrimPrefix(p.data, []byte("\ufeff"))
 	p.dec = json.NewDecoder(bytes.NewReader(p.data))
 	if token, err := p.dec.Token(); err != nil || token != json.Delim('[') {
 		return nil, errors.New("not a JSON array of users")
@@ -56,15 +79,19 @@ func parseUsers(data []byte) ([]session.Account, error) {
 	return p.list, nil
 }
 
-// userParser is the state of parseUsers. It reads entry by entry, since encoding/json
-// reports neither the position of an entry nor that two entries are the same.
+// userParser parses a list of users. It reads entry by entry, since encoding/json reports
+// neither the position of an entry nor that two entries are the same.
 type userParser struct {
-	data    []byte
-	dec     *json.Decoder
-	current position // of the entry being read
-	list    []session.Account
-	names   map[string]position
-	ids     map[string]position
+	data          []byte
+	usernameField string // of a dump
+	replaceHashes bool   // replace invalid hashes by "!" and warn; otherwise they are errors
+
+	dec      *json.Decoder
+	current  position // of the entry being read
+	list     []session.Account
+	names    map[string]position
+	ids      map[string]position
+	warnings []string
 }
 
 // position is the position of an entry: its number, from 1, and the offset of its first
@@ -86,11 +113,11 @@ func (p *userParser) startEntry() {
 }
 
 func (p *userParser) entry() error {
-	var member map[string]json.RawMessage // a struct would accept "ID" for id
-	if err := p.dec.Decode(&member); err != nil {
-		return jsonError(err)
+	var raw json.RawMessage
+	if err := p.dec.Decode(&raw); err != nil {
+		return errors.New("not valid JSON") // its own text repeats the input
 	}
-	a, err := readAccount(member)
+	a, err := p.readAccount(raw)
 	if errors.Is(err, errOtherModel) {
 		return nil
 	}
@@ -108,27 +135,23 @@ func (p *userParser) entry() error {
 	return nil
 }
 
-// jsonError returns an error without the text of the input that JSON errors repeat.
-func jsonError(err error) error {
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return errors.New("not a JSON object")
-	}
-	return errors.New("not valid JSON")
-}
-
 // errOtherModel is the error of readAccount for an entry of a dump that is not a user.
 var errOtherModel = errors.New("not a user")
 
 // readAccount reads one entry of a user file or of a dump.
-func readAccount(member map[string]json.RawMessage) (session.Account, error) {
+func (p *userParser) readAccount(raw json.RawMessage) (session.Account, error) {
+	member, err := objectMembers(raw, "model", "pk", "fields", "id", "username", "password", "is_active", "claims")
+	if err != nil {
+		return session.Account{}, err
+	}
 	if member["model"] == nil || member["fields"] == nil {
-		return readMembers(member)
+		return p.readMembers(member)
 	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(member["fields"], &fields) != nil {
-		return session.Account{}, errors.New("fields is not a JSON object")
+	fields, err := objectMembers(member["fields"], p.usernameField, "password", "is_active")
+	if err != nil {
+		return session.Account{}, fmt.Errorf("fields: %w", err)
 	}
-	if fields["username"] == nil || fields["password"] == nil {
+	if fields[p.usernameField] == nil || fields["password"] == nil {
 		return session.Account{}, errOtherModel
 	}
 	if member["pk"] == nil {
@@ -137,15 +160,19 @@ func readAccount(member map[string]json.RawMessage) (session.Account, error) {
 	if string(fields["password"]) == `""` {
 		fields["password"] = json.RawMessage(`"!"`) // as in Django, where no password matches an empty hash
 	}
-	return readMembers(map[string]json.RawMessage{
-		"id": member["pk"], "username": fields["username"],
+	a, err := p.readMembers(map[string]json.RawMessage{
+		"id": member["pk"], "username": fields[p.usernameField],
 		"password": fields["password"], "is_active": fields["is_active"],
 	})
+	if err != nil && p.usernameField != defaultUsernameField {
+		err = fmt.Errorf("%w (the username is the field %s)", err, p.usernameField)
+	}
+	return a, err
 }
 
 // readMembers reads the members of an entry in a user file and ignores all others. A user
 // is active unless is_active is false.
-func readMembers(member map[string]json.RawMessage) (session.Account, error) {
+func (p *userParser) readMembers(member map[string]json.RawMessage) (session.Account, error) {
 	a := session.Account{Active: true}
 	var err error
 	if a.ID, err = session.ParseUserID(member["id"]); err != nil {
@@ -160,11 +187,8 @@ func readMembers(member map[string]json.RawMessage) (session.Account, error) {
 	if err := ValidateUsername(a.Username); err != nil {
 		return a, fmt.Errorf("user %s: %w", a.ID.AppendJSON(nil), err)
 	}
-	if json.Unmarshal(member["password"], &a.Password) != nil || a.Password == "" {
-		return a, errors.New(`password is not a string: give a hash, or "!" for no password`)
-	}
-	if err := password.ValidateHash(a.Password); err != nil {
-		return a, fmt.Errorf("password: %w", err)
+	if a.Password, err = p.readHash(a.ID, member["password"]); err != nil {
+		return a, err
 	}
 	switch string(member["is_active"]) {
 	case "true", "":
@@ -175,4 +199,21 @@ func readMembers(member map[string]json.RawMessage) (session.Account, error) {
 	}
 	a.Claims, err = readClaims(a.ID, member["claims"])
 	return a, err
+}
+
+// readHash reads the member password of a user.
+func (p *userParser) readHash(user session.UserID, raw json.RawMessage) (hash string, err error) {
+	isText := len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &hash) == nil
+	if !isText || hash == "" && !p.replaceHashes {
+		return "", errors.New(`password is not a string: give a hash, or "!" for no password`)
+	}
+	err = password.ValidateHash(hash)
+	switch {
+	case err == nil:
+		return hash, nil
+	case !p.replaceHashes:
+		return "", fmt.Errorf("password: %w", err)
+	}
+	p.warnings = append(p.warnings, fmt.Sprintf("%s: user %s can't log in until a new password is set: %v", p.describe(p.current), user.AppendJSON(nil), err))
+	return unusableHash, nil
 }

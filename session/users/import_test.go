@@ -69,9 +69,15 @@ func TestParseUsersErrors(t *testing.T) {
 		"[" + aliceEntry + "," + strings.Replace(aliceEntry, `"alice"`, `"bob"`, 1) + "]":       "line 1, entry 2: id is already that of line 1, entry 1",
 		`[` + aliceEntry + `,{"id":"1","username":"bob","password":"!"}]`:                       "id is already that of",
 		"[" + aliceEntry + ",\n" + `{"id":3,` + secret + `}]`:                                   "line 2, entry 2: not valid JSON",
-		`["` + secret + `"]`:                  "entry 1: not a JSON object",
-		`[null]`:                              "id: a user id is",
-		`[{"username":"bob","password":"!"}]`: "id: a user id is",
+		`["` + secret + `"]`:                                                                               "entry 1: not a JSON object",
+		`[null]`:                                                                                           "not a JSON object",
+		`[{"username":"bob","password":"!"}]`:                                                              "id: a user id is",
+		`[{"ID":1,"username":"bob","password":"!"}]`:                                                       "id: a user id is",
+		`[{"id":1,"id":2,"username":"bob","password":"!"}]`:                                                "entry 1: id is there twice",
+		`[{"id":1,"username":"bob","user\u006eame":"eve","password":"!"}]`:                                 "username is there twice",
+		`[{"id":1,"username":"bob","password":"!","password":"!"}]`:                                        "password is there twice",
+		`[{"id":1,"username":"bob","password":"!","is_active":false,"is_active":true}]`:                    "is_active is there twice",
+		`[{"id":1,"username":"bob","password":"!","claims":null,"claims":{"role":"admin"}}]`:               "claims is there twice",
 		`[{"id":1.5,"username":"bob","password":"!"}]`:                                                     "id: a user id is",
 		`[{"id":true,"username":"bob","password":"!"}]`:                                                    "id: a user id is",
 		`[{"id":1,"username":"","password":"!"}]`:                                                          "username is not a string",
@@ -132,10 +138,10 @@ func TestImportDjangoDump(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list, err := Import(in)
+		list, warnings, err := Import(in, ImportOptions{})
 		_ = in.Close()
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+		if err != nil || warnings != nil {
+			t.Fatalf("%s: got warnings %q, error %v, want none", name, warnings, err)
 		}
 		var got []string
 		for _, a := range list {
@@ -160,19 +166,93 @@ func TestImportDjangoDump(t *testing.T) {
 func TestImport(t *testing.T) {
 	custom := `[{"model":"shop.customer","pk":"c-1","fields":{"username":"eve","password":"!","is_active":true}},
 	         {"model":"shop.order","pk":1,"fields":{"password":"of the parcel box"}}]`
-	list, err := Import(strings.NewReader(custom))
+	list, _, err := Import(strings.NewReader(custom), ImportOptions{})
 	if err != nil || len(list) != 1 || list[0].ID != session.TextID("c-1") {
 		t.Errorf("custom user model: got %v, %v, want the user c-1", list, err)
 	}
 	for in, want := range map[string]string{
 		`[]`: "no users in the input",
-		`[{"model":"auth.group","pk":1,"fields":{"name":"staff"}}]`:                      "no users in the input",
-		`[{"model":"auth.user","fields":{"username":"eve","password":"!"}}]`:             "pk is missing",
-		`[{"model":"auth.user","pk":1,"fields":7}]`:                                      "fields is not a JSON object",
-		`[{"model":"auth.user","pk":1,"fields":{"username":"e","password":"sha1$a$b"}}]`: "line 1, entry 1: password: the hash format sha1 is too weak",
+		`[{"model":"auth.group","pk":1,"fields":{"name":"staff"}}]`:          "no users in the input",
+		`[{"model":"auth.user","fields":{"username":"eve","password":"!"}}]`: "pk is missing",
+		`[{"model":"auth.user","pk":1,"fields":7}]`:                          "fields: not a JSON object",
 	} {
-		if _, err := Import(strings.NewReader(in)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := Import(strings.NewReader(in), ImportOptions{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v, want one with %q", in, err, want)
+		}
+	}
+}
+
+// TestImportUsernameField checks that the username of a dump is read from the field that is
+// set, and that of a user file always from the member username.
+func TestImportUsernameField(t *testing.T) {
+	const dump = `[{"model":"auth.user","pk":1,"fields":{"username":"u1","email":"e1@example.org","password":"!","is_active":false}},
+	               {"model":"shop.customer","pk":2,"fields":{"email":"e2@example.org","password":"!"}},
+	               {"model":"shop.supplier","pk":3,"fields":{"username":"u3","password":"!"}},
+	               {"id":4,"username":"u4","email":"e4@example.org","password":"!"}]`
+	for field, want := range map[string]string{"": "1 u1, 3 u3, 4 u4", "username": "1 u1, 3 u3, 4 u4", "email": "1 e1@example.org, 2 e2@example.org, 4 u4", "Email": "4 u4"} {
+		list, _, err := Import(strings.NewReader(dump), ImportOptions{UsernameField: field})
+		var got []string
+		for _, a := range list {
+			got = append(got, a.ID.String()+" "+a.Username)
+		}
+		if err != nil || strings.Join(got, ", ") != want {
+			t.Errorf("%q: got %q, %v, want %s", field, got, err, want)
+		}
+	}
+	for dump, want := range map[string]string{
+		`[{"model":"auth.user","pk":1,"fields":{"email":" e","password":"!"}}]`:             "user 1: username has white space around it, which logins remove: leave it out (the username is the field email)",
+		`[{"model":"auth.user","pk":1,"fields":{"email":null,"password":"!"}}]`:             "(the username is the field email)",
+		`[{"model":"auth.user","pk":1,"fields":{"email":"a","email":"b","password":"!"}}]`:  "fields: email is there twice",
+		`[{"model":"auth.user","pk":1,"pk":2,"fields":{"email":"a","password":"!"}}]`:       "pk is there twice",
+		`[{"model":"auth.user","pk":1,"fields":{},"fields":{"email":"a","password":"!"}}]`:  "fields is there twice",
+		`[{"model":"auth.user","pk":1,"fields":{"Email":"a","email":"a","password":"!"}},]`: "entry 2: not valid JSON",
+	} {
+		if _, _, err := Import(strings.NewReader(dump), ImportOptions{UsernameField: "email"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v, want one with %q", dump, err, want)
+		}
+	}
+}
+
+// TestImportReplacesInvalidHashes checks that users whose hash is too weak, unknown or out of
+// bounds are imported without a usable password, and that a warning says so.
+func TestImportReplacesInvalidHashes(t *testing.T) {
+	const secret = "Tr0ub4dor"
+	in := `[{"model":"auth.user","pk":1,"fields":{"username":"a","password":"` + quickHash(t, "correct horse") + `"}},
+	 {"model":"auth.user","pk":2,"fields":{"username":"b","password":"5f4dcc3b5aa765d61d8327deb882cf99"}},
+	 {"model":"auth.user","pk":"c-3","fields":{"username":"c","password":"sha1$` + secret + `$0","is_active":false}},
+	 {"id":4,"username":"d","password":"` + secret + `","claims":{"x":1}}, {"id":5,"username":"e","password":""},
+	 {"model":"auth.user","pk":6,"fields":{"username":"f","password":""}}, {"id":7,"username":"g","password":"!x"},
+	 {"id":8,"username":"h","password":"$2b$31$` + strings.Repeat("a", 53) + `"}]`
+	list, warnings, err := Import(strings.NewReader(in), ImportOptions{})
+	if err != nil || len(list) != 8 {
+		t.Fatalf("got %d users, %v, want 8", len(list), err)
+	}
+	var unusable []string
+	for _, a := range list {
+		if a.Password == "!" {
+			unusable = append(unusable, a.Username)
+		}
+	}
+	if strings.Join(unusable, "") != "bcdefh" || list[2].Active || string(list[3].Claims) != `{"x":1}` || list[6].Password != "!x" {
+		t.Errorf("got %+v, want b to f and h without a usable password, and all else as in the input", list)
+	}
+	for i, want := range []string{
+		"line 2, entry 2: user 2 can't log in until a new password is set: the password hash has an unknown format",
+		`line 3, entry 3: user "c-3" can't log in until a new password is set: the hash format sha1 is too weak`,
+		"line 4, entry 4: user 4 can't log in until a new password is set: the password hash has an unknown format",
+		"line 4, entry 5: user 5 can't log in",
+		"line 6, entry 8: user 8 can't log in until a new password is set: bcrypt cost is 31",
+	} {
+		if i >= len(warnings) || !strings.HasPrefix(warnings[i], want) {
+			t.Errorf("warning %d: got %q, want it to begin with %q", i, warnings, want)
+		}
+	}
+	if text := strings.Join(warnings, "\n"); len(warnings) != 5 || strings.Contains(text, secret) || strings.Contains(text, "5f4d") {
+		t.Errorf("got warnings %q, want 5 without any text of a hash", warnings)
+	}
+	for _, entry := range []string{`{"id":1,"username":"a","password":7}`, `{"id":1,"username":"a","password":null}`, `{"id":1,"username":"a"}`} {
+		if _, _, err := Import(strings.NewReader("["+entry+"]"), ImportOptions{}); err == nil || !strings.Contains(err.Error(), "password is not a string") {
+			t.Errorf("%s: got error %v, want that the password is not a string", entry, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package users
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -22,12 +23,19 @@ type Options struct {
 	// selects from Django's own table.
 	Query string
 
-	// RecheckQuery (USERS_RECHECK_QUERY) finds whether a user of a postgres
-	// source may still hold sessions. $1 is the id, the only column is
-	// is_active. If RecheckQuery and Query are empty, Django's own table is
+	// RecheckQuery (USERS_RECHECK_QUERY) finds what is known about a user of a
+	// postgres source who holds sessions. $1 is the id. The columns are, by
+	// name and in any order, is_active and, optionally, password and claims, as
+	// in Query; a single column of any name is is_active. Without password, no
+	// change of the password is noticed; without claims, those of the login
+	// still apply. If RecheckQuery and Query are empty, Django's own table is
 	// used. If only RecheckQuery is empty, Query is used with the username of
 	// the user's last login, which only the instance of that login knows. Other
 	// instances do not check the user, so the user keeps their sessions.
+	//
+	// If the query finds no user, the first table after FROM in it, or else in
+	// Query, is checked: if that table is empty, or there is none, it is not
+	// known whether the user was removed, and the recheck fails with Unavailable.
 	RecheckQuery string
 
 	// Recheck (RECHECK_USER) sets how long the answer of a recheck is relied on.
@@ -38,7 +46,7 @@ type Options struct {
 	EndOnChange bool
 
 	// UsernameField (USERNAME_FIELD) is the column of Django's own table that holds
-	// the username. Empty means username.
+	// the username. Empty means username. It has no effect on Query and other sources.
 	UsernameField string
 
 	// DummyKey decides which kind of hash is used as the dummy hash of a
@@ -56,6 +64,8 @@ type Options struct {
 }
 
 const minDummyKey = 16 // bytes
+
+const defaultUsernameField = "username" // of Django's own user model
 
 // DefaultTimeout bounds one request or query to a source that is another program.
 const DefaultTimeout = 5 * time.Second
@@ -138,6 +148,8 @@ func (o Options) check(kind string) error {
 	switch {
 	case o.Queue == nil && kind != "http" && kind != "https":
 		return errors.New("users: Options.Queue is required")
+	case o.EndOnChange && o.App == "":
+		return errors.New("users: Options.App is required with EndOnChange")
 	case len(o.DummyKey) < minDummyKey && kind != "http" && kind != "https":
 		return errors.New("users: Options.DummyKey is required: give at least 16 bytes")
 	case kind != "postgres" && (o.Query != "" || o.RecheckQuery != ""):
@@ -154,6 +166,7 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.UsernameField = cmp.Or(o.UsernameField, defaultUsernameField)
 	if o.Timeout <= 0 {
 		o.Timeout = DefaultTimeout
 	}

@@ -34,6 +34,8 @@ func TestOpenErrors(t *testing.T) {
 		{"postgres://u:" + secret + "@h/d?sslpassword=" + secret + "%zz", Options{DummyKey: testKey, Queue: queue}, "not a valid postgres URL"},
 		{"postgres://u:" + secret + "@h/d?sslmode=perhaps", Options{DummyKey: testKey, Queue: queue}, "sslmode is invalid"},
 		{"postgres://u:" + secret + "@h/d?pool_max_conns=none", Options{DummyKey: testKey, Queue: queue}, "invalid settings"},
+		{"file:users.json", Options{DummyKey: testKey, Queue: queue, EndOnChange: true}, "App is required with EndOnChange"},
+		{"postgres://u:" + secret + "@h/d", Options{DummyKey: testKey, Queue: queue, EndOnChange: true}, "App is required with EndOnChange"},
 		{"postgres://u:" + secret + "@h/d", Options{DummyKey: testKey, Queue: queue, Query: "select 1"}, "USERS_QUERY does not contain $1"},
 		{"postgres://u:" + secret + "@h/d", Options{DummyKey: testKey, Queue: queue, RecheckQuery: "select 1"}, "USERS_RECHECK_QUERY does not contain $1"},
 	} {

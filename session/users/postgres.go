@@ -1,15 +1,19 @@
 package users
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/singleflight"
@@ -18,25 +22,37 @@ import (
 	"tokengate/session/password"
 )
 
-// The queries for Django's own table. The cast allows the second to be sent without
-// preparing it first, for connection poolers that forbid prepared statements.
-const (
-	djangoQuery   = `select id, password, is_active from auth_user where username = $1`
-	djangoRecheck = `select is_active from auth_user where id = cast($1 as bigint)`
-)
+// djangoRecheck is the recheck query for Django's own table. The cast allows it to be sent
+// without preparing it first, for connection poolers that forbid prepared statements.
+const djangoRecheck = `select is_active, password from auth_user where id = cast($1 as bigint)`
+
+// djangoQuery returns the query that finds a user in Django's own table by the column that
+// the setting USERNAME_FIELD names.
+func djangoQuery(usernameField string) string {
+	return `select id, password, is_active from auth_user where ` + pgx.Identifier{usernameField}.Sanitize() + ` = $1`
+}
 
 // postgresSource is a table of users in PostgreSQL.
 type postgresSource struct {
 	pool           *pgxpool.Pool
 	userSQL        string
 	recheckSQL     string // empty means to use userSQL with the name of the last login
+	anyUserSQL     string // finds whether the table has any user; empty if the table is not known
+	fingerprints   fingerprints
 	statusLifetime time.Duration
 	timeout        time.Duration
 	log            *slog.Logger
-	statuses       *session.Cache[cachedStatus] // by id
-	inFlight       singleflight.Group           // rechecks, by id
-	breaker        circuitBreaker               // of rechecks
+	inFlight       singleflight.Group // rechecks, by id
+	breaker        circuitBreaker     // of rechecks
 	now            func() time.Time
+	warnOnce       sync.Once // that anyUserSQL fails
+
+	// Which columns a recheck returns is known once one was sent: what a login returns
+	// in other columns must not be taken for the answer of a recheck.
+	recheckPassword, recheckClaims atomic.Bool
+
+	mu       sync.Mutex                   // held while an entry of statuses is replaced
+	statuses *session.Cache[cachedStatus] // by id
 }
 
 func openPostgres(ctx context.Context, spec string, o Options) (*Source, error) {
@@ -49,27 +65,46 @@ func openPostgres(ctx context.Context, spec string, o Options) (*Source, error) 
 		return nil, fmt.Errorf("USERS is postgres://: %w", err)
 	}
 	p := &postgresSource{
-		pool: pool, userSQL: o.Query, recheckSQL: o.RecheckQuery, statusLifetime: DefaultRecheck,
-		timeout: o.Timeout, log: o.Log, statuses: session.NewCache[cachedStatus](maxCachedStatuses), now: time.Now,
+		pool: pool, statusLifetime: DefaultRecheck, fingerprints: o.fingerprints(), timeout: o.Timeout,
+		log: o.Log, statuses: session.NewCache[cachedStatus](maxCachedStatuses), now: time.Now,
 	}
 	if o.Recheck.Set {
 		p.statusLifetime = o.Recheck.Every
 	}
-	if p.userSQL == "" { // Django's recheck query is no default for any other table
-		p.userSQL = djangoQuery
-		if p.recheckSQL == "" {
-			p.recheckSQL = djangoRecheck
-		}
-	}
-	if p.recheckSQL == "" && !o.Recheck.Off {
-		p.log.Warn("USERS_QUERY is set without USERS_RECHECK_QUERY: a refresh checks only users who have logged in at this instance since it started; set both")
-	}
+	p.setQueries(o)
 	c := o.newChecker(password.DjangoDummy())
 	c.accounts = p
 	s := o.newSource(c)
 	s.ping = p.ping
 	s.close = pool.Close
 	return s, nil
+}
+
+// setQueries sets the queries, and warns about those that leave out a check.
+func (p *postgresSource) setQueries(o Options) {
+	p.userSQL, p.recheckSQL = o.Query, o.RecheckQuery
+	if p.userSQL == "" { // Django's recheck query is no default for any other table
+		p.userSQL = djangoQuery(o.UsernameField)
+		if p.recheckSQL == "" {
+			p.recheckSQL = djangoRecheck
+		}
+	}
+	if p.recheckSQL == "" { // then Query answers rechecks as well
+		p.recheckPassword.Store(true)
+		p.recheckClaims.Store(true)
+	}
+	if table := cmp.Or(tableOf(p.recheckSQL), tableOf(p.userSQL)); table != "" {
+		p.anyUserSQL = `select exists (select from ` + table + `)`
+	}
+	if o.Recheck.Off {
+		return
+	}
+	if p.recheckSQL == "" {
+		p.log.Warn("USERS_QUERY is set without USERS_RECHECK_QUERY: a refresh checks only users who have logged in at this instance since it started; set both")
+	}
+	if p.anyUserSQL == "" {
+		p.warnOnce.Do(func() { p.log.Warn(noProbe, "error", errNoTable) })
+	}
 }
 
 // poolConfig parses the address. Its errors contain nothing that may be a part of the
@@ -98,28 +133,38 @@ func poolConfig(spec string, timeout time.Duration) (*pgxpool.Config, error) {
 // find finds a user at a login. An active user is cached as for a recheck, with the time
 // at which the query was sent, so that no answer is relied on for longer than configured.
 func (p *postgresSource) find(ctx context.Context, username string) (session.Account, error) {
-	now := p.now()
-	a, err := p.findAccount(ctx, username)
-	if err == nil && a.Active {
-		p.remember(a.ID, cachedStatus{session.OK, now, username})
+	queriedAt := p.now()
+	a, status, err := p.findAccount(ctx, username)
+	if err != nil || !a.Active {
+		return a, err
 	}
-	return a, err
+	s := cachedStatus{code: session.OK, queriedAt: queriedAt, username: username, credential: a.Credential}
+	if p.recheckPassword.Load() {
+		s.status.Credential = status.Credential
+	}
+	if p.recheckClaims.Load() {
+		s.status.Claims, s.status.HasClaims = status.Claims, status.HasClaims
+	}
+	p.remember(a.ID, s)
+	return a, nil
 }
 
-// findAccount queries a user by name.
-func (p *postgresSource) findAccount(ctx context.Context, username string) (session.Account, error) {
+// findAccount queries a user by name. It also returns what a recheck would return if they
+// are active.
+func (p *postgresSource) findAccount(ctx context.Context, username string) (session.Account, session.Status, error) {
 	if !utf8.ValidString(username) || strings.ContainsRune(username, 0) { // PostgreSQL can't store such text
-		return session.Account{}, session.Fail(session.UserUnknown, errNoUser)
+		return session.Account{}, session.Status{}, session.Fail(session.UserUnknown, errNoUser)
 	}
 	found, err := p.queryRow(ctx, p.userQuery(), username)
 	if err != nil {
-		return session.Account{}, err
+		return session.Account{}, session.Status{}, err
 	}
 	a, err := found.account(username)
 	if err != nil {
-		return session.Account{}, unavailable(fmt.Errorf("USERS_QUERY: %w", err))
+		return session.Account{}, session.Status{}, unavailable(fmt.Errorf("USERS_QUERY: %w", err))
 	}
-	return a, nil
+	a.Credential = p.fingerprints.of(a.ID, a.Password)
+	return a, session.Status{Credential: a.Credential, Claims: a.Claims, HasClaims: len(found.columns) > userClaims}, nil
 }
 
 // ping sends both queries with null in place of the name or id: null equals no value of
@@ -140,5 +185,16 @@ func (p *postgresSource) ping(ctx context.Context) error {
 func (p *postgresSource) userQuery() query { return query{"USERS_QUERY", p.userSQL, checkUserColumns} }
 
 func (p *postgresSource) recheckQuery() query {
-	return query{"USERS_RECHECK_QUERY", p.recheckSQL, checkRecheckColumns}
+	return query{"USERS_RECHECK_QUERY", p.recheckSQL, p.checkRecheckColumns}
+}
+
+// checkRecheckColumns checks the columns of the recheck query, and records which of them
+// there are.
+func (p *postgresSource) checkRecheckColumns(columns []column) error {
+	if err := checkRecheckColumns(columns); err != nil {
+		return err
+	}
+	p.recheckPassword.Store(optionalColumn(columns, "password") >= 0)
+	p.recheckClaims.Store(optionalColumn(columns, "claims") >= 0)
+	return nil
 }

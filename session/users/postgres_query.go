@@ -17,7 +17,13 @@ import (
 // query is a query for one user.
 type query struct {
 	setting, sql string
-	checkColumns func(types []uint32) error
+	checkColumns func(columns []column) error
+}
+
+// column is the description of a column.
+type column struct {
+	name string
+	oid  uint32 // of its type
 }
 
 // queryRow runs a query that finds at most one user. All columns are requested as text:
@@ -34,8 +40,8 @@ func (p *postgresSource) queryRow(ctx context.Context, q query, arg any) (row, e
 	defer rows.Close()
 	var found row
 	// The descriptions belong to the connection, which other queries use after the last row.
-	for _, column := range rows.FieldDescriptions() {
-		found.types = append(found.types, column.DataTypeOID)
+	for _, d := range rows.FieldDescriptions() {
+		found.columns = append(found.columns, column{d.Name, d.DataTypeOID})
 	}
 	count := 0
 	for ; rows.Next(); count++ {
@@ -44,7 +50,7 @@ func (p *postgresSource) queryRow(ctx context.Context, q query, arg any) (row, e
 	if err := rows.Err(); err != nil {
 		return row{}, queryError(err)
 	}
-	if err = q.checkColumns(found.types); err == nil && count > 1 {
+	if err = q.checkColumns(found.columns); err == nil && count > 1 {
 		err = errors.New("the query returns more than one user")
 	}
 	if err != nil {
@@ -56,25 +62,64 @@ func (p *postgresSource) queryRow(ctx context.Context, q query, arg any) (row, e
 	return found, nil
 }
 
-func checkUserColumns(types []uint32) error {
-	if n := len(types); n != 3 && n != 4 {
+// Positions of the columns that Options.Query documents.
+const (
+	userID = iota
+	userPassword
+	userActive
+	userClaims // optional
+)
+
+func checkUserColumns(columns []column) error {
+	if n := len(columns); n != userClaims && n != userClaims+1 {
 		return fmt.Errorf("the query returns %d columns: give id, password, is_active and, optionally, claims", n)
 	}
-	return checkBoolean(types[2])
+	return columns[userActive].checkBoolean()
 }
 
-func checkRecheckColumns(types []uint32) error {
-	if n := len(types); n != 1 {
-		return fmt.Errorf("the query returns %d columns: give is_active alone", n)
+// recheckColumns lists the columns that Options.RecheckQuery documents.
+var recheckColumns = []string{"is_active", "password", "claims"}
+
+func checkRecheckColumns(columns []column) error {
+	if n := len(columns); n == 0 {
+		return errors.New("the query returns 0 columns: give is_active and, optionally, password and claims")
+	} else if n == 1 {
+		return columns[0].checkBoolean()
 	}
-	return checkBoolean(types[0])
+	for i, c := range columns {
+		if !slices.Contains(recheckColumns, c.name) {
+			return fmt.Errorf("the query returns the column %q: name the columns is_active and, optionally, password and claims", c.name)
+		}
+		if indexColumn(columns[:i], c.name) >= 0 {
+			return fmt.Errorf("the query returns the column %s twice", c.name)
+		}
+	}
+	active := indexColumn(columns, "is_active")
+	if active < 0 {
+		return errors.New("the query does not return the column is_active")
+	}
+	return columns[active].checkBoolean()
 }
 
-func checkBoolean(oid uint32) error {
-	if oid != pgtype.BoolOID {
+func (c column) checkBoolean() error {
+	if c.oid != pgtype.BoolOID {
 		return errors.New("is_active is not a boolean")
 	}
 	return nil
+}
+
+// indexColumn returns the position of the column with a name, or -1 if there is none.
+func indexColumn(columns []column, name string) int {
+	return slices.IndexFunc(columns, func(c column) bool { return c.name == name })
+}
+
+// optionalColumn is indexColumn for a column of the recheck query other than is_active,
+// which a single column is, whatever its name.
+func optionalColumn(columns []column, name string) int {
+	if len(columns) == 1 {
+		return -1
+	}
+	return indexColumn(columns, name)
 }
 
 // queryError returns the session error for an error of PostgreSQL or of the connection:
@@ -112,10 +157,10 @@ func asUnanswered(err error) error {
 	return nil
 }
 
-// row is one row as text, with the types of its columns. A null value is nil.
+// row is one row as text, with its columns. A null value is nil.
 type row struct {
-	values [][]byte
-	types  []uint32
+	values  [][]byte
+	columns []column
 }
 
 // copyValues copies values from the driver's buffer, which the next row overwrites.
@@ -131,31 +176,58 @@ func copyValues(values [][]byte) [][]byte {
 
 // account returns the user in the columns that Options.Query documents.
 func (r row) account(username string) (a session.Account, err error) {
-	a = session.Account{Username: username, Password: "!", Active: r.boolean(2)}
+	a = session.Account{Username: username, Password: r.hash(userPassword), Active: r.boolean(userActive)}
 	if a.ID, err = r.id(); err != nil {
 		return a, err
 	}
-	if r.values[1] != nil {
-		a.Password = string(r.values[1])
-	}
-	if len(r.values) == 4 {
-		a.Claims, err = readClaims(a.ID, r.values[3])
+	if a.Active && len(r.values) > userClaims { // the claims of an inactive user are not used
+		a.Claims, err = readClaims(a.ID, r.values[userClaims])
 	}
 	return a, err
+}
+
+// status returns the columns that Options.RecheckQuery documents. It fails with
+// UserInactive, or with Unavailable if the claims are invalid.
+func (r row) status(id session.UserID, f fingerprints) (s session.Status, err error) {
+	active := 0
+	if len(r.columns) > 1 {
+		active = indexColumn(r.columns, "is_active")
+	}
+	if !r.boolean(active) {
+		return s, session.Fail(session.UserInactive, nil)
+	}
+	if i := optionalColumn(r.columns, "password"); i >= 0 {
+		s.Credential = f.of(id, r.hash(i))
+	}
+	if i := optionalColumn(r.columns, "claims"); i >= 0 {
+		if s.Claims, err = readClaims(id, r.values[i]); err != nil {
+			return session.Status{}, unavailable(fmt.Errorf("USERS_RECHECK_QUERY: %w", err))
+		}
+		s.HasClaims = true
+	}
+	return s, nil
 }
 
 // id returns the user id: a number if the column has an integer type, otherwise text.
 // So a UUID is a string in a token.
 func (r row) id() (session.UserID, error) {
-	switch r.types[0] {
+	switch r.columns[userID].oid {
 	case pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID:
-		return session.ParseUserID(r.values[0])
+		return session.ParseUserID(r.values[userID])
 	}
-	quoted, err := json.Marshal(string(r.values[0]))
+	quoted, err := json.Marshal(string(r.values[userID]))
 	if err != nil {
 		return session.UserID{}, err
 	}
 	return session.ParseUserID(quoted)
+}
+
+// hash returns the stored hash in column i. Null is an unusable password.
+func (r row) hash(i int) string {
+	if r.values[i] == nil {
+		return unusableHash
+	}
+	return string(r.values[i])
 }
 
 // boolean returns the value of column i. Null is false.

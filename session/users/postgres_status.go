@@ -1,7 +1,9 @@
 package users
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"tokengate/session"
@@ -16,9 +18,23 @@ const maxCachedStatuses = 100_000
 
 // cachedStatus is the result of the latest query for a user.
 type cachedStatus struct {
-	code      session.Code // OK, UserUnknown, UserInactive
+	code      session.Code   // OK, UserUnknown, UserInactive
+	status    session.Status // if code is OK; Changed always
 	queriedAt time.Time
-	username  string // of the last login; empty if there was none at this instance
+
+	username   string              // of the last login; empty if there was none at this instance
+	credential session.Fingerprint // the last one seen, also if the recheck query does not return it
+}
+
+// answer returns the result of the recheck.
+func (s cachedStatus) answer() (session.Status, error) {
+	switch s.code {
+	case session.OK:
+		return s.status, nil
+	case session.UserUnknown:
+		return session.Status{}, session.Fail(s.code, errNoUser)
+	}
+	return session.Status{}, session.Fail(s.code, nil)
 }
 
 // recheck implements accountSource. Positive and negative answers are cached equally
@@ -26,22 +42,22 @@ type cachedStatus struct {
 // disabled user, and each use would otherwise cause a query. A failure of the source is
 // not cached by user: the circuit breaker records it for the whole source. Concurrent
 // rechecks of one user share one query, which goes on when the context of one of them is
-// done.
-func (p *postgresSource) recheck(ctx context.Context, id session.UserID, _ bool) (session.Status, error) {
-	return session.Status{}, p.recheckError(ctx, id)
-}
-
-func (p *postgresSource) recheckError(ctx context.Context, id session.UserID) error {
+// done. A fresh recheck relies only on a query that was sent after it began.
+func (p *postgresSource) recheck(ctx context.Context, id session.UserID, fresh bool) (session.Status, error) {
 	now, key := p.now(), id.String()
+	earliest := now.Add(-p.statusLifetime)
 	cached, ok := p.statuses.Get(key)
-	if ok && now.Sub(cached.queriedAt) < p.statusLifetime {
-		return cached.err()
+	if ok && !fresh && cached.queriedAt.After(earliest) {
+		return cached.answer()
 	}
 	if p.recheckSQL == "" && cached.username == "" {
-		return nil // no login at this instance, and no query by id
+		return session.Status{}, nil // no login at this instance, and no query by id
 	}
 	if err := p.breaker.allow(now); err != nil {
-		return err
+		return session.Status{}, err
+	}
+	if fresh {
+		earliest = now
 	}
 	for {
 		result := p.inFlight.DoChan(key, func() (any, error) {
@@ -49,63 +65,115 @@ func (p *postgresSource) recheckError(ctx context.Context, id session.UserID) er
 		})
 		select {
 		case <-ctx.Done():
-			return unavailable(ctx.Err())
+			return session.Status{}, unavailable(ctx.Err())
 		case r := <-result:
-			queriedAt, _ := r.Val.(time.Time)
-			if session.CodeOf(r.Err) == session.Unavailable || !queriedAt.Before(now.Add(-p.statusLifetime)) {
-				return r.Err
+			if r.Err != nil {
+				return session.Status{}, r.Err
+			}
+			if s, _ := r.Val.(cachedStatus); !s.queriedAt.Before(earliest) {
+				return s.answer()
 			} // otherwise it is another caller's query, sent too early to be relied on here
 		}
 	}
 }
 
-// refreshStatus queries the status of a user, caches it, and returns when it sent the
-// query.
-func (p *postgresSource) refreshStatus(ctx context.Context, id session.UserID, username string) (queriedAt time.Time, err error) {
-	queriedAt = p.now()
-	err = p.queryStatus(ctx, id, username)
-	p.breaker.record(queriedAt, p.now(), asUnanswered(err))
-	status := cachedStatus{session.CodeOf(err), queriedAt, username}
-	switch status.code {
+// refreshStatus queries the status of a user, caches it and returns it. It fails with
+// Unavailable.
+func (p *postgresSource) refreshStatus(ctx context.Context, id session.UserID, username string) (cachedStatus, error) {
+	s := cachedStatus{queriedAt: p.now()}
+	var err error
+	s.status, err = p.queryStatus(ctx, id, username)
+	p.breaker.record(s.queriedAt, p.now(), asUnanswered(err))
+	s.code, s.credential = session.CodeOf(err), s.status.Credential
+	switch s.code {
 	case session.OK, session.UserUnknown, session.UserInactive:
-		p.remember(id, status)
+		return p.remember(id, s), nil
 	}
-	return queriedAt, err
+	return cachedStatus{}, err
 }
 
-// remember caches a user's status unless that of a later query is cached.
-func (p *postgresSource) remember(id session.UserID, s cachedStatus) {
-	if cached, ok := p.statuses.Get(id.String()); !ok || !cached.queriedAt.After(s.queriedAt) {
-		p.statuses.Put(id.String(), s)
+// remember caches a user's status, and returns it with the time of the last change of the
+// credential. If the status of a later query is cached already, it returns that one. The
+// time of a change is that of the answer and not of the query: until the answer has
+// arrived, the former status is relied on.
+func (p *postgresSource) remember(id session.UserID, s cachedStatus) cachedStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cached, ok := p.statuses.Get(id.String())
+	if ok && cached.queriedAt.After(s.queriedAt) {
+		return cached
 	}
+	s.username = cmp.Or(s.username, cached.username)
+	s.status.Changed = cached.status.Changed
+	if !s.credential.Matches(cached.credential) {
+		s.status.Changed = p.now()
+	}
+	if s.credential.IsZero() {
+		s.credential = cached.credential
+	}
+	p.statuses.Put(id.String(), s)
+	return s
 }
 
-func (s cachedStatus) err() error {
-	if s.code == session.OK {
-		return nil
-	}
-	return session.Fail(s.code, nil)
-}
-
-// queryStatus queries whether a user may still hold sessions: by id if there is a query
-// for that, otherwise by name. In the second case the name may belong to another user by
-// now; then the user is unknown.
-func (p *postgresSource) queryStatus(ctx context.Context, id session.UserID, username string) error {
-	if p.recheckSQL == "" {
-		a, err := p.findAccount(ctx, username)
-		switch {
-		case err != nil:
-			return err
-		case a.ID.String() != id.String():
-			return session.Fail(session.UserUnknown, errNoUser)
-		case !a.Active:
-			return session.Fail(session.UserInactive, nil)
+// queryStatus queries the status of a user: by id if there is a query for that, otherwise
+// by name. In the second case the name may belong to another user by now; then the user is
+// unknown. It fails with UserUnknown only if the source has other users.
+func (p *postgresSource) queryStatus(ctx context.Context, id session.UserID, username string) (session.Status, error) {
+	status, err := p.queryUser(ctx, id, username)
+	if session.CodeOf(err) == session.UserUnknown {
+		if cannotTell := p.checkAnyUser(ctx); cannotTell != nil {
+			err = cannotTell
 		}
-		return nil
 	}
-	found, err := p.queryRow(ctx, p.recheckQuery(), id.String())
-	if err == nil && !found.boolean(0) {
-		err = session.Fail(session.UserInactive, nil)
+	return status, err
+}
+
+// queryUser does the work of queryStatus without the check for other users.
+func (p *postgresSource) queryUser(ctx context.Context, id session.UserID, username string) (session.Status, error) {
+	if p.recheckSQL != "" {
+		found, err := p.queryRow(ctx, p.recheckQuery(), id.String())
+		if err != nil {
+			return session.Status{}, err
+		}
+		return found.status(id, p.fingerprints)
 	}
-	return err
+	a, status, err := p.findAccount(ctx, username)
+	switch {
+	case err != nil:
+		return session.Status{}, err
+	case a.ID.String() != id.String():
+		return session.Status{}, session.Fail(session.UserUnknown, errNoUser)
+	case !a.Active:
+		return session.Status{}, session.Fail(session.UserInactive, nil)
+	}
+	return status, nil
+}
+
+// noProbe is the log message for a source that can't be checked for being empty.
+const noProbe = "removed users can't be recognized, so a refresh of their sessions fails as if the user source were not available: it can't be checked whether the source has any user"
+
+var errNoTable = errors.New("no table follows FROM in USERS_RECHECK_QUERY or USERS_QUERY")
+
+// checkAnyUser returns an error with the code Unavailable if the source has no users at
+// all, or if it can't be checked. An empty source opens the circuit breaker, since every
+// recheck would get this error.
+func (p *postgresSource) checkAnyUser(ctx context.Context) error {
+	if p.anyUserSQL == "" {
+		return unavailable(errNoTable)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	var exists bool
+	err := p.pool.QueryRow(ctx, p.anyUserSQL).Scan(&exists)
+	if err != nil && asUnanswered(queryError(err)) == nil {
+		p.warnOnce.Do(func() { p.log.Warn(noProbe, "query", p.anyUserSQL, "error", err) })
+		return unavailable(err)
+	}
+	if err != nil {
+		return queryError(err)
+	}
+	if !exists {
+		return session.Fail(session.Unavailable, unansweredError{errNoUsers})
+	}
+	return nil
 }
