@@ -3,8 +3,7 @@
 -- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 user, 5 sessions, 6 data,
 --       7… sessions and data of the other types, if sessions with another credential
 --       are to be revoked
--- ARGV: 1 clock, 2 revocation parameters, 3 password hash that matched (empty if
---       the user is not in this directory), 4 id, 5 lifetime, 6 absolute lifetime,
+-- ARGV: 1 clock, 2 revocation parameters, 3 check user, 4 id, 5 lifetime, 6 absolute lifetime,
 --       7 extended (0 if no refresh extends a session), 8 maximum (empty means none),
 --       9 evict, 10 info, 11 claims, 12 secret, 13 credential, 14 revoke changed
 -- Returns: ok, now, record, evicted, changed | limit_reached
@@ -15,15 +14,15 @@
 -- include set_expiry
 -- include revocation
 local revocations, user, sessions, data = unpack(KEYS, 3)
-local hash, id, lifetime, absolute_lifetime, extend, maximum, evict, info, claims, secret, credential, revoke_changed = unpack(ARGV, 3)
+local check, id, lifetime, absolute_lifetime, extend, maximum, evict, info, claims, secret, credential, revoke_changed = unpack(ARGV, 3)
 extend = tonumber(extend)
 -- include clamp
 -- include least_recent
 -- include other_credential
 
-if hash ~= '' then
-  local active, password = unpack(redis.call('HMGET', user, 'active', 'password'))
-  if password ~= hash then return {'user_not_found'} end
+if check == '1' then
+  local active, credential_now = unpack(redis.call('HMGET', user, 'active', 'credential'))
+  if not active or (credential_now or '') ~= (credential ~= NO_CREDENTIAL and credential or '') then return {'user_not_found'} end
   if active ~= '1' then return {'user_inactive'} end
 end
 local expired, evicted = redis.call('ZRANGEBYSCORE', sessions, '-inf', ms), {}

@@ -20,7 +20,7 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 		types = requestedFirst(types)
 	}
 	c := s.newStepCall(step.Owner, types...)
-	c.add(step.Hash)
+	c.addBool(step.CheckUser)
 	c.add(string(created.ID))
 	c.addMillis(policy.Lifetime)
 	c.addMillis(policy.AbsoluteLifetime)

@@ -43,7 +43,7 @@ func TestStepsCheckAccount(t *testing.T) {
 	s := open(t, srv.URL)
 	put(t, s, account(42, "ann"))
 	create := createStep(alice, policy)
-	create.Hash = account(42, "ann").Password
+	create.CheckUser = true
 	created, err := s.Create(ctx, create)
 	if err != nil {
 		t.Fatal(err)

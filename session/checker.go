@@ -32,7 +32,7 @@ type User struct {
 	ID         UserID
 	Claims     json.RawMessage // a JSON object of further access-token claims; empty means none
 	Credential Fingerprint     // of the password or of what the source has in its place; zero means unknown
-	Hash       string          // the hash that the password matched, if the user is in the store's Directory; else empty
+	InStore    bool            // the user is in the store's Directory, and Credential is that of the account
 
 	// LoginOnly is set if the source can't be asked about the user at a refresh. A
 	// login with another Credential then revokes the user's older sessions.

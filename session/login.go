@@ -8,7 +8,8 @@ import (
 )
 
 // Login checks the secret, then the credentials, then the session type, and
-// creates a session. It fails with InvalidCredentials if the secret or the
+// creates a session. A password of more than MaxPassword bytes is wrong for every user, so
+// it is not compared. It fails with InvalidCredentials if the secret or the
 // credentials are wrong, with Busy, or with InvalidType; with Internal if the
 // user's claims can't be signed, and then nothing has changed; or as
 // [Store.Create] does.
@@ -31,6 +32,9 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("no app has this secret"))
 	}
 	ev.App = app.Name
+	if len(req.Password) > MaxPassword {
+		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("the password is too long"))
+	}
 	user, err := app.Checker.Check(ctx, req.Username, req.Password)
 	if err != nil {
 		return Tokens{}, CreateResult{}, err
@@ -51,7 +55,7 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		},
 		Policy:        app.Policies[t],
 		RevokeChanged: user.LoginOnly,
-		Hash:          user.Hash,
+		CheckUser:     user.InStore,
 	})
 	if err != nil {
 		return Tokens{}, CreateResult{}, err

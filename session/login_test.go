@@ -91,12 +91,47 @@ func TestLoginFailures(t *testing.T) {
 	f.wantEvents("login shop/1 internal")
 }
 
-// TestLoginChecksHashInStore checks that the hash that the password matched
-// reaches the store, which rejects the login because the user has no such hash.
-func TestLoginChecksHashInStore(t *testing.T) {
+// TestLoginOverlongPassword checks that a password that no user can have is not compared.
+func TestLoginOverlongPassword(t *testing.T) {
+	f := newFixture(t)
+	f.checker.checkErr = session.Fail(session.Internal, errors.New("the password was compared"))
+	for length, want := range map[int]session.Code{session.MaxPassword: session.Internal, session.MaxPassword + 1: session.InvalidCredentials} {
+		_, err := f.Login(t.Context(), session.LoginRequest{Secret: "s-new", Username: "alice", Password: strings.Repeat("x", length), Type: "LONG"})
+		f.wantError(err, want, "")
+	}
+}
+
+// TestLoginRehashes checks that a login has an outdated hash replaced once the session
+// exists, and not if there is none.
+func TestLoginRehashes(t *testing.T) {
+	f := newFixture(t)
+	live := make(chan int, 1)
+	user := f.checker.users["alice"]
+	user.Rehash = func(context.Context) {
+		out, _ := f.store.Store.List(context.Background(), session.ListStep{Owner: alice, Types: session.Types})
+		live <- len(out.Sessions)
+	}
+	f.checker.users["alice"] = user
+	f.login(session.Long)
+	if got := <-live; got != 1 {
+		t.Errorf("got %d sessions when the hash was replaced, want 1", got)
+	}
+	f.store.down = true
+	_, err := f.loginAs("alice")
+	f.wantError(err, session.Unavailable, "")
+	select {
+	case <-live:
+		t.Error("the hash was replaced although the login failed")
+	case <-time.After(50 * time.Millisecond):
+	}
+}
+
+// TestLoginChecksCredentialInStore checks that a login of a user of the directory is
+// rejected by the store if the credential has changed since it was checked.
+func TestLoginChecksCredentialInStore(t *testing.T) {
 	f := newFixture(t)
 	user := f.checker.users["alice"]
-	user.Hash = "former hash"
+	user.InStore, user.Credential = true, session.Fingerprint{1}
 	f.checker.users["alice"] = user
 	_, err := f.loginAs("alice")
 	f.wantError(err, session.UserUnknown, "")

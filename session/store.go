@@ -42,9 +42,9 @@ type Store interface {
 	// types, whose Credential does not match the new session's. If the owner still
 	// has as many live sessions of the type as the policy allows, it
 	// evicts the least recently updated ones (see [ByUpdated]), as many as
-	// [Policy.Surplus] says, or fails with LimitReached. If step.Hash is set, it
-	// first fails with UserUnknown unless the user has this hash in the
-	// Directory, and with UserInactive unless the user is active. A retry
+	// [Policy.Surplus] says, or fails with LimitReached. If step.CheckUser is
+	// set, it first fails with UserUnknown unless the user has the session's
+	// Credential in the Directory, and with UserInactive unless they are active. A retry
 	// creates a second session, which counts toward the maximum.
 	Create(ctx context.Context, step CreateStep) (CreateResult, error)
 
@@ -131,9 +131,9 @@ type CreateStep struct {
 	// RevokeChanged revokes the owner's sessions that were created with another
 	// Credential. It has no effect if the new session's is zero.
 	RevokeChanged bool
-	// Hash is User.Hash. If it is not empty, the user must still have it and be
+	// CheckUser is User.InStore. The user must still have the Credential and be
 	// active: checking a password takes long enough for either to change.
-	Hash string
+	CheckUser bool
 }
 
 // CreateResult is the result of [Store].Create.

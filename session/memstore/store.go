@@ -111,8 +111,8 @@ func (s *Store) begin() (now time.Time, end func()) {
 func (s *Store) Create(_ context.Context, step session.CreateStep) (session.CreateResult, error) {
 	now, end := s.begin()
 	defer end()
-	if step.Hash != "" {
-		if s.users[step.App][step.User].Password != step.Hash {
+	if step.CheckUser {
+		if a, ok := s.users[step.App][step.User]; !ok || a.Credential != step.Session.Credential {
 			return session.CreateResult{}, session.Fail(session.UserUnknown, nil)
 		}
 		if err := s.checkUser(step.Owner, true); err != nil {

@@ -86,13 +86,13 @@ func checkUserRefresh(f *fixture) {
 	f.noError(refresh(s, token(s)), "Refresh of an active user")
 }
 
-// checkedSteps returns every step with CheckUser or Hash set except Refresh, by name.
+// checkedSteps returns every step with CheckUser set except Refresh, by name.
 // CheckToken checks the token of s, Revoke revokes target, and RevokeOthers revokes the SHORT sessions.
 func (f *fixture) checkedSteps(s session.Session, target session.ID) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"Create": func(ctx context.Context) error {
 			_, err := f.Store.Create(ctx, session.CreateStep{
-				Owner: f.owner, Hash: "x", Policy: f.policy,
+				Owner: f.owner, CheckUser: true, Policy: f.policy,
 				Session: session.Session{ID: session.NewID(), Type: session.Short},
 			})
 			return err
@@ -121,27 +121,30 @@ func (f *fixture) checkedSteps(s session.Session, target session.ID) map[string]
 	}
 }
 
-// checkUserPassword checks that a login whose password hash was replaced since it was
-// compared creates no session and evicts none.
+// checkUserPassword checks that a login whose password was replaced since it was compared
+// creates no session and evicts none, and that a new hash of the same password does not
+// matter.
 func checkUserPassword(f *fixture) {
 	f.policy = f.withMaximum(1, true)
 	kept := f.login()
 	step := session.CreateStep{
-		Owner: f.owner, Policy: f.policy, Session: session.Session{ID: session.NewID(), Type: kept.Type},
+		Owner: f.owner, Policy: f.policy, CheckUser: true, Session: session.Session{ID: session.NewID(), Type: kept.Type},
 	}
 	a := session.Account{ID: session.TextID(f.owner.User), Username: "zoë", Active: true}
-	for _, stored := range []string{"x", "x ", "", "xx"} {
-		a.Password = stored
+	for _, stored := range []session.Fingerprint{{1}, {}, {0, 0, 0, 1}, {0xff, 0xfe, '|', '\n'}} {
+		a.Credential = stored
 		f.noError(f.replaceAccount(f.owner.App, a), "PutAccount")
-		for _, matched := range []string{"X", "x\x00", "xy"} {
-			step.Hash = matched
+		for _, compared := range []session.Fingerprint{{2}, {1, 1}, {0, 0, 0, 2}} {
+			step.Session.Credential = compared
 			if _, err := f.Store.Create(f.ctx, step); session.CodeOf(err) != session.UserUnknown {
-				f.Errorf("Create with hash %q while %q is stored: got %v, want %s", matched, stored, err, session.UserUnknown)
+				f.Errorf("Create with credential %x while %x is stored: got %v, want %s", compared, stored, err, session.UserUnknown)
 			}
 		}
 	}
 	f.wantSession("List", f.mustList(f.owner)[0], kept)
-	step.Hash = a.Password
+	step.Session.Credential = a.Credential
+	a.Password = "another hash"
+	f.noError(f.replaceAccount(f.owner.App, a), "PutAccount")
 	_, err := f.Store.Create(f.ctx, step)
 	f.noError(err, "Create")
 }
@@ -153,7 +156,7 @@ func (f *fixture) putUser(o session.Owner, username string, active bool) error {
 	})
 }
 
-// checkUserNotAsked checks that an inactive user can run steps without CheckUser or Hash.
+// checkUserNotAsked checks that an inactive user can run steps without CheckUser.
 func checkUserNotRequested(f *fixture) {
 	f.noError(f.putUser(f.owner, "zoë", false), "PutAccount")
 	s := f.mustRefresh(f.login(), f.policy)

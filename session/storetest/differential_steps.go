@@ -10,7 +10,7 @@ import (
 
 func (c *comparison) compareCreate(p session.Policy) {
 	step := session.CreateStep{
-		Owner: c.owner, Policy: p, Hash: []string{"", "x", "y"}[max(c.random.IntN(12)-9, 0)],
+		Owner: c.owner, Policy: p, CheckUser: c.random.IntN(6) == 0,
 		Session: session.Session{
 			ID: c.newID(), Type: session.Types[c.random.IntN(2)], Info: fmt.Sprint("device ", c.random.IntN(9)),
 			Secret: c.newSecret(), Credential: c.randomCredential(),

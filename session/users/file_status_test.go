@@ -19,7 +19,7 @@ func TestFileCredential(t *testing.T) {
 	}
 	w := openWatchedFile(t, alice("alice", first, ""))
 	user, err := w.Check(t.Context(), "alice", "correct horse")
-	if err != nil || user.Credential != fingerprintOf("1", first) || user.LoginOnly || user.Hash != "" || user.Rehash != nil {
+	if err != nil || user.Credential != fingerprintOf("1", first) || user.LoginOnly || user.InStore || user.Rehash != nil {
 		t.Errorf("got user %+v, %v, want the fingerprint of the stored hash", user, err)
 	}
 	if got := status(t, w, 1, false); got.Credential != user.Credential || !got.Changed.IsZero() {

@@ -56,7 +56,7 @@ func (c *hashChecker) Check(ctx context.Context, username, pw string) (session.U
 	}
 	user := session.User{ID: account.ID, Claims: account.Claims, Credential: account.Credential}
 	if c.directory != nil {
-		user.Hash = account.Password
+		user.InStore = true
 		if h.Outdated(pw) {
 			user.Rehash = func(ctx context.Context) { c.rehash(ctx, account, h, pw) }
 		}
