@@ -100,23 +100,23 @@ func (c *comparison) randomStep(n int) {
 	c.owner = c.owners[min(c.random.IntN(5), 2)] // mostly the last one, which gets more sessions that way
 	c.advanceRandomly()
 	switch k := c.random.IntN(100); {
-	case k < 28:
+	case k < 27:
 		c.compareCreate(c.randomPolicy())
-	case k < 68:
+	case k < 66:
 		c.compareRefresh(c.randomPolicy())
-	case k < 76:
+	case k < 74:
 		c.compareRevoke()
-	case k < 83:
+	case k < 81:
 		c.compareRevokeOthers()
-	case k < 91:
+	case k < 88:
 		c.compareLogout(c.randomPolicy())
-	case k < 93:
+	case k < 91:
 		c.compareList()
-	case k < 95:
+	case k < 93:
 		c.compareDirectory(n)
-	case k == 95 && c.randomBool():
+	case k == 93 && c.randomBool():
 		c.compareRevokeApp()
-	case c.randomBool():
+	case k < 97:
 		c.compareCheckToken(c.randomPolicy())
 	default:
 		c.compareLive()
@@ -156,9 +156,14 @@ const extensionThreshold = 10 * time.Minute
 
 func (c *comparison) randomBool() bool { return c.random.IntN(2) == 0 }
 
+// randomPolicy returns a policy under which, now and then, the sessions of others are over.
 func (c *comparison) randomPolicy() session.Policy {
+	lifetime := 600 + c.random.IntN(3000)
+	if c.random.IntN(12) == 0 {
+		lifetime = 1 + c.random.IntN(60)
+	}
 	return session.Policy{
-		Lifetime:         time.Duration(600+c.random.IntN(3000)) * time.Second,
+		Lifetime:         time.Duration(lifetime) * time.Second,
 		AbsoluteLifetime: time.Duration(3600+c.random.IntN(3600)) * time.Second,
 		Rotate:           c.random.IntN(4) > 0,
 		ReuseDetection:   c.randomBool(),

@@ -10,10 +10,10 @@ import (
 
 // appKeys holds the keys of one app, as SIGNING_KEY and VERIFYING_KEYS have them.
 type appKeys struct {
-	access      []parsedKey // of access tokens, for ALGORITHM: the signing key, then the others
-	derivable   [][]byte    // the secrets and private values that derive refresh keys, the signing key's first
-	publicOnly  []string    // where keys are that derive none
-	secretTexts [][]byte    // the shared secrets among the keys
+	access     []parsedKey // of access tokens, for ALGORITHM: the signing key, then the others
+	derivable  [][]byte    // the secrets and private values that derive refresh keys, the signing key's first
+	publicOnly []string    // where keys are that derive none
+	secrets    [][]byte    // the shared secrets among the keys
 }
 
 // readKeys reads and checks the keys of o.
@@ -24,19 +24,25 @@ func readKeys(o Options, a algorithm) (*appKeys, error) {
 	if a.hash != nil {
 		signing = []parsedKey{{public: []byte(o.SigningKey)}}
 		err = a.checkKey(signing[0])
-	} else if signing, err = parseKeys(o.SigningKey); err == nil {
-		if signing, err = moveSigningKeyFirst(signing); err != nil {
-			return nil, err
-		}
+	} else {
+		signing, err = parseKeys(o.SigningKey)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("SIGNING_KEY %w", err)
 	}
-	for i, k := range signing {
-		if err := a.checkKey(k); err != nil {
-			return nil, fmt.Errorf("SIGNING_KEY: key %d %w", i+1, err)
+	for i := range signing {
+		signing[i].name = fmt.Sprintf("SIGNING_KEY: key %d", i+1)
+		if err := a.checkKey(signing[i]); err != nil {
+			return nil, fmt.Errorf("%s %w", signing[i].name, err)
 		}
-		if err := keys.add(k, fmt.Sprintf("SIGNING_KEY: key %d", i+1), true); err != nil {
+	}
+	if a.hash == nil {
+		if signing, err = moveSigningKeyFirst(signing); err != nil {
+			return nil, err
+		}
+	}
+	for _, k := range signing {
+		if err := keys.add(k, true); err != nil {
 			return nil, err
 		}
 	}
@@ -55,18 +61,18 @@ func (keys *appKeys) addRetired(text string, a algorithm) error {
 		return fmt.Errorf("VERIFYING_KEYS %w", err)
 	}
 	for i, k := range retired {
-		name := fmt.Sprintf("VERIFYING_KEYS: key %d", i+1)
+		k.name = fmt.Sprintf("VERIFYING_KEYS: key %d", i+1)
 		misfit := a.checkKey(k)
 		secret, shared := k.public.([]byte)
 		if shared {
 			if err := checkSecret(secret, minRefreshSecret); err != nil {
-				return fmt.Errorf("%s %w", name, err)
+				return fmt.Errorf("%s %w", k.name, err)
 			}
 		}
 		if misfit != nil && !shared && k.private == nil {
-			return fmt.Errorf("%s %w; as a public key it has no other use", name, misfit)
+			return fmt.Errorf("%s %w; as a public key it has no other use", k.name, misfit)
 		}
-		if err := keys.add(k, name, misfit == nil); err != nil {
+		if err := keys.add(k, misfit == nil); err != nil {
 			return err
 		}
 	}
@@ -74,29 +80,39 @@ func (keys *appKeys) addRetired(text string, a algorithm) error {
 }
 
 // add adds one key; fits reports whether it is for access tokens.
-func (keys *appKeys) add(k parsedKey, name string, fits bool) error {
+func (keys *appKeys) add(k parsedKey, fits bool) error {
 	if fits {
 		keys.access = append(keys.access, k)
 	}
 	if secret, ok := k.public.([]byte); ok {
-		keys.secretTexts = append(keys.secretTexts, secret)
+		keys.secrets = append(keys.secrets, secret)
 	}
 	value, err := privateValue(k)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", k.name, err)
 	}
 	if value == nil {
-		keys.publicOnly = append(keys.publicOnly, name)
+		keys.publicOnly = append(keys.publicOnly, k.name)
 		return nil
 	}
 	keys.derivable = append(keys.derivable, value)
 	return nil
 }
 
+// secretKIDs returns the kids of the shared secrets, also of those that do not fit
+// ALGORITHM any more: other programs may still hold them.
+func (keys *appKeys) secretKIDs() map[string]bool {
+	kids := map[string]bool{}
+	for _, secret := range keys.secrets {
+		kids[secretKID(secret)] = true
+	}
+	return kids
+}
+
 // digests returns the digests of all secret keys.
 func (keys *appKeys) digests(o Options) map[[sha256.Size]byte]bool {
 	all := map[[sha256.Size]byte]bool{digest(o.SigningKey): true}
-	for _, secret := range keys.secretTexts {
+	for _, secret := range keys.secrets {
 		all[digest(string(secret))] = true
 	}
 	for _, secret := range o.RefreshKeys {

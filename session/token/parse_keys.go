@@ -19,6 +19,7 @@ type parsedKey struct {
 	private any // nil if only the public half was given
 	public  any // the secret, as []byte, if the key was a JWK of type oct
 
+	name          string // where the key is, for errors
 	kid, use, alg string // members of the JWK; empty if absent or if the key was not a JWK
 }
 

@@ -34,8 +34,8 @@ func (s *Signer) writeRefreshClaims(buf *buffers, c session.Claims) error {
 type refreshMembers struct {
 	kind, exp, iat, jti, user, sid, sessionType, generation []byte
 
-	userName string
-	count    int
+	inSubject bool // the user's ID is in the claim sub
+	count     int
 }
 
 // add stores the next claim.
@@ -46,7 +46,7 @@ func (m *refreshMembers) add(name, value []byte) bool {
 		}
 	}
 	if m.count == 4 {
-		m.userName = string(name)
+		m.inSubject = string(name) == subject
 	}
 	m.count++
 	return true
@@ -95,7 +95,7 @@ func readRefreshClaims(k *refreshKey, buf *buffers) (session.Claims, error) {
 		return session.Claims{}, notOurs
 	}
 	var err error
-	if c.User, err = readUser(m.userName, m.user); err != nil {
+	if c.User, err = readUser(m.inSubject, m.user); err != nil {
 		return session.Claims{}, err
 	}
 	var ok bool

@@ -116,6 +116,7 @@ type Options struct {
 type Signer struct {
 	keyring          *keyring
 	refresh          *refreshKeys
+	secretKIDs       map[string]bool            // of the shared secrets among the keys
 	secrets          map[[sha256.Size]byte]bool // digests of the secret keys, for HasSecret
 	warnings         []string
 	leeway           time.Duration
@@ -170,12 +171,17 @@ func (s *Signer) Trusts(other session.Signer) bool {
 // sharesRefreshKey reports whether one of the signers could make the other's refresh
 // tokens.
 func (s *Signer) sharesRefreshKey(o *Signer) bool {
-	for kid := range o.refresh.kids {
-		if s.refresh.kids[kid] || s.keyring.byKID[kid] != nil {
+	return intersect(s.refresh.kids, o.refresh.kids) || intersect(s.refresh.kids, o.secretKIDs) || intersect(s.secretKIDs, o.refresh.kids)
+}
+
+// intersect reports whether two sets have a common element.
+func intersect(a, b map[string]bool) bool {
+	for kid := range a {
+		if b[kid] {
 			return true
 		}
 	}
-	return slices.ContainsFunc(o.keyring.keys, func(k *key) bool { return s.refresh.kids[k.kid] })
+	return false
 }
 
 // HasSecret implements [session.Signer].
@@ -210,11 +216,12 @@ func New(o Options) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(ring.keys, func(k *key) bool { return refresh.kids[k.kid] }) {
+	secretKIDs := keys.secretKIDs()
+	if intersect(secretKIDs, refresh.kids) {
 		return nil, errors.New("REFRESH_KEY is also a key of the app's access tokens (SIGNING_KEY or VERIFYING_KEYS), which its apps may hold: make one of its own with `openssl rand -base64 48`")
 	}
 	s := &Signer{
-		keyring: ring, refresh: refresh, secrets: keys.digests(o), warnings: keys.warnings(o, a), leeway: o.Leeway, rfc9068: o.Profile == RFC9068,
+		keyring: ring, refresh: refresh, secretKIDs: secretKIDs, secrets: keys.digests(o), warnings: keys.warnings(o, a), leeway: o.Leeway, rfc9068: o.Profile == RFC9068,
 		issuer: o.Issuer, audience: o.Audience,
 		claimNames:       claimNames{o.TokenTypeClaim, o.UserIDClaim, o.JTIClaim},
 		accessClaimNames: claimNames{o.TokenTypeClaim, "sub", "jti"},

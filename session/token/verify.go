@@ -113,7 +113,7 @@ func (s *Signer) verifyUncached(token string, clock session.Clock) (c session.Cl
 	if !eachMember(buf.claims, func(name, value []byte) bool { return raw.set(names, name, value) }) {
 		return c, now, session.Fail(session.TokenInvalid, errors.New("the claims are not a JSON object, or a claim occurs twice"))
 	}
-	user, userErr := readUser(names.user, raw.user)
+	user, userErr := readUser(names.user == subject, raw.user)
 	if now, err = timeFor(clock, raw.hasSessionID() && userErr == nil, user); err != nil {
 		return c, now, err
 	}
@@ -308,10 +308,10 @@ func (s *Signer) checkClaims(c *rawClaims, t typ, now time.Time) (session.Claims
 // subject is the claim for a user's ID that RFC 7519 defines. Its value is a string.
 const subject = "sub"
 
-// readUser returns the user's ID in the claim with the given name. A whole number in the
-// subject becomes a number again, as most user sources have it.
-func readUser(name string, value []byte) (session.UserID, error) {
-	if name == subject {
+// readUser returns the user's ID in a claim. A whole number in the subject becomes a
+// number again, as most user sources have it.
+func readUser(inSubject bool, value []byte) (session.UserID, error) {
+	if inSubject {
 		if text, ok := plainString(value); ok {
 			if id, err := session.ParseUserID(text); err == nil && id.String() == string(text) {
 				return id, nil
