@@ -52,7 +52,7 @@ func callEveryEndpoint(t *testing.T, g *gatewaytest.Gateway) {
 		fourth := requireStatus(t, http.StatusOK, c.Login(ctx, user, "SHORT", "fourth"), "login")
 		first = requireStatus(t, http.StatusOK, c.Refresh(ctx, "LONG", first.Refresh), "refresh")
 		requireStatus(t, http.StatusOK, c.Verify(ctx, first.Access), "verify")
-		requireStatus(t, http.StatusOK, c.Verify(ctx, first.Refresh), "verify of a refresh token")
+		requireStatus(t, http.StatusOK, c.VerifyRefresh(ctx, first.Refresh), "verify of a refresh token")
 		authz := requireStatus(t, http.StatusOK, c.Authz(ctx, first.Access), "authz")
 		if got, want := authz.Header.Get("X-Auth-User"), strconv.Itoa(user+1); got != want {
 			t.Errorf("authz: got X-Auth-User %q, want %q", got, want)

@@ -103,9 +103,14 @@ func (c *Client) DestroyOthers(ctx context.Context, access, refresh, types strin
 	return c.Post(ctx, "/api/session/destroyAllOther/", access, map[string]string{"refresh": refresh, "session": types})
 }
 
-// Verify asks the gateway whether a token is valid.
-func (c *Client) Verify(ctx context.Context, token string) Response {
-	return c.Post(ctx, "/api/session/verify/", "", map[string]string{"token": token})
+// Verify asks the gateway whether an access token is valid.
+func (c *Client) Verify(ctx context.Context, access string) Response {
+	return c.Post(ctx, "/api/session/verify/", "", map[string]string{"token": access})
+}
+
+// VerifyRefresh asks the gateway whether a refresh token is valid.
+func (c *Client) VerifyRefresh(ctx context.Context, refresh string) Response {
+	return c.Post(ctx, "/api/session/verify/", "", map[string]string{"token": refresh, "token_type": "refresh"})
 }
 
 // Authz sends the request that a proxy sends for forward authentication.
