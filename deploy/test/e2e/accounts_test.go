@@ -238,11 +238,10 @@ func TestA2BrokenFileEndsNothing(t *testing.T) {
 	c := startAlice(t, source, bob, nil)
 	s := login(t, c, "alice", oldPassword, "LONG")
 	for name, damage := range map[string]func(){
-		"missing file":      func() { must(t, os.Remove(source.path)) },
-		"empty file":        func() { source.write(nil) },
-		"half of a file":    func() { source.write([]byte(`[{"id": 9, "username": "bob"`)) },
-		"null":              func() { source.write([]byte(`null`)) },
-		"object, not array": func() { source.write([]byte(`{}`)) },
+		"missing file":   func() { must(t, os.Remove(source.path)) },
+		"empty file":     func() { source.write(nil) },
+		"half of a file": func() { source.write([]byte(`[{"id": 9, "username": "bob"`)) },
+		"null":           func() { source.write([]byte(`null`)) },
 	} {
 		damage()
 		for begin := time.Now(); time.Since(begin) < 1200*time.Millisecond; time.Sleep(100 * time.Millisecond) {

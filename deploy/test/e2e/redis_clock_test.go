@@ -147,7 +147,7 @@ func TestT4RevocationOfTheApp(t *testing.T) {
 // clock differs.
 func TestT4TokensExpire(t *testing.T) {
 	t.Parallel()
-	for _, offset := range clockOffsets {
+	for _, offset := range []time.Duration{0, 2 * time.Second, 400 * time.Second, -400 * time.Second} {
 		t.Run(offset.String(), func(t *testing.T) {
 			t.Parallel()
 			g := startShop(t, startClockServer(t, offset).URL, gatewaytest.Settings{
