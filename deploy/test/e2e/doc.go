@@ -4,8 +4,8 @@
 // verifies access tokens by itself, HAProxy in front of three gateways, shutdown without
 // lost requests, the commands, the log, and the recorded answers of the Django app.
 //
-// The tests need redis-server, haproxy, and /usr/bin/python3 with Django, Django REST
-// framework and simplejwt.
+// The tests need redis-server, haproxy, PostgreSQL, libfaketime, and /usr/bin/python3 with
+// Django, Django REST framework and simplejwt.
 //
 // TOKENGATE_ROUNDS sets the number of rounds of each race test. The default is small,
 // so that the tests can run with every change.

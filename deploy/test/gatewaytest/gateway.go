@@ -79,8 +79,21 @@ type Gateway struct {
 }
 
 // Settings are TOKENGATE_ variables without that prefix. "APP_" at the start of a name
-// stands for the prefix of the one app: App, or the app that APPS names.
+// stands for the prefix of the first app that APPS names, or of App. A setting of another
+// app has its full name, TOKENGATE_APP_….
 type Settings map[string]string
+
+// variable returns the environment variable of a setting.
+func (s Settings) variable(name string) string {
+	if strings.HasPrefix(name, "TOKENGATE_") {
+		return name
+	}
+	if rest, ok := strings.CutPrefix(name, "APP_"); ok {
+		app, _, _ := strings.Cut(s["APPS"], ",")
+		name = "APP_" + strings.ToUpper(app) + "_" + rest
+	}
+	return "TOKENGATE_" + name
+}
 
 // Start runs `tokengate serve` on two free ports, waits until it is ready and stops it
 // when the test ends. Sessions are kept in the Redis at redisURL, or in memory if it is
@@ -103,10 +116,7 @@ func Start(tb testing.TB, redisURL string, settings Settings) *Gateway {
 		}
 	}
 	for name, value := range all {
-		if rest, ok := strings.CutPrefix(name, "APP_"); ok {
-			name = "APP_" + strings.ToUpper(all["APPS"]) + "_" + rest
-		}
-		g.env = append(g.env, "TOKENGATE_"+name+"="+value)
+		g.env = append(g.env, all.variable(name)+"="+value)
 	}
 	tb.Cleanup(g.Kill)
 	g.Restart()

@@ -1,5 +1,5 @@
-"""A Django resource app with one protected view: Django, Django REST framework and simplejwt. simplejwt
-has its default settings, except for the algorithm and the key.
+"""A Django resource app with one protected view and simplejwt's own token views: Django, Django REST
+framework and simplejwt. simplejwt has its default settings, except for the algorithm and the key.
 
 It prints the view's URL when it is ready, and exits when its standard input is closed.
 
@@ -33,6 +33,7 @@ from django.contrib.auth.models import User  # noqa: E402: needs the settings
 from django.core.management import call_command  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
+from rest_framework_simplejwt.views import TokenRefreshView, TokenVerifyView  # noqa: E402
 
 
 class WhoAmI(APIView):
@@ -40,7 +41,11 @@ class WhoAmI(APIView):
         return Response({"id": request.user.pk, "username": request.user.username})
 
 
-urlpatterns = [path("whoami/", WhoAmI.as_view())]
+urlpatterns = [
+    path("whoami/", WhoAmI.as_view()),
+    path("token/refresh/", TokenRefreshView.as_view()),
+    path("token/verify/", TokenVerifyView.as_view()),
+]
 
 
 class QuietHandler(WSGIRequestHandler):
