@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"slices"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -25,7 +26,7 @@ func (s *Server) requireAdminToken(x *exchange) error {
 	scheme, token, parts := splitAuthorization(x.Request.Header["Authorization"])
 	digest := sha256.Sum256([]byte(token))
 	same := subtle.ConstantTimeCompare(digest[:], s.adminToken[:]) == 1
-	if scheme != "Bearer" || parts != 2 || !same {
+	if !strings.EqualFold(scheme, "Bearer") || parts != 2 || !same {
 		return session.Fail(codeAdminToken, nil)
 	}
 	if slices.Contains(chi.RouteContext(x.Request.Context()).URLParams.Values, "") {

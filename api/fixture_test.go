@@ -33,7 +33,7 @@ type fakeSigner struct {
 	serial atomic.Int64
 }
 
-func (s *fakeSigner) HasSecret(string) bool { return false }
+func (s *fakeSigner) SecretSetting(string) string { return "" }
 
 func (s *fakeSigner) Headers() []string { return []string{s.app} }
 

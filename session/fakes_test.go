@@ -71,8 +71,13 @@ func (s *signer) Verify(token string, kind session.Kind, clock session.Clock) (s
 	return c, nil
 }
 
-// HasSecret implements [session.Signer]. The signer's only secret is its key.
-func (s *signer) HasSecret(text string) bool { return strings.TrimSpace(text) == s.key }
+// SecretSetting implements [session.Signer]. The signer's only secret is its key.
+func (s *signer) SecretSetting(text string) string {
+	if strings.TrimSpace(text) == s.key {
+		return "SIGNING_KEY"
+	}
+	return ""
+}
 
 func (s *signer) Headers() []string { return []string{s.key} }
 

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -18,14 +17,14 @@ func (e *Engine) checkSecrets(app *App) error {
 		if app.hasSecret(secret) {
 			return fmt.Errorf("SECRET_KEY is also the value of %s, so every client of the app would hold it: give %s another value", setting, setting)
 		}
-		if app.Signer.HasSecret(secret) {
-			return fmt.Errorf("one of its keys is also the value of %s: give %s another value", setting, setting)
+		if key := app.Signer.SecretSetting(secret); key != "" {
+			return fmt.Errorf("%s is also the value of %s: give %s another value", key, setting, setting)
 		}
 	}
 	for _, secret := range app.Secrets {
-		if app.Signer.HasSecret(secret) {
-			return errors.New("SECRET_KEY is also one of the app's keys (SIGNING_KEY, VERIFYING_KEYS or REFRESH_KEY), so every client could sign tokens for any user: " +
-				"make a new key with `openssl rand -base64 48`, and don't keep the old one in VERIFYING_KEYS")
+		if key := app.Signer.SecretSetting(secret); key != "" {
+			return fmt.Errorf("SECRET_KEY is also in %s, so every client could sign tokens for any user: "+
+				"make a new key with `openssl rand -base64 48`, and leave the old one out of VERIFYING_KEYS", key)
 		}
 	}
 	for _, other := range e.apps {
@@ -39,16 +38,16 @@ func (e *Engine) checkSecrets(app *App) error {
 // checkSecretsOf compares the secrets and keys of two apps.
 func checkSecretsOf(app, other *App) error {
 	for _, secret := range app.Secrets {
-		switch {
-		case other.hasSecret(secret):
+		if other.hasSecret(secret) {
 			return fmt.Errorf("SECRET_KEY is also that of app %s: it identifies the app, so give each app its own", other.Name)
-		case other.Signer.HasSecret(secret):
-			return fmt.Errorf("SECRET_KEY is also a key of app %s, so every client could sign its tokens: give app %s a new key", other.Name, other.Name)
+		}
+		if key := other.Signer.SecretSetting(secret); key != "" {
+			return fmt.Errorf("SECRET_KEY is also in %s of app %s, so every client could sign tokens of that app: give app %s a new key", key, other.Name, other.Name)
 		}
 	}
 	for _, secret := range other.Secrets {
-		if app.Signer.HasSecret(secret) {
-			return fmt.Errorf("one of its keys is also the SECRET_KEY of app %s, whose clients could sign tokens: make a new key", other.Name)
+		if key := app.Signer.SecretSetting(secret); key != "" {
+			return fmt.Errorf("%s has the SECRET_KEY of app %s, whose clients could sign tokens: make a new key", key, other.Name)
 		}
 	}
 	return nil

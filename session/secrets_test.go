@@ -20,13 +20,13 @@ func TestSecretsAreToldApart(t *testing.T) {
 	}{
 		{"s3cret-a", "key-a", "s3cret-b", "key-b", "admin", ""},
 		{"s3cret-a", "key-a", "s3cret-b", "key-b", "", ""},
-		{"s3cret-a", "s3cret-a", "s3cret-b", "key-b", "admin", "SECRET_KEY is also one of the app's keys"},
-		{" s3cret-a\n", "s3cret-a", "s3cret-b", "key-b", "admin", "SECRET_KEY is also one of the app's keys"},
+		{"s3cret-a", "s3cret-a", "s3cret-b", "key-b", "admin", "SECRET_KEY is also in SIGNING_KEY"},
+		{" s3cret-a\n", "s3cret-a", "s3cret-b", "key-b", "admin", "SECRET_KEY is also in SIGNING_KEY"},
 		{"s3cret-a", "key-a", "s3cret-a", "key-b", "admin", "SECRET_KEY is also that of app a"},
-		{"s3cret-a", "key-a", "s3cret-b", "s3cret-a", "admin", "also the SECRET_KEY of app a"},
-		{"s3cret-a", "s3cret-b", "s3cret-b", "key-b", "admin", "SECRET_KEY is also a key of app a"},
+		{"s3cret-a", "key-a", "s3cret-b", "s3cret-a", "admin", "SIGNING_KEY has the SECRET_KEY of app a"},
+		{"s3cret-a", "s3cret-b", "s3cret-b", "key-b", "admin", "SECRET_KEY is also in SIGNING_KEY of app a"},
 		{"s3cret-a", "key-a", "s3cret-b", "key-b", "s3cret-b", "SECRET_KEY is also the value of TOKENGATE_ADMIN_TOKEN"},
-		{"s3cret-a", "key-a", "s3cret-b", "s3cret-k", "s3cret-k", "one of its keys is also the value of TOKENGATE_ADMIN_TOKEN"},
+		{"s3cret-a", "key-a", "s3cret-b", "s3cret-k", "s3cret-k", "SIGNING_KEY is also the value of TOKENGATE_ADMIN_TOKEN"},
 	} {
 		app := func(name, secret, key string) session.App {
 			return session.App{Name: name, Secrets: []string{"another", secret}[map[bool]int{true: 0, false: 1}[name == "a"]:], Policies: policies, AccessLifetime: retention, Signer: &signer{key: key}, Checker: &checker{}}

@@ -16,10 +16,10 @@ type Signer interface {
 	// Verify checks a token's signature and kind, and its times against the clock.
 	// An access token's audience and issuer are checked as well; a refresh token is
 	// read by the gateway alone, so that changes of settings do not invalidate it.
-	// It fails with TokenInvalid, TokenWrongKind, TokenNoExpiry,
-	// TokenNoID, TokenNoKind or TokenNoUser; with UserUnknown for an ID that no
-	// user can have; with Unknown for a refresh token that names no session of
-	// the gateway; with Expired for a refresh token with which nothing else is
+	// It fails with TokenInvalid or TokenWrongKind; for an access token also with
+	// TokenNoExpiry, TokenNoID, TokenNoKind or TokenNoUser, or with UserUnknown for an
+	// ID that no user can have; with Unknown for a refresh token that names no session
+	// of the gateway; with Expired for a refresh token with which nothing else is
 	// wrong, and then it also returns the claims; or as the clock does.
 	Verify(token string, kind Kind, clock Clock) (Claims, error)
 
@@ -27,9 +27,10 @@ type Signer interface {
 	// header for each key in use. It is how the app of a token is found.
 	Headers() []string
 
-	// HasSecret reports whether a text is one of the signer's secret keys, in use or
-	// retired, with or without white space around it.
-	HasSecret(text string) bool
+	// SecretSetting returns the name of the setting in which a text is one of the
+	// signer's secret keys, in use or retired, with or without white space around it.
+	// It returns empty if the text is none of them.
+	SecretSetting(text string) string
 
 	// Trusts reports whether a token that other signed, with a key in use or a
 	// retired one, could be valid for this signer, or whether one of the two could

@@ -8,6 +8,8 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,8 +121,8 @@ func checkEd25519(public any) error {
 }
 
 // checkSecret checks that a shared secret has at least size bytes (RFC 7518
-// section 3.2). It rejects PEM and JWKs: they are key pairs given by mistake,
-// whose public half is no secret.
+// section 3.2). It rejects PEM, JWKs and other public keys: they were given by mistake,
+// and are no secret.
 func checkSecret(secret []byte, size int) error {
 	var k struct {
 		KTY string `json:"kty"`
@@ -128,13 +130,35 @@ func checkSecret(secret []byte, size int) error {
 	switch {
 	case bytes.Contains(secret, []byte("-----BEGIN ")):
 		forKeyPairs := algorithmNames(func(a algorithm) bool { return a.hash == nil })
-		return fmt.Errorf("is PEM, but ALGORITHM is HS*: set ALGORITHM to one of %s, or give a random secret", forKeyPairs)
+		return fmt.Errorf("is PEM, but must be a shared secret here: set ALGORITHM to one of %s if it is the app's key, or give a random secret", forKeyPairs)
 	case json.Unmarshal(secret, &k) == nil && k.KTY != "":
-		return errors.New("is a JWK, but ALGORITHM is HS*: give the secret itself, or set ALGORITHM to the key's")
+		return errors.New("is a JWK, but must be a shared secret here: give the secret itself, or set ALGORITHM to the key's if it is the app's key")
+	case isPublicKey(secret):
+		return errors.New("is a public key, which is no secret: give a random secret, or the whole PEM with its BEGIN and END lines")
+	case len(secret) > 0 && len(bytes.TrimSpace(secret)) == 0:
+		return fmt.Errorf("is white space only: make a secret with `openssl rand -base64 %d`", size)
 	case len(secret) > 0 && bytes.Count(secret, secret[:1]) == len(secret):
 		return fmt.Errorf("consists of one repeated character: make a random one with `openssl rand -base64 %d`", size)
 	case len(secret) < size:
-		return fmt.Errorf("has %d bytes, ALGORITHM needs %d or more (RFC 7518 section 3.2): make one with `openssl rand -base64 %d`", len(secret), size, size)
+		return fmt.Errorf("has %d bytes, and HMAC needs %d or more (RFC 7518 section 3.2): make one with `openssl rand -base64 %d`", len(secret), size, size)
 	}
 	return nil
+}
+
+// isPublicKey reports whether a text is a public key or a certificate without the lines of
+// PEM around it, or a public key of SSH.
+func isPublicKey(text []byte) bool {
+	for _, prefix := range []string{"ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"} {
+		if bytes.HasPrefix(text, []byte(prefix)) {
+			return true
+		}
+	}
+	der, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(text), nil)))
+	if err != nil {
+		return false
+	}
+	_, pkix := x509.ParsePKIXPublicKey(der)
+	_, pkcs1 := x509.ParsePKCS1PublicKey(der)
+	_, certificate := x509.ParseCertificate(der)
+	return pkix == nil || pkcs1 == nil || certificate == nil
 }

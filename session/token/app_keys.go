@@ -2,18 +2,19 @@ package token
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // appKeys holds the keys of one app, as SIGNING_KEY and VERIFYING_KEYS have them.
 type appKeys struct {
-	access     []parsedKey // of access tokens, for ALGORITHM: the signing key, then the others
-	derivable  [][]byte    // the secrets and private values that derive refresh keys, the signing key's first
-	publicOnly []string    // where keys are that derive none
-	secrets    [][]byte    // the shared secrets among the keys
+	access    []parsedKey // of access tokens, for ALGORITHM: the signing key, then the others
+	derivable [][]byte    // the secrets and private values that derive refresh keys, the signing key's first
+	secrets   [][]byte    // the shared secrets among the keys
 }
 
 // readKeys reads and checks the keys of o.
@@ -91,12 +92,24 @@ func (keys *appKeys) add(k parsedKey, fits bool) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.name, err)
 	}
-	if value == nil {
-		keys.publicOnly = append(keys.publicOnly, k.name)
-		return nil
+	if value != nil {
+		keys.derivable = append(keys.derivable, value)
 	}
-	keys.derivable = append(keys.derivable, value)
 	return nil
+}
+
+// publicOnly returns the names of the public keys whose private half is not among the keys.
+func (keys *appKeys) publicOnly() (names []string) {
+	for _, k := range keys.access {
+		samePair := func(other parsedKey) bool {
+			public, ok := k.public.(interface{ Equal(crypto.PublicKey) bool })
+			return other.private != nil && ok && public.Equal(other.public)
+		}
+		if _, shared := k.public.([]byte); !shared && k.private == nil && !slices.ContainsFunc(keys.access, samePair) {
+			names = append(names, k.name)
+		}
+	}
+	return names
 }
 
 // secretKIDs returns the kids of the shared secrets, also of those that do not fit
@@ -109,15 +122,16 @@ func (keys *appKeys) secretKIDs() map[string]bool {
 	return kids
 }
 
-// digests returns the digests of all secret keys.
-func (keys *appKeys) digests(o Options) map[[sha256.Size]byte]bool {
-	all := map[[sha256.Size]byte]bool{digest(o.SigningKey): true}
-	for _, secret := range keys.secrets {
-		all[digest(string(secret))] = true
-	}
+// digests returns the settings of all secret keys by the keys' digests.
+func (keys *appKeys) digests(o Options) map[[sha256.Size]byte]string {
+	all := map[[sha256.Size]byte]string{}
 	for _, secret := range o.RefreshKeys {
-		all[digest(secret)] = true
+		all[digest(secret)] = "REFRESH_KEY"
 	}
+	for _, secret := range keys.secrets {
+		all[digest(string(secret))] = "VERIFYING_KEYS"
+	}
+	all[digest(o.SigningKey)] = "SIGNING_KEY"
 	return all
 }
 
@@ -130,7 +144,7 @@ func (keys *appKeys) warnings(o Options, a algorithm) (list []string) {
 		list = append(list, "REFRESH_KEY is not set: with an HS* ALGORITHM, whoever holds SIGNING_KEY and a refresh token of a session can make further ones; "+
 			"set it to a secret that only the gateway has")
 	}
-	for _, name := range keys.publicOnly {
+	for _, name := range keys.publicOnly() {
 		list = append(list, name+" is a public key, which derives no refresh key: the refresh tokens issued while it signed are rejected; "+
 			"give the private key, or set REFRESH_KEY while the private key is still in use")
 	}

@@ -122,9 +122,9 @@ func TestNewRejectsInvalidRefreshKeys(t *testing.T) {
 	}
 }
 
-// TestHasSecret checks that a Signer has its secrets, in use or retired, with white space
+// TestSecretSetting checks that a Signer has its secrets, in use or retired, with white space
 // around them, and no other text.
-func TestHasSecret(t *testing.T) {
+func TestSecretSetting(t *testing.T) {
 	third, comma, refresh := "third-secret-0123456789abcdef-0123456789", "a secret, with a comma, of 40 characters", "refresh-key-"+secret
 	pair := strings.TrimSpace(marshalPKCS8(t, newKeys(t).ec))
 	for name, c := range map[string]struct {
@@ -142,19 +142,19 @@ func TestHasSecret(t *testing.T) {
 		s := newSigner(t, c.options)
 		for _, text := range []string{secret, oldSecret, third, comma, refresh, pair, secret + third} {
 			for _, form := range []string{text, text + "\n", " \t" + text + "\r\n", text + " "} {
-				if got, want := s.HasSecret(form), slices.Contains(c.has, text); got != want {
-					t.Errorf("%s: HasSecret(%.12q) is %v, want %v", name, form, got, want)
+				if got, want := s.SecretSetting(form) != "", slices.Contains(c.has, text); got != want {
+					t.Errorf("%s: SecretSetting(%.12q) is %v, want %v", name, form, got, want)
 				}
 			}
 			for _, other := range []string{text[1:], text[:len(text)-1], text + "x", strings.ToUpper(text), "x " + text} {
-				if s.HasSecret(other) {
-					t.Errorf("%s: HasSecret is true for %.12q, which is no secret", name, other)
+				if s.SecretSetting(other) != "" {
+					t.Errorf("%s: SecretSetting is set for %.12q, which is no secret", name, other)
 				}
 			}
 		}
 		for _, other := range []string{"", " ", "\n", s.keyring.keys[0].kid, derivedRefreshKey(valueOf(t, c.options.SigningKey), "")} {
-			if s.HasSecret(other) {
-				t.Errorf("%s: HasSecret is true for %q, which is no secret", name, other)
+			if s.SecretSetting(other) != "" {
+				t.Errorf("%s: SecretSetting is set for %q, which is no secret", name, other)
 			}
 		}
 	}
@@ -192,5 +192,46 @@ func TestWarnings(t *testing.T) {
 			checkNoSecret(t, warning, c.options.SigningKey)
 			checkNoSecret(t, warning, c.options.VerifyingKeys)
 		}
+	}
+}
+
+// TestSecretSettingNames checks that a secret is found under the setting that holds it.
+func TestSecretSettingNames(t *testing.T) {
+	s := newSigner(t, Options{SigningKey: secret, VerifyingKeys: oldSecret, RefreshKeys: []string{"refresh-key-0123456789-0123456789-0123"}})
+	for text, want := range map[string]string{
+		secret: "SIGNING_KEY", oldSecret: "VERIFYING_KEYS", "refresh-key-0123456789-0123456789-0123": "REFRESH_KEY", "x": "",
+	} {
+		if got := s.SecretSetting(text); got != want {
+			t.Errorf("%.12q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestNewRejectsPublicKeysAsSecrets checks that a public key without the lines of PEM around
+// it is no secret.
+func TestNewRejectsPublicKeysAsSecrets(t *testing.T) {
+	k := newKeys(t)
+	for _, public := range []any{&k.rsa.PublicKey, &k.ec.PublicKey} {
+		lines := strings.Split(strings.TrimSpace(marshalPKIX(t, public)), "\n")
+		body := strings.Join(lines[1:len(lines)-1], "")
+		checkOptionsErrors(t, []optionsError{{Options{SigningKey: body}, "SIGNING_KEY is a public key"}})
+		checkOptionsErrors(t, []optionsError{{Options{SigningKey: secret, VerifyingKeys: body}, "VERIFYING_KEYS: key 1 is a public key"}})
+		checkOptionsErrors(t, []optionsError{{Options{SigningKey: secret, RefreshKeys: []string{body}}, "REFRESH_KEY: secret 1 is a public key"}})
+	}
+	checkOptionsErrors(t, []optionsError{{Options{SigningKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0123456789012345678901234567890123456789"}, "SIGNING_KEY is a public key"}})
+	checkOptionsErrors(t, []optionsError{{Options{SigningKey: strings.Repeat(" \t", 40)}, "SIGNING_KEY is white space only"}})
+}
+
+// TestWarningsKnowPairs checks that there is no warning about a public key whose private
+// half is given as well.
+func TestWarningsKnowPairs(t *testing.T) {
+	k, old := newKeys(t), newKeys(t)
+	o := Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec), VerifyingKeys: marshalPKIX(t, &k.ec.PublicKey)}
+	if got := newSigner(t, o).Warnings(); len(got) != 0 {
+		t.Errorf("got warnings %q, want none", got)
+	}
+	o.VerifyingKeys = marshalPKIX(t, &old.ec.PublicKey)
+	if got := newSigner(t, o).Warnings(); len(got) != 1 {
+		t.Errorf("got warnings %q, want one", got)
 	}
 }

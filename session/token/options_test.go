@@ -112,7 +112,7 @@ func TestAcceptedClaimNamesWork(t *testing.T) {
 
 func TestC25NewRejectsShortSecrets(t *testing.T) {
 	checkOptionsErrors(t, []optionsError{
-		{Options{}, "SIGNING_KEY has 0 bytes, ALGORITHM needs 32 or more"},
+		{Options{}, "SIGNING_KEY has 0 bytes, and HMAC needs 32 or more"},
 		{Options{SigningKey: strings.Repeat("x1yz", 8)[:31]}, "SIGNING_KEY has 31 bytes"},
 		{Options{SigningKey: strings.Repeat("x2yz", 12)[:47], Algorithm: "HS384"}, "needs 48 or more"},
 		{Options{SigningKey: strings.Repeat("x3yz", 16)[:63], Algorithm: "HS512"}, "needs 64 or more"},
@@ -129,7 +129,7 @@ func TestC25NewRejectsShortSecrets(t *testing.T) {
 func TestC20NewRejectsKeyPairsAsSecrets(t *testing.T) {
 	k := newKeys(t)
 	checkOptionsErrors(t, []optionsError{
-		{Options{SigningKey: marshalPKIX(t, &k.rsa.PublicKey)}, "SIGNING_KEY is PEM, but ALGORITHM is HS*"},
+		{Options{SigningKey: marshalPKIX(t, &k.rsa.PublicKey)}, "SIGNING_KEY is PEM, but must be a shared secret here"},
 		{Options{SigningKey: marshalPKCS8(t, k.okp)}, "SIGNING_KEY is PEM, but"},
 		{Options{SigningKey: marshalJWK(t, k.rsa, nil)}, "SIGNING_KEY is a JWK, but"},
 		{Options{SigningKey: secret, VerifyingKeys: jwkSet(marshalJWK(t, &k.rsa.PublicKey, nil))}, "VERIFYING_KEYS: key 1 is a key pair, but ALGORITHM is HS*: give a shared secret; as a public key it has no other use"},

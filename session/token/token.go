@@ -116,8 +116,8 @@ type Options struct {
 type Signer struct {
 	keyring          *keyring
 	refresh          *refreshKeys
-	secretKIDs       map[string]bool            // of the shared secrets among the keys
-	secrets          map[[sha256.Size]byte]bool // digests of the secret keys, for HasSecret
+	secretKIDs       map[string]bool              // of the shared secrets among the keys
+	secrets          map[[sha256.Size]byte]string // settings by the digests of their secrets, for SecretSetting
 	warnings         []string
 	leeway           time.Duration
 	rfc9068          bool
@@ -184,8 +184,8 @@ func intersect(a, b map[string]bool) bool {
 	return false
 }
 
-// HasSecret implements [session.Signer].
-func (s *Signer) HasSecret(text string) bool { return s.secrets[digest(text)] }
+// SecretSetting implements [session.Signer].
+func (s *Signer) SecretSetting(text string) string { return s.secrets[digest(text)] }
 
 // digest returns the digest of a secret without white space around it.
 func digest(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(strings.TrimSpace(secret))) }
