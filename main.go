@@ -124,9 +124,12 @@ func (g *gateway) openEngine(ctx context.Context) error {
 	if g.Engine, err = session.New(engine); err != nil {
 		return err
 	}
+	if err := g.ManageAccounts(g.config.ByApp, queue); err != nil {
+		return err
+	}
 	g.server, err = api.New(api.Options{
 		Engine: g.Engine, Logger: g.Log, Metrics: metrics, Apps: apps, TrustedProxies: g.config.TrustedProxies,
-		AdminToken: g.config.AdminToken, Draining: g.listeners.Draining, Ready: g.Ping,
+		AdminToken: g.config.AdminToken, Accounts: g.Accounts, Draining: g.listeners.Draining, Ready: g.Ping,
 	})
 	return err
 }

@@ -276,7 +276,7 @@ func TestVersionAndHelp(t *testing.T) {
 
 func TestInvalidCommandLinesAreRejected(t *testing.T) {
 	mustFail(t, nil, []string{"sevre"}, `unknown command "sevre"`, "usage: tokengate")
-	mustFail(t, nil, []string{"env", "--html"}, "usage: tokengate env")
+	mustFail(t, nil, []string{"env", "--html"}, "unknown flag --html", "usage: tokengate env")
 	for _, args := range [][]string{{"serve", "--listen=:80"}, {"check", "web"}, {"version", "-v"}} {
 		mustFail(t, testEnv(t, "TOKENGATE_LISTEN=nowhere"), args, args[0]+" takes no arguments; settings come from the environment, see `tokengate env`")
 	}
@@ -284,8 +284,8 @@ func TestInvalidCommandLinesAreRejected(t *testing.T) {
 		mustFail(t, testEnv(t), args, "usage: tokengate "+args[0])
 	}
 	env := testEnv(t, "TOKENGATE_REDIS_URL=redis://127.0.0.1:1")
-	mustFail(t, env, []string{"user", "list", "--app", "shop"}, `unknown app "shop"`)
-	mustFail(t, env, []string{"sessions", "list", "--app", "shop", "--user", "7"}, `unknown app "shop"`)
+	mustFail(t, env, []string{"user", "list", "--app", "shop"}, `no such app "shop"`)
+	mustFail(t, env, []string{"sessions", "list", "--app", "shop", "--user", "7"}, `no such app "shop"`)
 }
 
 // TestOperatorCommandsNeedSharedState checks that a command fails if it could act only on
@@ -308,7 +308,7 @@ func TestOperatorCommandsNeedSharedState(t *testing.T) {
 	}
 	for _, recheck := range []string{"", "off"} {
 		env := testEnv(t, "TOKENGATE_REDIS_URL="+server.URL, appPrefix+"USERS=redis:", appPrefix+"RECHECK_USER="+recheck)
-		mustSucceed(t, env, "pw", "user", "add", "--app", "web", "bob"+recheck)
+		mustSucceed(t, env, "bob's password", "user", "add", "--app", "web", "bob"+recheck)
 	}
 	mustFail(t, nil, []string{"sessions", "list", "--app", "demo", "--user", "1"}, "set TOKENGATE_REDIS_URL")
 }

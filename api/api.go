@@ -34,6 +34,10 @@ type Options struct {
 	// AdminToken is the bearer token of the admin API; empty turns that API off.
 	AdminToken string
 
+	// Accounts manages the users of apps with USERS=redis: for the admin API. Nil means
+	// that no app has such users.
+	Accounts session.AccountManager
+
 	// Draining returns an error once the instance has begun to stop, and nil
 	// before. If Draining is nil, readyz does not check it.
 	Draining func() error
@@ -59,7 +63,7 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		engine: opts.Engine, log: opts.Logger, metrics: opts.Metrics, apps: map[string]app{},
+		engine: opts.Engine, log: opts.Logger, metrics: opts.Metrics, apps: map[string]app{}, accounts: opts.Accounts,
 		trusted: opts.TrustedProxies, draining: opts.Draining, ready: opts.Ready,
 		adminToken: sha256.Sum256([]byte(opts.AdminToken)), adminOff: opts.AdminToken == "",
 	}
@@ -107,6 +111,11 @@ func (s *Server) Admin() http.Handler {
 		route{"pprof", "/debug/pprof/", get, "", nil, wrapHandler(http.HandlerFunc(pprof.Index))}, // the index's links are relative to this path
 		route{"pprof", "/debug/pprof/{profile}", get, "", nil, s.pprof},
 
+		route{"admin_users", "/admin/apps/{app}/users", get, "", s.requireAdminToken, s.listUsers},
+		route{"admin_add_user", "/admin/apps/{app}/users", methods{http.MethodPost}, "", s.requireAdminToken, s.addUser},
+		route{"admin_user", "/admin/apps/{app}/users/{user}", get, "", s.requireAdminToken, s.showUser},
+		route{"admin_change_user", "/admin/apps/{app}/users/{user}", methods{http.MethodPatch}, "", s.requireAdminToken, s.changeUser},
+		route{"admin_remove_user", "/admin/apps/{app}/users/{user}", del, "", s.requireAdminToken, s.removeUser},
 		route{"admin_sessions", "/admin/apps/{app}/users/{user}/sessions", get, "", s.requireAdminToken, s.userSessions},
 		route{"admin_end_user", "/admin/apps/{app}/users/{user}/sessions", del, "", s.requireAdminToken, s.revokeUser},
 		route{"admin_end", "/admin/apps/{app}/users/{user}/sessions/{id}", del, "", s.requireAdminToken, s.revokeSession},
@@ -121,8 +130,9 @@ type Server struct {
 	log            *slog.Logger
 	metrics        *Metrics
 	apps           map[string]app
-	headers        []tokenHeader // of all apps, merged
-	challenge      string        // WWW-Authenticate while the app is not known: that of the first app
+	accounts       session.AccountManager // nil if no app's users can be managed
+	headers        []tokenHeader          // of all apps, merged
+	challenge      string                 // WWW-Authenticate while the app is not known: that of the first app
 	trusted        []netip.Prefix
 	adminToken     [sha256.Size]byte // digest
 	usernameFields []string          // of all apps, each once

@@ -10,9 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// parseJSON reads a JSON object. json.Valid limits the nesting, so deeply nested
-// brackets cost no more than other input of the same size.
-func (f *form) parseJSON(body []byte) error {
+// parseJSON reads a JSON object.
+func (f *form) parseJSON(body []byte) error { return eachJSONMember(body, f.setJSON) }
+
+// eachJSONMember calls found for each member of a JSON object, with the raw key, quotes
+// included, and the raw value. json.Valid limits the nesting, so deeply nested brackets cost
+// no more than other input of the same size.
+func eachJSONMember(body []byte, found func(key, raw []byte)) error {
 	plain := isPlainObject(body)
 	if !plain && !utf8.Valid(body) { // json.Valid accepts invalid UTF-8
 		return malformed("JSON parse error - the text is not UTF-8")
@@ -29,7 +33,7 @@ func (f *form) parseJSON(body []byte) error {
 	case 'n':
 		return notAnObject("No data provided")
 	case '{':
-		w.eachMember(f.setJSON)
+		w.eachMember(found)
 		return nil
 	}
 	return notAnObject("Invalid data. Expected a dictionary, but got " + pythonType(w.skipValue()) + ".")

@@ -78,6 +78,7 @@ var (
 	unrecognizedUser = answer{status: http.StatusUnauthorized, text: "Token contained no recognizable user identification", wireCode: tokenNotValid}
 	noActiveAccount  = unauthorized(textNoActiveAccount)
 	noSuchSession    = detail(http.StatusNotFound, "No such session.")
+	noSuchUser       = detail(http.StatusNotFound, "No such user.")
 )
 
 // answerTable maps the codes of errors to answers, except codes whose texts depend
@@ -92,7 +93,10 @@ var answerTable = map[session.Code]tableEntry{
 		"destroy_others": nonFieldError("Invalid Session Type"),
 	}},
 	session.LimitReached: {detail(http.StatusBadRequest, "Reached max number of sessions."), nil},
-	session.UserUnknown:  {unauthorized("User not found"), byEndpoint{"login": badCredentials, "refresh": noActiveAccount}},
+	session.UserUnknown: {unauthorized("User not found"), byEndpoint{
+		"login": badCredentials, "refresh": noActiveAccount,
+		"admin_user": noSuchUser, "admin_change_user": noSuchUser, "admin_remove_user": noSuchUser,
+	}},
 	session.UserInactive: {unauthorized("User is inactive"), byEndpoint{"login": badCredentials, "refresh": noActiveAccount}},
 
 	// The state of a session. The Django app gives every refresh token that is no
@@ -105,7 +109,7 @@ var answerTable = map[session.Code]tableEntry{
 	session.Replayed:     {noActiveAccount, nil},
 
 	session.CredentialChanged: {noActiveAccount, nil},
-	session.Spent:        {noActiveAccount, nil},
+	session.Spent:             {noActiveAccount, nil},
 
 	// Access tokens, with the texts of simplejwt. A token whose session was revoked
 	// gets the same answer as an expired one, because a client must react in the
@@ -126,8 +130,10 @@ var answerTable = map[session.Code]tableEntry{
 	session.Internal:    {detail(http.StatusInternalServerError, "Internal server error."), nil},
 
 	// For operators.
-	session.AppUnknown: {detail(http.StatusNotFound, "No such app."), nil},
-	session.UserExists: {detail(http.StatusConflict, "Another user has this name."), nil},
+	session.AppUnknown:     {detail(http.StatusNotFound, "No such app."), nil},
+	session.UserExists:     {detail(http.StatusConflict, "Another user has this name or this id."), nil},
+	session.UserChanged:    {detail(http.StatusConflict, "The user was changed by others at the same time. Try again."), nil},
+	session.UsersElsewhere: {detail(http.StatusConflict, "USERS of this app is not redis: change its users where they are kept."), nil},
 
 	// Rejected without a step of the engine.
 	codeNotAuthenticated: {unauthorized("Authentication credentials were not provided."), nil},

@@ -197,6 +197,7 @@ type options struct {
 	accessLifetime time.Duration // of access tokens; 0 means five minutes
 	apps           []string      // apps besides wiretest.App; the secret of each is its name
 	discardLog     bool          // log to io.Discard
+	minPassword    int           // of the users of wiretest.App in the store's directory; 0 means that they are elsewhere
 	change         func(*api.Options)
 }
 
@@ -221,7 +222,7 @@ func newGateway(t testing.TB, opts options) *gateway {
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	go func() { _ = g.store.Follow(ctx, append(opts.apps, wiretest.App), revocations) }()
-	serverOptions := api.Options{Engine: g.engine, Logger: log, Metrics: metrics, AdminToken: wiretest.AdminToken}
+	serverOptions := api.Options{Engine: g.engine, Logger: log, Metrics: metrics, AdminToken: wiretest.AdminToken, Accounts: g.accounts(t, opts)}
 	if opts.change != nil {
 		opts.change(&serverOptions)
 	}

@@ -33,7 +33,11 @@ func scriptOptions(t *testing.T, settings []string) options {
 	}
 	app, err := config.LoadApp(config.NewEnv(env), wiretest.App, config.DefaultApp())
 	must(t, err)
-	return options{policies: app.Policies(), accessLifetime: app.AccessLifetime}
+	o := options{policies: app.Policies(), accessLifetime: app.AccessLifetime}
+	if app.Users == "redis:" {
+		o.minPassword = app.MinPassword
+	}
+	return o
 }
 
 func TestBodyLimits(t *testing.T) {

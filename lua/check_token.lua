@@ -1,4 +1,4 @@
--- Judges a refresh token as a refresh does. Changes nothing.
+-- Checks a refresh token as a refresh does. Changes nothing.
 -- KEYS: 1 not-before, 2 tombstones, 3 user, 4 data
 -- ARGV: 1 clock, 2 revocation parameters, 3 id, 4 terms
 -- Returns: ok, now | unknown | spent | ended, cause | expired, cause

@@ -41,6 +41,7 @@ var (
 var (
 	PutAccount      = script("put_account")
 	RemoveAccount   = script("remove_account")
+	NextID          = script("next_id")
 	ReserveUsername = script("reserve_username")
 	ConfirmUsername = script("confirm_username")
 	ReleaseUsername = script("release_username")

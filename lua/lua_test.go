@@ -14,7 +14,7 @@ import (
 var scripts = []lua.Script{
 	lua.Create, lua.Refresh, lua.List, lua.Revoke, lua.RevokeOthers, lua.Logout,
 	lua.CheckToken, lua.Live, lua.Tombstones, lua.RevokeApp,
-	lua.ReserveUsername, lua.ConfirmUsername, lua.ReleaseUsername, lua.PutAccount, lua.RemoveAccount,
+	lua.ReserveUsername, lua.ConfirmUsername, lua.ReleaseUsername, lua.PutAccount, lua.RemoveAccount, lua.NextID,
 }
 
 // source returns the text of a file, such as "create" or "include/find_session".

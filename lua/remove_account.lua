@@ -9,6 +9,6 @@ local id = ARGV[1]
 local name = redis.call('HGET', user, 'name')
 if not name then return {'user_not_found'} end
 
+redis.call('SREM', users, id) -- first: a Redis user without the right to it changes nothing
 redis.call('DEL', user)
-redis.call('SREM', users, id)
 return {'ok', name}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,7 +19,7 @@ import (
 type Directory struct {
 	store *Store
 
-	reserveUsername, confirmUsername, releaseUsername, putAccount, removeAccount *script
+	reserveUsername, confirmUsername, releaseUsername, putAccount, removeAccount, nextID *script
 }
 
 var _ session.Directory = (*Directory)(nil)
@@ -30,6 +31,7 @@ func newDirectory(s *Store) *Directory {
 	return &Directory{
 		store: s, reserveUsername: newScript(lua.ReserveUsername), confirmUsername: newScript(lua.ConfirmUsername),
 		releaseUsername: newScript(lua.ReleaseUsername), putAccount: newScript(lua.PutAccount), removeAccount: newScript(lua.RemoveAccount),
+		nextID: newScript(lua.NextID),
 	}
 }
 
@@ -69,7 +71,7 @@ func (d *Directory) read(ctx context.Context, app, id string) (session.Account, 
 }
 
 // parseAccount parses the hash of an account; an empty one means that there is no
-// account. An invalid ID is a defect of the program that wrote it, so it fails with
+// account. Fields that a newer version has added are ignored. An invalid ID is a defect of the program that wrote it, so it fails with
 // Internal and not with UserUnknown.
 func parseAccount(fields map[string]string) (a session.Account, err error) {
 	if len(fields) == 0 {
@@ -82,6 +84,7 @@ func parseAccount(fields map[string]string) (a session.Account, err error) {
 	if claims := fields["claims"]; claims != "" {
 		a.Claims = json.RawMessage(claims)
 	}
+	copy(a.Credential[:], fields["credential"])
 	return a, nil
 }
 
@@ -135,7 +138,7 @@ func (d *Directory) write(ctx context.Context, app string, a, was session.Accoun
 // empty, like the fields of a hash that does not exist.
 func (c *call) addAccountFields(a session.Account) {
 	if a.ID.IsZero() {
-		for range 5 {
+		for range 6 {
 			c.add("")
 		}
 		return
@@ -145,6 +148,11 @@ func (c *call) addAccountFields(a session.Account) {
 	c.add(a.Password)
 	c.addBool(a.Active)
 	c.add(string(a.Claims))
+	if a.Credential.IsZero() {
+		c.add("")
+	} else {
+		c.add(string(a.Credential[:]))
+	}
 }
 
 // RemoveAccount implements [session.Directory]. It reads the reservation of the
@@ -174,6 +182,31 @@ func (d *Directory) RemoveAccount(ctx context.Context, app string, id session.Us
 	}
 	return r.durability, nil
 }
+
+// NextID implements [session.Directory]. The counter is in the app's first bucket.
+func (d *Directory) NextID(ctx context.Context, app string, above int64) (int64, error) {
+	if above >= session.MaxNextID {
+		return 0, session.Fail(session.UserExists, errNoNumber)
+	}
+	c := newCall()
+	d.store.schema.bucket(app, 0).addLastID(c)
+	c.endKeys()
+	c.addInt(max(above, 0))
+	r, err := d.store.run(ctx, d.nextID, c, true)
+	if err != nil {
+		return 0, err
+	}
+	id, ok := element[int64](r.elements, 1)
+	switch {
+	case !ok:
+		return 0, session.Fail(session.Internal, errReply)
+	case id > session.MaxNextID: // the script no longer counts from here on
+		return 0, session.Fail(session.UserExists, errNoNumber)
+	}
+	return id, nil
+}
+
+var errNoNumber = errors.New("no integer id is left")
 
 // accountsPerPipeline bounds how many accounts Accounts reads in one round trip.
 const accountsPerPipeline = 1000

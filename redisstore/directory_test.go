@@ -73,3 +73,42 @@ func TestStepsCheckAccount(t *testing.T) {
 		t.Errorf("refresh of a removed user: got %v, want %s", err, session.UserUnknown)
 	}
 }
+
+// TestPutAccountKeepsUnknownFields checks that a change of an account keeps the fields of
+// its hash that only a newer version knows, and that such fields and an account without a
+// credential can be read.
+func TestPutAccountKeepsUnknownFields(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL)
+	ann := account(42, "ann")
+	ann.Credential = session.Fingerprint{0, 0xff, 10, 13}
+	put(t, s, ann)
+	var key string
+	for _, k := range keys(srv) {
+		if strings.Contains(k, ":user:") {
+			key = k
+		}
+	}
+	if got := srv.Do("HGET", key, "credential"); got != "\x00\xff\n\r" {
+		t.Errorf("the field credential is %q, want the four bytes", got)
+	}
+	srv.Do("HSET", key, "passkeys", "two")
+	ann.Active = false
+	put(t, s, ann)
+	if got := srv.Do("HGET", key, "passkeys"); got != "two" {
+		t.Errorf("the unknown field is %q after a change, want it unchanged", got)
+	}
+	srv.Do("HDEL", key, "credential") // as a former version has written the account
+	ann.Credential = session.Fingerprint{}
+	if got, err := s.Directory().Account(ctx, "shop", ann.ID); err != nil || ann.CheckUnchanged(got) != nil {
+		t.Errorf("Account without a credential: got %+v, %v; want %+v", got, err, ann)
+	}
+	put(t, s, account(42, "anna"))
+	if _, err := s.Directory().RemoveAccount(ctx, "shop", ann.ID); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, account(42, "ann"))
+	if got := srv.Do("HGET", key, "passkeys"); got != "" {
+		t.Errorf("the unknown field is %q after the account was removed, want none", got)
+	}
+}

@@ -15,8 +15,9 @@ import (
 //	{app:b}:tombstones:U   ZSET    "ID|cause|by" → time (ms), at most 32; expires 7 days after the last revocation
 //	{app:b}:revocations    STREAM  the outbox; field "e" is a revocation; trimmed to the retention, expires that long after the last
 //	{app:b}:not_before     STRING  µs; sessions created under a lower one are revoked; expires after the longest absolute lifetime
-//	{app:b}:user:U         HASH    an account of the directory; kept until it is removed, as is its entry in the next key
+//	{app:b}:user:U         HASH    an account of the directory: id, name, password, active, claims, credential; kept until it is removed, as is its entry in the next key
 //	{app:b}:users          SET     the IDs of the bucket's accounts
+//	{app:00}:last_id       STRING  the highest number that was given to a user, or passed over; kept forever, so that no number is given again
 //	{app:b}:username:NAME  STRING  "U|n": the reservation of a username (b is the name's own bucket); replaced when another user takes the name
 //	{app:b}:reservation:n  STRING  lets one write use reservation n; deleted by that write or on cancellation, expires after a minute
 //	revocations            channel the revocations, as in the streams
@@ -61,6 +62,7 @@ type ownerKeys struct{ prefix, user string }
 func (k ownerKeys) addNotBefore(c *call)   { c.add(k.prefix, "not_before") }
 func (k ownerKeys) addRevocations(c *call) { c.add(k.prefix, "revocations") }
 func (k ownerKeys) addUsers(c *call)       { c.add(k.prefix, "users") }
+func (k ownerKeys) addLastID(c *call)      { c.add(k.prefix, "last_id") }
 
 func (k ownerKeys) addTombstones(c *call) { c.add(k.prefix, "tombstones:", k.user) }
 func (k ownerKeys) addAccount(c *call)    { c.add(k.prefix, "user:", k.user) }

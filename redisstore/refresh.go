@@ -43,7 +43,7 @@ func (s *Store) CheckToken(ctx context.Context, step session.RefreshStep) error 
 }
 
 // addTerms adds the argument that lua/include/terms.lua unpacks: the refresh token, and
-// what it is judged by.
+// what it is checked against.
 func (c *call) addTerms(step session.RefreshStep) {
 	p, b := step.Policy, binary.BigEndian
 	c.buf = b.AppendUint32(c.buf, step.Generation)

@@ -37,7 +37,7 @@ func (r *scriptCodes) compareWithHeaders(t *testing.T) {
 	t.Helper()
 	for _, s := range []lua.Script{
 		lua.Create, lua.Refresh, lua.List, lua.Revoke, lua.RevokeOthers, lua.Logout, lua.Live, lua.Tombstones, lua.RevokeApp,
-		lua.ReserveUsername, lua.PutAccount, lua.RemoveAccount, lua.ReleaseUsername,
+		lua.ReserveUsername, lua.PutAccount, lua.RemoveAccount, lua.ReleaseUsername, lua.NextID,
 	} {
 		got, want := slices.Sorted(maps.Keys(r.codes[s.Name])), codesInHeader(s)
 		if !slices.Equal(got, want) {

@@ -7,7 +7,7 @@ import (
 	"tokengate/session"
 )
 
-// loginWith logs alice in while her credential has a fingerprint.
+// loginWith logs alice in while the credential has a fingerprint.
 func (f *fixture) loginWith(credential session.Fingerprint) session.Tokens {
 	f.Helper()
 	user := f.checker.users["alice"]

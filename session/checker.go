@@ -15,7 +15,7 @@ type Checker interface {
 	// Throttled if the source limits logins; or with Unavailable.
 	Check(ctx context.Context, username, password string) (User, error)
 
-	// Recheck returns what the source knows about a user who has logged in before.
+	// Recheck returns what the source knows about a user after a login.
 	// It fails with UserUnknown or UserInactive; or with Unavailable if the source
 	// does not answer, at the latest when ctx is done, or if it has no users at
 	// all, because then its data may be lost. If fresh is set, the answer is not
@@ -44,7 +44,7 @@ type User struct {
 	Rehash func(context.Context)
 }
 
-// Status is the answer of a [Checker] about a user who is active. The zero value
+// Status is the answer of a [Checker] about an active user. The zero value
 // means that the source knows no more than that.
 type Status struct {
 	Credential Fingerprint     // as in User

@@ -71,7 +71,7 @@ func TestRevocationWithClocksFarApart(t *testing.T) {
 	}
 }
 
-// TestClockNotKnown checks that a token can't be judged before the store's clock is known.
+// TestClockNotKnown checks that a token can't be checked before the store's clock is known.
 func TestClockNotKnown(t *testing.T) {
 	f := newFixture(t)
 	tokens := f.login(session.Long)

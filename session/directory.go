@@ -30,7 +30,17 @@ type Directory interface {
 	// RemoveAccount removes the account with an ID. It fails with UserUnknown, and
 	// so does a retry if the first try was done.
 	RemoveAccount(ctx context.Context, app string, id UserID) (Durability, error)
+
+	// NextID returns a number for the ID of a new user: at least 1, above the given
+	// number, and above every number that it has returned for the app before. It fails
+	// with UserExists if that would be a number above MaxNextID. A retry returns another
+	// number. It does not look at accounts; see [AccountManager].
+	NextID(ctx context.Context, app string, above int64) (int64, error)
 }
+
+// MaxNextID is the highest number that [Directory].NextID returns. JavaScript can't
+// represent every higher whole number, and neither can Lua, in which Redis runs scripts.
+const MaxNextID = 1<<53 - 1
 
 // Account is a user as a [Directory] keeps it.
 type Account struct {

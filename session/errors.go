@@ -104,8 +104,10 @@ const (
 
 // Further codes of operators' steps.
 const (
-	AppUnknown Code = "app_not_found" // no app has this name
-	UserExists Code = "user_exists"   // another user has the username, or the ID
+	AppUnknown     Code = "app_not_found"   // no app has this name
+	UserExists     Code = "user_exists"     // another user has the username, or the ID
+	UserChanged    Code = "user_changed"    // other operators kept changing the user; nothing changed
+	UsersElsewhere Code = "users_elsewhere" // the app's users are not in the Directory
 )
 
 // Cause is the reason why a session has ended. The list is fixed.

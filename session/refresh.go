@@ -60,8 +60,8 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 
 // refreshSession takes the store's step. If the session was created with another
 // credential than status says, it asks the user source again, because status may come
-// from a cache: a user who has changed their password and logged in with the new one
-// must not lose the new session.
+// from a cache, from before the password was changed. The session of a login with the new
+// password must not end.
 func (e *Engine) refreshSession(ctx context.Context, app *App, c Claims, status Status) (RefreshResult, error) {
 	step := refreshStep(app, c, status)
 	step.Tentative = true

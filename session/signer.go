@@ -39,14 +39,14 @@ type Signer interface {
 	Trusts(other Signer) bool
 }
 
-// Clock has the times by which a [Signer] judges tokens.
+// Clock has the times with which a [Signer] checks tokens.
 type Clock interface {
 	// Now returns the time of this instance. Tokens that other programs issued are
-	// judged by it.
+	// checked with it.
 	Now() time.Time
 
 	// StoreNow returns the time of the store for a user's sessions. The gateway's own
-	// tokens are judged by it. It fails with Unavailable.
+	// tokens are checked with it. It fails with Unavailable.
 	StoreNow(user UserID) (time.Time, error)
 }
 

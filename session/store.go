@@ -19,7 +19,7 @@ import (
 // CauseApp, it may fail with Unknown instead, because the memory may have been
 // freed.
 //
-// A step that a refresh token comes with judges it by [Policy.Outcome], so that a
+// A step with a refresh token checks it with [Policy.Outcome], so that a
 // policy that was tightened applies to live sessions at once. A token whose Secret is
 // not the session's results in Unknown and changes nothing.
 //

@@ -1,4 +1,4 @@
--- Judges a refresh. Needs refusals.lua, token_outcome.lua, credential.lua, set_expiry.lua
+-- Checks a refresh. Needs refusals.lua, token_outcome.lua, credential.lua, set_expiry.lua
 -- and revocation.lua before it.
 
 -- Returns the refusal of a refresh, after it has revoked or deleted the session if the

@@ -1,4 +1,4 @@
--- Unpacks `terms`, which describe a refresh token and the policy that it is judged by.
+-- Unpacks `terms`, which describe a refresh token and the policy that it is checked against.
 -- They are one argument, which Redis reads in a sixth of the time that twelve take:
 -- presented generation, expiry and secret, retry window, lifetime, absolute lifetime,
 -- the remaining time below which a refresh extends the session (0 if it extends

@@ -1,5 +1,8 @@
-// Package cli runs the program's subcommands. It parses their arguments and prints
-// what they return; package main assembles the gateway that they act on.
+// Package cli runs the program's commands. It parses their arguments and prints what they
+// return; package main assembles the gateway that they act on.
+//
+// The standard library's package flag parses the arguments, because it accepts both -flag
+// and --flag, as people type them.
 package cli
 
 import (
@@ -32,52 +35,54 @@ type Program struct {
 // gateway itself uses it.
 const WorkerCommand = "hash-passwords"
 
-const usage = `usage: tokengate [command]
-
-  serve      answer requests (the default)
-  env        print every setting with its default and meaning (--markdown: as a Markdown table)
-  check      validate the settings and reach Redis and the user sources, without serving
-  user       manage the users of an app with USERS=redis: (add, passwd, disable, enable, list, import)
-  sessions   show or end a user's sessions (list, end)
-  version    print the version
-`
-
-// Run runs one command with its arguments and environment. It returns when the
-// command is done or, for serve, when ctx is.
+// Run runs one command with its arguments and environment. It returns when the command is
+// done or, for serve, when ctx is.
 func (p Program) Run(ctx context.Context, args, environ []string, std Stdio) error {
-	command := "serve"
-	if len(args) > 0 {
-		command, args = args[0], args[1:]
-	}
-	if bare := command == "serve" || command == "check" || command == "version"; bare && len(args) > 0 {
-		return fmt.Errorf("%s takes no arguments; settings come from the environment, see `tokengate env`", command)
-	}
-	switch command {
-	case "serve":
-		return withConfig(ctx, environ, std, p.Serve)
-	case "check":
-		return withConfig(ctx, environ, std, p.check)
-	case "env":
-		return env(std.Out, args)
-	case "user", "sessions":
-		return p.operate(ctx, environ, std, command, args)
-	case "version":
-		_, err := fmt.Fprintln(std.Out, "tokengate", version(), runtime.Version())
-		return err
-	case WorkerCommand:
+	if len(args) == 1 && args[0] == WorkerCommand {
 		return p.ServeWorker(std.In, std.Out)
-	case "help", "-h", "--help":
-		_, err := fmt.Fprint(std.Out, usage)
-		return err
 	}
-	return fmt.Errorf("unknown command %q\n%s", command, usage)
-}
-
-// withConfig reads the settings for a command that takes no arguments.
-func withConfig(ctx context.Context, environ []string, std Stdio, run func(context.Context, *config.Config, Stdio) error) error {
-	c, err := config.Read(environ)
+	line := parseArgs(args)
+	cmd, err := line.command()
 	if err != nil {
 		return err
 	}
-	return run(ctx, c, std)
+	if line.help {
+		_, err := fmt.Fprint(std.Out, line.helpText(cmd))
+		return err
+	}
+	if err := cmd.check(line); err != nil {
+		return err
+	}
+	return cmd.run(ctx, &invocation{Program: p, Stdio: std, environ: environ, command: cmd, flags: line.flags, operands: line.operands})
+}
+
+// invocation is a command with its arguments, while it runs.
+type invocation struct {
+	Program
+	Stdio
+	environ  []string
+	command  *command
+	flags    map[string]string // by name; "true" for a flag without a value
+	operands []string          // arguments that are not flags
+}
+
+// withConfig returns the run function of a command that takes no arguments and needs the
+// settings.
+func withConfig(run func(Program, context.Context, *config.Config, Stdio) error) func(context.Context, *invocation) error {
+	return func(ctx context.Context, in *invocation) error {
+		c, err := config.Read(in.environ)
+		if err != nil {
+			return err
+		}
+		return run(in.Program, ctx, c, in.Stdio)
+	}
+}
+
+func runServe(p Program, ctx context.Context, c *config.Config, std Stdio) error {
+	return p.Serve(ctx, c, std)
+}
+
+func runVersion(_ context.Context, in *invocation) error {
+	_, err := fmt.Fprintln(in.Out, "tokengate", version(), runtime.Version())
+	return err
 }

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"cmp"
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -11,15 +11,12 @@ import (
 	"tokengate/session/config"
 )
 
-// env prints every setting with its default and meaning.
-func env(w io.Writer, args []string) error {
-	switch {
-	case len(args) == 0:
-		return printTable(w, config.AllRows())
-	case len(args) == 1 && args[0] == "--markdown":
-		return printMarkdown(w, config.AllRows())
+// runEnv prints every setting with its default and meaning.
+func runEnv(_ context.Context, in *invocation) error {
+	if in.flags["markdown"] != "" {
+		return printMarkdown(in.Out, config.AllRows())
 	}
-	return errors.New("usage: tokengate env [--markdown]")
+	return printTable(in.Out, config.AllRows())
 }
 
 // printTable writes rows as aligned columns. A name that ends in "*" also has a _FILE

@@ -3,8 +3,11 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"tokengate/session"
+	"tokengate/session/config"
+	"tokengate/session/password"
 	"tokengate/session/users"
 )
 
@@ -15,6 +18,7 @@ type Gateway struct {
 	Engine    *session.Engine
 	Directory session.Directory
 	Sources   map[string]*users.Source // by app
+	Accounts  *users.Manager           // of Directory; see ManageAccounts
 	cautions  []string
 }
 
@@ -26,6 +30,24 @@ func (g *Gateway) AddCautions(prefix string, warnings []string) {
 	}
 }
 
+// ManageAccounts sets Accounts, for the apps whose users are in Directory. apps has the
+// settings of every app in Sources. New passwords are hashed in queue.
+func (g *Gateway) ManageAccounts(apps map[string]config.App, queue *password.Queue) (err error) {
+	least := map[string]int{}
+	for name, source := range g.Sources {
+		if source.Managed() {
+			least[name] = apps[name].MinPassword
+		}
+	}
+	g.Accounts, err = users.NewManager(users.ManagerOptions{
+		Directory: g.Directory, Queue: queue, MinPassword: least,
+		Revoke: func(ctx context.Context, owner session.Owner, by string) (session.RevokeResult, error) {
+			return g.Engine.RevokeUser(ctx, owner, session.CauseAccount, by)
+		},
+	})
+	return err
+}
+
 // Storage is the part of the session store that the commands use.
 type Storage interface {
 	// Ping fails if the storage can't be reached.
@@ -33,6 +55,11 @@ type Storage interface {
 	// Warnings returns what an operator should change about the storage. It fails if
 	// Redis is too old or can't be reached.
 	Warnings(context.Context) ([]string, error)
+	// Now returns the time of the sessions' clock.
+	Now(context.Context) (time.Time, error)
+	// EachSession calls visit for each live session of an app. It is slow, and not atomic.
+	// It stops at the first error, also of visit.
+	EachSession(ctx context.Context, app string, visit func(session.Owner, session.Session) error) error
 	// Close closes the connections.
 	Close() error
 }
@@ -46,6 +73,14 @@ func (MemoryStorage) Ping(context.Context) error { return nil }
 // Warnings implements [Storage].
 func (MemoryStorage) Warnings(context.Context) ([]string, error) {
 	return []string{"sessions are kept in memory: they belong to this process and are lost when it ends; set TOKENGATE_REDIS_URL to keep them"}, nil
+}
+
+// Now implements [Storage].
+func (MemoryStorage) Now(context.Context) (time.Time, error) { return time.Now(), nil }
+
+// EachSession implements [Storage]. A command has a memory of its own, without sessions.
+func (MemoryStorage) EachSession(context.Context, string, func(session.Owner, session.Session) error) error {
+	return nil
 }
 
 // Close implements [Storage].

@@ -8,59 +8,101 @@ import (
 	"time"
 
 	"tokengate/session"
+	"tokengate/session/config"
 )
 
-const sessionsUsage = "sessions list|end --app APP --user ID [--session ID]"
-
-// sessionsCommand shows and revokes the sessions of one user.
-type sessionsCommand struct {
-	engine   *session.Engine
-	owner    session.Owner
-	operator string // name that the tombstones record
-	out      io.Writer
-	err      io.Writer // for warnings
-}
-
-// run runs "list", which prints the user's live sessions and their tombstones, or
-// "end", which revokes one session or, without an id, all.
-func (c sessionsCommand) run(ctx context.Context, verb string, id session.ID) error {
-	switch {
-	case c.owner.User == "" || verb == "list" && id != "":
-	case verb == "list":
-		sessions, err := c.engine.UserSessions(ctx, c.owner)
-		if err != nil {
-			return err
-		}
-		return printSessions(c.out, sessions)
-	case verb == "end":
-		result, err := c.revoke(ctx, id)
-		if err != nil {
-			return err
-		}
-		warnPending(c.err, result.Durability)
-		_, err = fmt.Fprintf(c.out, "%d ended\n", len(result.Revoked))
+// listSessions prints a user's live sessions and their tombstones.
+func listSessions(ctx context.Context, c *appCommand) error {
+	owner, err := c.owner(ctx)
+	if err != nil {
 		return err
 	}
-	return fmt.Errorf("usage: tokengate %s", sessionsUsage)
+	sessions, err := c.Engine.UserSessions(ctx, owner)
+	if err != nil {
+		return err
+	}
+	if len(sessions.Live)+len(sessions.Tombstones) == 0 {
+		if err := c.checkExists(ctx, owner); err != nil {
+			return err
+		}
+	}
+	return printSessions(c.Out, sessions)
 }
 
-// revoke revokes one session or, if id is empty, all sessions of the user.
-func (c sessionsCommand) revoke(ctx context.Context, id session.ID) (session.RevokeResult, error) {
-	if id == "" {
-		return c.engine.RevokeUser(ctx, c.owner, session.CauseOperator, c.operator)
+// endSessions revokes one session, all sessions of a user or, with --all, of the app.
+func endSessions(ctx context.Context, c *appCommand) error {
+	if c.flags["all"] != "" {
+		return endApp(ctx, c)
 	}
-	result, err := c.engine.RevokeSession(ctx, c.owner, id, c.operator)
+	owner, err := c.owner(ctx)
+	if err != nil {
+		return err
+	}
+	result, err := c.revoke(ctx, owner)
+	if err != nil {
+		return err
+	}
+	if len(result.Revoked) == 0 {
+		if err := c.checkExists(ctx, owner); err != nil {
+			return err
+		}
+	}
+	c.warnPending(result.Durability)
+	_, err = fmt.Fprintf(c.Out, "%d ended\n", len(result.Revoked))
+	return err
+}
+
+// endApp revokes every session of the app.
+func endApp(ctx context.Context, c *appCommand) error {
+	if _, given := c.flags["session"]; given {
+		return c.usageError("give --all or --session, not both")
+	}
+	result, err := c.Engine.RevokeApp(ctx, c.app, operatorName)
+	if err != nil {
+		return fmt.Errorf("some sessions may be ended and others not; run the command again: %w", err)
+	}
+	c.warnPending(result.Durability)
+	_, err = fmt.Fprintf(c.Out, "all sessions of %s ended\n", c.app)
+	return err
+}
+
+// owner returns the owner that --user or --name names. A user with an ID need not exist,
+// since the sessions of a user who was removed can be revoked.
+func (c *appCommand) owner(ctx context.Context) (session.Owner, error) {
+	if id, byID := c.flags["user"]; byID {
+		return session.Owner{App: c.app, User: id}, nil
+	}
+	if !c.managed() {
+		return session.Owner{}, fmt.Errorf("--name needs USERS=redis:, and %sUSERS is another source: look up the user's id there and give --user ID", config.AppPrefix(c.app))
+	}
+	a, err := c.findUser(ctx)
+	return session.Owner{App: c.app, User: a.ID.String()}, err
+}
+
+// checkExists fails if the app's users are in the directory and the owner is not one of
+// them.
+func (c *appCommand) checkExists(ctx context.Context, owner session.Owner) error {
+	if !c.managed() {
+		return nil
+	}
+	_, err := c.Accounts.Account(ctx, c.app, session.TextID(owner.User))
+	if session.CodeOf(err) == session.UserUnknown {
+		return c.noUserWithID(ctx, owner.User)
+	}
+	return err
+}
+
+// revoke revokes one session or, without --session, all sessions of the owner.
+func (c *appCommand) revoke(ctx context.Context, owner session.Owner) (session.RevokeResult, error) {
+	id, one := c.flags["session"]
+	if !one {
+		return c.Engine.RevokeUser(ctx, owner, session.CauseOperator, operatorName)
+	}
+	result, err := c.Engine.RevokeSession(ctx, owner, session.ID(id), operatorName)
 	if session.CodeOf(err) == session.Unknown {
-		err = session.Fail(session.Unknown, fmt.Errorf("user %s has no session %q: `tokengate sessions list` shows their sessions", c.owner.User, id))
+		err = fmt.Errorf("user %s has no session %q: `tokengate sessions list` shows their sessions", owner.User, id)
 	}
 	return result, err
-}
-
-// warnPending warns the operator if too few replicas have the command's changes.
-func warnPending(w io.Writer, d session.Durability) {
-	if d == session.Pending {
-		fmt.Fprintln(w, "pending: the change is made, but too few replicas have it: if the primary is lost before they do, the change is lost")
-	}
 }
 
 // printSessions writes a user's sessions and tombstones as a table for a terminal,
@@ -75,7 +117,7 @@ func printSessions(w io.Writer, sessions session.UserSessions) error {
 		fmt.Fprintln(columns, "\nENDED\tCAUSE\tAT\tBY")
 	}
 	for _, t := range sessions.Tombstones {
-		fmt.Fprintf(columns, "%s\t%s\t%s\t%s\n", t.ID, t.Cause, utc(t.At), t.By)
+		fmt.Fprintf(columns, "%s\t%s\t%s\t%s\n", t.ID, t.Cause, utc(t.At), printable(t.By))
 	}
 	return columns.Flush()
 }

@@ -1,100 +1,94 @@
 package cli
 
 import (
-	"bytes"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"tokengate/session"
-	"tokengate/session/config"
-	"tokengate/session/memstore"
-	"tokengate/session/password"
-	"tokengate/session/token"
-	"tokengate/session/users"
 )
 
-// newEngine returns an engine with the app "shop", its user alice (id 1), and sessions
-// in memory.
-func newEngine(t *testing.T) *session.Engine {
-	t.Helper()
-	signer, err := token.New(token.Options{App: "shop", SigningKey: strings.Repeat("0123456789abcdef", 2)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	alice := session.Account{ID: session.NumberID(1), Username: "alice", Password: password.NewHash("correct horse"), Active: true}
-	source, err := users.Static([]session.Account{alice}, users.Options{
-		Queue: password.NewQueue(1, time.Minute, nil), DummyKey: []byte("0123456789abcdef"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := session.New(session.Config{
-		Apps: []session.App{{
-			Name: "shop", Secrets: []string{"secret"}, Policies: config.DefaultApp().Policies(),
-			AccessLifetime: 5 * time.Minute, Signer: signer, Checker: source,
-		}},
-		Store: memstore.New(memstore.Options{}), Revocations: session.NewRevocationList(5*time.Minute, time.Minute, nil),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return engine
-}
-
-func login(t *testing.T, engine *session.Engine, sessionType session.Type) session.ID {
-	t.Helper()
-	tokens, err := engine.Login(t.Context(), session.LoginRequest{
-		Secret: "secret", Username: "alice", Password: "correct horse", Type: string(sessionType), Info: "phone",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tokens.Session
-}
-
 func TestSessionsListAndEnd(t *testing.T) {
-	engine := newEngine(t)
-	revoked, kept := login(t, engine, session.Long), login(t, engine, session.Short)
-	var out, warnings bytes.Buffer
-	c := sessionsCommand{engine: engine, owner: session.Owner{App: "shop", User: "1"}, operator: "ops", out: &out, err: &warnings}
-	if err := c.run(t.Context(), "end", revoked); err != nil || out.String() != "1 ended\n" {
-		t.Fatalf("got %q, %v; want 1 session revoked", &out, err)
-	}
-	out.Reset()
-	if err := c.run(t.Context(), "list", ""); err != nil {
-		t.Fatal(err)
-	}
-	for _, part := range []string{string(kept), string(revoked), "SHORT", `"phone"`, "operator", "ops", time.Now().UTC().Format("2006-01-02T")} {
-		if !strings.Contains(out.String(), part) {
-			t.Errorf("the table has no %q:\n%s", part, &out)
+	c := newCLITest(t)
+	c.must("open sesame", "user add alice --id 7 --app shop")
+	c.must("open sesame", "user add bob --id 8 --app shop")
+	for _, how := range []string{"--user 7", "--name alice"} {
+		live := c.mustLogin("shop", "7", 3)
+		others := append(c.mustLogin("shop", "8", 1), c.sessions("shop", "8")[1:]...)
+		if out := c.must("", "sessions end --app shop --session "+string(live[0])+" "+how); out != "1 ended\n" {
+			t.Errorf("%s: got %q, want 1 session revoked", how, out)
 		}
-	}
-	out.Reset()
-	if err := c.run(t.Context(), "end", ""); err != nil || out.String() != "1 ended\n" {
-		t.Errorf("got %q, %v; want all sessions of the user revoked", &out, err)
-	}
-	if warnings.Len() > 0 {
-		t.Errorf("got the warning %q, want none", &warnings)
+		c.wantSessions("after the end of one session", "shop", "7", live[1:]...)
+		out := c.must("", "sessions list --app shop "+how)
+		for _, part := range []string{string(live[0]), string(live[1]), "LONG", `"phone"`, "operator", "cli", time.Now().UTC().Format("2006-01-02T")} {
+			if !strings.Contains(out, part) {
+				t.Errorf("the table has no %q:\n%s", part, out)
+			}
+		}
+		if out := c.must("", "sessions end --app shop "+how); out != "2 ended\n" {
+			t.Errorf("%s: got %q, want all sessions of the user revoked", how, out)
+		}
+		if out := c.must("", "sessions end --app shop "+how); out != "0 ended\n" {
+			t.Errorf("%s: got %q, want 0 for a user without sessions", how, out)
+		}
+		c.wantSessions("after the end of all sessions of another user", "shop", "8", others...)
+		c.must("", "sessions end --user 8 --app shop")
 	}
 }
 
 func TestSessionsEndNamesUnknownSession(t *testing.T) {
-	c := sessionsCommand{engine: newEngine(t), owner: session.Owner{App: "shop", User: "1"}, operator: "ops", out: &bytes.Buffer{}}
-	for _, id := range []session.ID{"nope", session.NewID()} {
-		err := c.run(t.Context(), "end", id)
-		if want := fmt.Sprintf("user 1 has no session %q", id); session.CodeOf(err) != session.Unknown || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %q", err, want)
-		}
+	c := newCLITest(t)
+	c.must("open sesame", "user add alice --id 7 --app shop")
+	for _, id := range []session.ID{"nope", session.NewID(), "-AAAAAAAAAAAAAAAAAAAAA"} {
+		c.mustFail("", "sessions end --user 7 --app shop --session "+string(id), `user 7 has no session "`+string(id)+`"`)
 	}
 }
 
-func TestPendingChangeWarns(t *testing.T) {
-	for d, want := range map[session.Durability]bool{session.Pending: true, session.Replicated: false, session.NotRequested: false} {
-		var out bytes.Buffer
-		if warnPending(&out, d); strings.HasPrefix(out.String(), "pending: ") != want {
-			t.Errorf("durability %q: got %q, want a warning: %t", d, &out, want)
+// TestSessionsOfUnknownUser checks that a text which is no user's id or name does not seem to
+// have sessions, and that those of a user who was removed can be listed and revoked.
+func TestSessionsOfUnknownUser(t *testing.T) {
+	c := newCLITest(t)
+	c.must("open sesame", "user add alice --id 7 --app shop")
+	live := c.mustLogin("shop", "7", 1)
+	for _, verb := range []string{"list", "end"} {
+		c.mustFail("", "sessions "+verb+" --app shop --user 9", `no such user: no user of shop has the id "9"`)
+		c.mustFail("", "sessions "+verb+" --app shop --user alice", `"alice" is the name of the user with the id 7: give --name alice`)
+		c.mustFail("", "sessions "+verb+" --app shop --name carol", `no such user "carol"`)
+		c.mustFail("", "sessions "+verb+" --app files --name alice", "--name needs USERS=redis:", "TOKENGATE_APP_FILES_USERS", "give --user ID")
+	}
+	c.wantSessions("after commands that failed", "shop", "7", live...)
+	if out := c.must("", "sessions end --app files --user 9"); out != "0 ended\n" {
+		t.Errorf("a user that may be in a file: got %q, want 0 ended", out)
+	}
+	c.must("", "sessions list --app files --user 9")
+	removed := c.mustLogin("shop", "66", 1)
+	if out := c.must("", "sessions list --app shop --user 66"); !strings.Contains(out, string(removed[0])) {
+		t.Errorf("list of a removed user: got\n%s\nwant the session", out)
+	}
+	if out := c.must("", "sessions end --app shop --user 66"); out != "1 ended\n" {
+		t.Errorf("end of a removed user's sessions: got %q, want 1 ended", out)
+	}
+	if out := c.must("", "sessions list --app shop --user 66"); !strings.Contains(out, "operator") {
+		t.Errorf("list of a removed user's tombstones: got\n%s", out)
+	}
+}
+
+// TestSessionsEndAll checks that all sessions of an app end only with --all, and those of no
+// other app.
+func TestSessionsEndAll(t *testing.T) {
+	c := newCLITest(t)
+	shop, bank := append(c.mustLogin("shop", "7", 1), c.mustLogin("shop", "8", 1)...), c.mustLogin("bank", "7", 1)
+	for _, line := range []string{"--app shop", "--app shop --all --user 7", "--app shop --all --session " + string(shop[0]), "--all"} {
+		c.mustFail("", "sessions end "+line)
+		if err := c.run("", "sessions end "+line); err == nil {
+			t.Errorf("sessions end %s succeeds", line)
 		}
 	}
+	c.wantSessions("after commands that failed", "shop", "7", shop[0])
+	if out := c.must("", "sessions end --all --app shop"); out != "all sessions of shop ended\n" {
+		t.Errorf("got %q", out)
+	}
+	c.wantSessions("after --all", "shop", "7")
+	c.wantSessions("after --all", "shop", "8")
+	c.wantSessions("after --all in another app", "bank", "7", bank...)
 }

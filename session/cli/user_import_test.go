@@ -3,45 +3,34 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
-
-	"tokengate/session"
 )
 
-func TestImport(t *testing.T) {
+func TestUserImport(t *testing.T) {
 	const alice = `{"id":1,"username":"alice","password":"!"}`
-	shop := newShop()
-	printed := shop.must(t, "", "import ../users/testdata/dumpdata-all.json")
-	if shop.count() != 5 || printed != "5 users\n" || !shop.canLogIn(t, "zoë", "pässwörd") || shop.canLogIn(t, "bob", "bob-pw") {
-		t.Errorf("got %d users, want 5; printed %q", shop.count(), printed)
+	c := newCLITest(t)
+	printed := c.must("", "user import ../users/testdata/dumpdata-all.json --app shop")
+	if c.count() != 5 || printed != "5 users\n" || !c.accepts("zoë", "pässwörd") || c.accepts("bob", "bob-pw") {
+		t.Errorf("got %d users, want 5; printed %q", c.count(), printed)
 	}
-	shop.must(t, "["+alice+"]", "import -")
+	if c.stderr.Len() > 0 {
+		t.Errorf("got %q on standard error, which is no terminal, want nothing", &c.stderr)
+	}
+	c.must("["+alice+"]", "user import --app shop -")
 	invalid := filepath.Join(t.TempDir(), "users.json")
 	if err := os.WriteFile(invalid, []byte("["+strings.ReplaceAll(alice, "alice", "eve")+`,{"id":2}]`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := shop.runLine(t, "", "import "+invalid); err == nil || shop.account("eve").Username != "" {
-		t.Errorf("import of a file with an invalid entry: got %v and %+v, want an error and no user", err, shop.account("eve"))
+	c.mustFail("", "user import --app shop "+invalid, "entry 2")
+	if c.account("eve").Username != "" {
+		t.Error("a user of a file with an invalid entry was imported")
 	}
-	shop.users.putErr = session.Fail(session.Unavailable, nil)
-	if err := shop.runLine(t, "["+alice+"]", "import -"); err == nil || !strings.Contains(err.Error(), "0 of 1") {
-		t.Errorf("import while the store is unavailable: got %v, want the error that 0 of 1 users were imported", err)
-	}
-}
-
-// TestImportFindsTakenName checks that an import which gives a user another user's name
-// stops there and returns advice.
-func TestImportFindsTakenName(t *testing.T) {
-	shop := newShop()
-	shop.must(t, "pw", "add zoe -id 9")
-	err := shop.runLine(t, `[{"id": 10, "username": "yan", "password": "!"}, {"id": 11, "username": "zoe", "password": "!"}]`, "import -")
-	if session.CodeOf(err) != session.UserExists {
-		t.Fatalf("got %v, want %s", err, session.UserExists)
-	}
-	for _, part := range []string{"imported 1 of 2 users", `"zoe" (id 11) failed`, "the user with the id 9 has this name", "run the import again"} {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("got %v, want %q", err, part)
-		}
+	c.mustFail("", "user import --app shop /no/such/file", "no such file")
+	c.mustFail("", "user import --app shop -", "not a JSON array")
+	c.must("first password", "user add --integer-id newest --app shop")
+	if id, err := strconv.Atoi(c.account("newest").ID.String()); err != nil || id <= 5 {
+		t.Errorf("the id after the import is %d, %v; want one above those that were imported", id, err)
 	}
 }

@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,10 +37,16 @@ var serviceLink = regexp.MustCompile(`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PO
 
 // nearest returns the known setting whose name is the most similar to name.
 func (env *Env) nearest(name string) string {
-	best, least := "", len(name)+64
-	for known := range env.known {
-		if d := distance(name, known); d < least || d == least && known < best {
-			best, least = known, d
+	return Nearest(name, slices.Collect(maps.Keys(env.known)))
+}
+
+// Nearest returns the most similar of the known names to name, the first in alphabetical
+// order if several are, and an empty string if there are none.
+func Nearest(name string, known []string) string {
+	best, least := "", math.MaxInt
+	for _, k := range known {
+		if d := distance(name, k); d < least || d == least && k < best {
+			best, least = k, d
 		}
 	}
 	return best

@@ -3,6 +3,7 @@ package memstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"tokengate/session"
@@ -79,6 +80,18 @@ func (d *Directory) RemoveAccount(_ context.Context, app string, id session.User
 	}
 	delete(d.store.users[app], id.String())
 	return session.NotRequested, nil
+}
+
+// NextID implements [session.Directory].
+func (d *Directory) NextID(_ context.Context, app string, above int64) (int64, error) {
+	_, end := d.store.begin()
+	defer end()
+	last := max(d.store.lastIDs[app], above)
+	if last >= session.MaxNextID {
+		return 0, session.Fail(session.UserExists, errors.New("no integer id is left"))
+	}
+	d.store.lastIDs[app] = last + 1
+	return last + 1, nil
 }
 
 // clone returns a copy of a, so that the caller and the store share no bytes.

@@ -48,6 +48,7 @@ type Store struct {
 	revokedOwners *list.List // of *ownerState: those with tombstones, in the order of their latest revocations
 	notBefore     map[string]notBefore
 	users         map[string]map[string]session.Account // app → id as text → user
+	lastIDs       map[string]int64                      // app → the highest number that NextID has returned
 	outbox
 }
 
@@ -94,6 +95,7 @@ func New(opts Options) *Store {
 		revokedOwners: list.New(),
 		notBefore:     map[string]notBefore{},
 		users:         map[string]map[string]session.Account{},
+		lastIDs:       map[string]int64{},
 		outbox:        outbox{changed: make(chan struct{})},
 	}
 }

@@ -9,12 +9,12 @@ import (
 )
 
 var checkUserTests = map[string]func(*fixture){
-	"the user must exist and be active":                checkUserActive,
-	"a refresh ends the session of a user who is gone": checkUserRefresh,
-	"the password must be the one that was checked":    checkUserPassword,
-	"users are checked only on request":                checkUserNotRequested,
-	"a number and its text are one user":               checkUserNumber,
-	"unusual user IDs":                                 checkUserUnusualIDs,
+	"the user must exist and be active":                        checkUserActive,
+	"a refresh ends the session of a missing or inactive user": checkUserRefresh,
+	"the password must be the one that was checked":            checkUserPassword,
+	"users are checked only on request":                        checkUserNotRequested,
+	"a number and its text are one user":                       checkUserNumber,
+	"unusual user IDs":                                         checkUserUnusualIDs,
 }
 
 // checkUserActive runs each step that can check its user while the user is missing,

@@ -21,6 +21,8 @@ var directoryTests = map[string]func(*fixture){
 	"Accounts are ordered by username":             directoryAccountsOrder,
 	"RemoveAccount":                                directoryRemove,
 	"apps have separate users":                     directoryApps,
+	"credentials":                                  directoryCredential,
+	"NextID":                                       directoryNextID,
 	"unusual usernames":                            directoryUnusualUsernames,
 }
 
@@ -39,8 +41,8 @@ func (f *fixture) wantAccount(want session.Account) {
 	f.noError(err, "Account "+want.ID.String())
 	b, _ := json.Marshal(want)
 	for _, got := range []session.Account{found, read} {
-		if a, _ := json.Marshal(got); string(a) != string(b) {
-			f.Errorf("got %s, want %s", a, b)
+		if a, _ := json.Marshal(got); string(a) != string(b) || got.Credential != want.Credential {
+			f.Errorf("got %s with the credential %x, want %s with %x", a, got.Credential, b, want.Credential)
 		}
 	}
 }
@@ -180,11 +182,12 @@ func directoryPutChanged(f *fixture) {
 	a.Claims = json.RawMessage(`{"role":"admin"}`)
 	f.mustPut(a)
 	for field, edit := range map[string]func(*session.Account){
-		"id":       func(a *session.Account) { a.ID = session.TextID("1") },
-		"username": func(a *session.Account) { a.Username = "eve" },
-		"password": func(a *session.Account) { a.Password = "another" },
-		"active":   func(a *session.Account) { a.Active = false },
-		"claims":   func(a *session.Account) { a.Claims = nil },
+		"id":         func(a *session.Account) { a.ID = session.TextID("1") },
+		"username":   func(a *session.Account) { a.Username = "eve" },
+		"password":   func(a *session.Account) { a.Password = "another" },
+		"active":     func(a *session.Account) { a.Active = false },
+		"claims":     func(a *session.Account) { a.Claims = nil },
+		"credential": func(a *session.Account) { a.Credential = session.Fingerprint{9} },
 	} {
 		changed, update := a, a
 		edit(&changed)
@@ -199,6 +202,58 @@ func directoryPutChanged(f *fixture) {
 	f.noError(f.removeAccount(directoryApp, a.ID), "RemoveAccount")
 	f.wantError(f.putAccount(directoryApp, a, a), session.UserUnknown, "")
 	f.wantNoAccount("adam")
+}
+
+// directoryCredential checks that a fingerprint is kept byte for byte, whether or not its
+// bytes are printable, and that it can be removed.
+func directoryCredential(f *fixture) {
+	a := newAccount(session.NumberID(1), "adam")
+	f.mustPut(a)
+	f.wantAccount(a)
+	for _, credential := range []session.Fingerprint{{1, 2, 3, 4}, {0, 0, 0, 1}, {0xff, 0x0a, 0x0d, 0}, {}, session.RandomFingerprint()} {
+		a.Credential = credential
+		f.mustPut(a)
+		f.wantAccount(a)
+		all, err := f.Directory.Accounts(f.ctx, directoryApp)
+		if f.noError(err, "Accounts"); len(all) != 1 || all[0].Credential != credential {
+			f.Errorf("Accounts: got %+v, want the credential %x", all, credential)
+		}
+	}
+}
+
+// directoryNextID checks that the numbers of an app rise, also above a given number and
+// from concurrent calls, and that they end at the maximum.
+func directoryNextID(f *fixture) {
+	next := func(app string, above, want int64) {
+		f.Helper()
+		if got, err := f.Directory.NextID(f.ctx, app, above); err != nil || got != want {
+			f.Errorf("NextID above %d: got %d, %v; want %d", above, got, err, want)
+		}
+	}
+	next(directoryApp, -7, 1)
+	next(directoryApp, 0, 2)
+	next(directoryApp, 41, 42)
+	next(directoryApp, 41, 43)
+	next("other", 0, 1)
+	const calls = 16
+	ids := make([]int64, calls)
+	var all sync.WaitGroup
+	for i := range ids {
+		all.Go(func() { ids[i], _ = f.Directory.NextID(f.ctx, directoryApp, 0) })
+	}
+	all.Wait()
+	slices.Sort(ids)
+	if ids[0] != 44 || ids[calls-1] != 44+calls-1 || len(slices.Compact(ids)) != calls {
+		f.Errorf("concurrent calls: got %d, want %d different numbers from 44", ids, calls)
+	}
+	_, err := f.Directory.NextID(f.ctx, directoryApp, session.MaxNextID)
+	f.wantError(err, session.UserExists, "")
+	next(directoryApp, session.MaxNextID-2, session.MaxNextID-1)
+	next(directoryApp, 0, session.MaxNextID)
+	for range 3 {
+		_, err := f.Directory.NextID(f.ctx, directoryApp, 0)
+		f.wantError(err, session.UserExists, "")
+	}
 }
 
 // directoryConcurrentPuts checks that one of many concurrent changes of the same account

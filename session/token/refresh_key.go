@@ -38,7 +38,7 @@ const minRefreshSecret = 32
 // newRefreshKeys returns the refresh keys of an app: those of REFRESH_KEY, then one for
 // each signing key whose secret or private value is known. The first signs, with the
 // algorithm of a if that is HS*, else with HS256. Tokens of all others are accepted, with
-// any HS* algorithm, so that a change of ALGORITHM or a new key logs nobody out.
+// any HS* algorithm, so that a change of ALGORITHM or a new key logs no user out.
 func newRefreshKeys(o Options, a algorithm, signingKeys [][]byte) (*refreshKeys, error) {
 	r := &refreshKeys{byHeader: map[string]*refreshKey{}, kids: map[string]bool{}}
 	if a.hash == nil {

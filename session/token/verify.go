@@ -33,8 +33,8 @@ var strictBase64 = base64.RawURLEncoding.Strict()
 // The session of an access token may be empty, or have any form, if another
 // program with the same key issued the token. Extra is not read back.
 //
-// The gateway's own tokens, which have a valid session, are judged by the store's clock.
-// Access tokens of other programs are judged by this instance's.
+// The gateway's own tokens, which have a valid session, are checked with the store's clock.
+// Access tokens of other programs are checked with this instance's.
 func (s *Signer) Verify(token string, kind session.Kind, clock session.Clock) (session.Claims, error) {
 	header, _, _ := strings.Cut(token, ".")
 	if k := s.refresh.byHeader[header]; k != nil {
@@ -66,7 +66,7 @@ func (s *Signer) verifyAccess(token string, clock session.Clock) (session.Claims
 	return c, err
 }
 
-// timeFor returns the time by which a token is judged: that of the store for one of the
+// timeFor returns the time with which a token is checked: that of the store for one of the
 // gateway's own.
 func timeFor(clock session.Clock, own bool, user session.UserID) (time.Time, error) {
 	if own {
@@ -97,7 +97,7 @@ const (
 func (c cachedClaims) validAt(now time.Time) bool { return !now.Before(c.from) && now.Before(c.until) }
 
 // verifyUncached verifies an access token without the cache. It also returns the time by
-// which the token was judged.
+// which the token was checked.
 func (s *Signer) verifyUncached(token string, clock session.Clock) (c session.Claims, now time.Time, err error) {
 	buf := s.pool.Get().(*buffers)
 	defer s.pool.Put(buf)

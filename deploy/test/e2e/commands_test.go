@@ -77,7 +77,8 @@ func TestUserCommands(t *testing.T) {
 	}
 	c.fail(`user "alice" exists already`, "x\n", "user", "add", "alice")
 	c.fail("the password is empty", "", "user", "add", "bob")
-	c.fail("-claims is not a JSON object", "x\n", "user", "add", "bob", "--claims", "[1]")
+	c.fail("--claims is not a JSON object", "x\n", "user", "add", "bob", "--claims", "[1]")
+	c.fail("fewer than 8 characters", "seven77\n", "user", "passwd", "alice")
 
 	c.run("second-password", "user", "passwd", "alice")
 	checkUnauthorized(t, c.client.Refresh(t.Context(), "LONG", first.Refresh), "ended", "account", "refresh after passwd")
@@ -103,10 +104,20 @@ func TestUserCommands(t *testing.T) {
 	if !regexp.MustCompile(`(?m)^42 +alice +true$`).MatchString(list) || !strings.Contains(list, generated+" ") {
 		t.Errorf("user list: got the output\n%s\nwant the active user alice with the id 42, and the id %s", list, generated)
 	}
-	for _, subcommand := range []string{"passwd", "disable", "enable"} {
-		c.fail(`unknown user "carol"`, "x\n", "user", subcommand, "carol")
+	for _, subcommand := range []string{"passwd", "disable", "enable", "remove", "show"} {
+		c.fail(`no such user "carol"`, "x\n", "user", subcommand, "carol")
 	}
-	c.fail("give one of", "x\n", "user", "elevate", "alice")
+	c.fail(`unknown command "user elevate"`, "x\n", "user", "elevate", "alice")
+	shown := c.run("", "user", "show", "alice")
+	if !regexp.MustCompile(`(?m)^password +argon2id 19456 2 1\nsessions +1$`).MatchString(shown) {
+		t.Errorf("user show: got the output\n%s\nwant the kind of the hash and 1 session", shown)
+	}
+	c.run("", "user", "remove", "bob")
+	requireStatus(t, http.StatusUnauthorized, c.client.Refresh(t.Context(), "LONG", bob.Refresh), "refresh after remove")
+	requireStatus(t, http.StatusBadRequest, c.login("bob", "bob-password", "LONG"), "login after remove")
+	if id := c.run("carol-password", "user", "add", "carol", "--integer-id"); id != "43\n" {
+		t.Errorf("user add --integer-id: got the output %q, want the number after 42", id)
+	}
 	for _, secret := range []string{"first-password", "second-password", "bob-password", "$argon2"} {
 		if strings.Contains(c.output.String(), secret) {
 			t.Errorf("a command printed %s", secret)
@@ -180,14 +191,25 @@ func TestSessionCommands(t *testing.T) {
 	c.fail("ended (operator)", "", "sessions", "end", "--user", "42", "--session", second.SessionID)
 	// An id that begins with a hyphen is not a flag.
 	c.fail(`user 42 has no session "-AAA`, "", "sessions", "end", "--user", "42", "--session", "-AAAAAAAAAAAAAAAAAAAAA")
-	for _, args := range [][]string{{long.SessionID}, {"--session", ""}, {"--session=" + long.SessionID, "more"}} {
+	for _, args := range [][]string{{long.SessionID}, {"--session", ""}, {"--session=" + long.SessionID, "more"}, {"--all"}} {
 		c.fail("usage: tokengate sessions", "", "sessions", "end", append([]string{"--user", "42"}, args...)...)
 	}
+	c.fail("no such user", "", "sessions", "end", "--user", "alice")
 	c.checkEnd("2 ended\n")
 	c.checkEnd("0 ended\n")
 	checkUnauthorized(t, c.client.Refresh(t.Context(), "LONG", long.Refresh), "ended", "operator", "refresh after sessions end for all sessions")
 	c.fail("usage: tokengate sessions", "", "sessions", "list")
-	c.fail("usage: tokengate sessions", "", "sessions", "prolong", "--user", "42")
+	c.fail(`unknown command "sessions prolong"`, "", "sessions", "prolong", "--user", "42")
+	named := login("LONG")
+	if output := c.run("", "sessions", "end", "--name", "alice"); !strings.HasSuffix("\n"+output, "\n1 ended\n") {
+		t.Errorf("sessions end --name: got the output %q, want 1 ended", output)
+	}
+	checkUnauthorized(t, c.client.Refresh(t.Context(), "LONG", named.Refresh), "ended", "operator", "refresh after sessions end --name")
+	everything := login("LONG")
+	c.fail("give one of --user, --name, --all", "", "sessions", "end")
+	requireStatus(t, http.StatusOK, c.client.Refresh(t.Context(), "LONG", everything.Refresh), "refresh after a command that failed")
+	c.run("", "sessions", "end", "--all")
+	checkUnauthorized(t, c.client.Refresh(t.Context(), "LONG", everything.Refresh), "ended", "app", "refresh after sessions end --all")
 }
 
 // checkList checks that "sessions list" prints lines that begin with these regular

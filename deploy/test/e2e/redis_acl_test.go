@@ -15,7 +15,7 @@ import (
 
 // neededCommands are the commands that a gateway and its scripts run on a single server.
 var neededCommands = strings.Fields(`evalsha eval time exists get set del
-	hget hset hsetnx hmget hgetall hdel sadd smembers
+	hget hset hsetnx hmget hgetall hdel sadd srem smembers
 	zadd zrem zcard zrange zrevrange zrangebyscore zrevrangebyscore zremrangebyrank
 	pexpire pexpireat xadd xrange publish subscribe ping info`)
 
@@ -71,6 +71,7 @@ func runEveryCommand(t *testing.T, env commandEnv) {
 		{"check"}, {"user", "add", "--app", gatewaytest.App, "alice", "--id", "7"}, {"user", "passwd", "--app", gatewaytest.App, "alice"},
 		{"user", "disable", "--app", gatewaytest.App, "alice"}, {"user", "import", "--app", gatewaytest.App, renamed},
 		{"user", "list", "--app", gatewaytest.App}, {"sessions", "list", "--app", gatewaytest.App, "--user", "7"},
+		{"user", "add", "bob", "--app", gatewaytest.App, "--integer-id"}, {"user", "show", "--app", gatewaytest.App, "bob"}, {"user", "remove", "--app", gatewaytest.App, "bob"},
 	} {
 		if code, output := env.run(t, "password\n", args...); code != 0 {
 			t.Errorf("%q: got exit code %d, output %s; want 0", args, code, output)

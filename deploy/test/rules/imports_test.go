@@ -15,6 +15,7 @@ var thirdParty = map[string][]string{
 	"tokengate/api":               {"github.com/go-chi/chi", "github.com/prometheus/client_golang"},
 	"tokengate/api/wiretest":      {"github.com/rogpeppe/go-internal"},
 	"tokengate/redisstore":        {"github.com/redis/go-redis"},
+	"tokengate/session/cli":       {"github.com/schollz/progressbar", "golang.org/x"},
 	"tokengate/session/password":  {"golang.org/x"},
 	"tokengate/session/storetest": {"github.com/anishathalye/porcupine"},
 	"tokengate/session/token":     {"github.com/lestrrat-go/jwx"},

@@ -1,0 +1,13 @@
+-- Returns a number for the ID of a new user: above the given number, and above all
+-- numbers that it has returned before. It must stay below 2^53, up to which Lua counts.
+-- KEYS: 1 last ID
+-- ARGV: 1 number
+-- Returns: ok, number
+
+local last_id, number = KEYS[1], ARGV[1]
+
+local id = math.max(tonumber(redis.call('GET', last_id) or 0), tonumber(number)) + 1
+
+redis.call('DEL', last_id) -- a script that has deleted something may write when memory is full
+redis.call('SET', last_id, string.format('%.0f', id))
+return {'ok', id}

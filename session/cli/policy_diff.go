@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"tokengate/session"
+	"tokengate/session/config"
+)
+
+// policyEffect counts the live sessions of one type, and those that a new policy affects.
+type policyEffect struct{ live, ended, shortened int }
+
+// diffPolicies prints what the policies of new settings would do to the sessions in Redis.
+func diffPolicies(ctx context.Context, in *invocation) error {
+	environ := in.environ
+	if path, given := in.flags["env-file"]; given {
+		lines, err := readEnvFile(path)
+		if err != nil {
+			return err
+		}
+		environ = override(environ, lines)
+	}
+	c, err := config.Read(environ)
+	if err != nil {
+		return err
+	}
+	apps := c.Apps
+	if app, given := in.flags["app"]; given {
+		if !slices.Contains(apps, app) {
+			return noApp(app, c)
+		}
+		apps = []string{app}
+	}
+	return in.onGateway(ctx, c, func(g *Gateway) error {
+		columns := tabwriter.NewWriter(in.Out, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(columns, "APP\tTYPE\tLIVE\tWOULD END\tWOULD BE SHORTENED")
+		for _, app := range apps {
+			effects, err := g.policyEffects(ctx, app, c.ByApp[app].Policies())
+			if err != nil {
+				return err
+			}
+			for _, t := range session.Types {
+				e := effects[t]
+				fmt.Fprintf(columns, "%s\t%s\t%d\t%d\t%d\n", app, t, e.live, e.ended, e.shortened)
+			}
+		}
+		return columns.Flush()
+	})
+}
+
+// policyEffects counts the sessions of an app by type.
+func (g *Gateway) policyEffects(ctx context.Context, app string, policies map[session.Type]session.Policy) (map[session.Type]policyEffect, error) {
+	now, err := g.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	effects := map[session.Type]policyEffect{}
+	err = g.EachSession(ctx, app, func(_ session.Owner, s session.Session) error {
+		effects[s.Type] = effects[s.Type].add(s, policies[s.Type], now)
+		return nil
+	})
+	return effects, err
+}
+
+// add returns e with one more session.
+func (e policyEffect) add(s session.Session, p session.Policy, now time.Time) policyEffect {
+	e.live++
+	clamped := p.Clamp(s)
+	if _, expired := session.ExpiryCause(clamped, now); expired {
+		e.ended++
+	} else if clamped.Expires.Before(s.Expires) || clamped.Absolute.Before(s.Absolute) {
+		e.shortened++
+	}
+	return e
+}
+
+// readEnvFile reads lines of the form NAME=value. It skips empty lines and comments. Its
+// errors do not repeat a line, which may have a secret.
+func readEnvFile(path string) (lines []string, err error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for line := range strings.Lines(string(content)) {
+		n++
+		line = strings.TrimRight(line, "\r\n")
+		if text := strings.TrimSpace(line); text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		if name, _, found := strings.Cut(line, "="); !found || name == "" || strings.ContainsAny(name, " \t") {
+			return nil, fmt.Errorf("%s: line %d is not of the form NAME=value", path, n)
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
+}
+
+// override returns environ with more lines. A later line for a name overrides an earlier
+// one, and NAME also overrides NAME_FILE, and the other way round.
+func override(environ, lines []string) []string {
+	const file = "_FILE"
+	replaced := map[string]bool{}
+	for _, line := range lines {
+		name, _, _ := strings.Cut(line, "=")
+		replaced[name], replaced[name+file], replaced[strings.TrimSuffix(name, file)] = true, true, true
+	}
+	kept := slices.DeleteFunc(slices.Clone(environ), func(line string) bool {
+		name, _, _ := strings.Cut(line, "=")
+		return replaced[name]
+	})
+	return append(kept, lines...)
+}
