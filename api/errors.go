@@ -230,7 +230,7 @@ func (e *wireError) appendTo(b []byte, cause session.Cause) []byte {
 	return append(b, '}')
 }
 
-// retryAfter is the value of Retry-After, in seconds.
+// retryAfter is the value of Retry-After, in seconds, where no other one is known.
 const retryAfter = 1
 
 // secondsOf returns d in seconds, rounded up.
@@ -249,9 +249,7 @@ func (x *exchange) writeError(err error) {
 	case http.StatusServiceUnavailable:
 		x.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	case http.StatusTooManyRequests:
-		if seconds := secondsOf(session.RetryAfterOf(err)); seconds > 0 {
-			x.Header().Set("Retry-After", strconv.Itoa(seconds))
-		}
+		x.Header().Set("Retry-After", strconv.Itoa(max(retryAfter, secondsOf(session.RetryAfterOf(err)))))
 	}
 	cause := session.CauseOf(err)
 	if cause == "" && e.code == session.Expired {

@@ -52,7 +52,7 @@ func TestOutOfMemory(t *testing.T) {
 		t.Errorf("RevokeApp: %v", err)
 	}
 	p.RetryWindow = 0
-	replay := session.RefreshStep{Owner: eve, ID: spent.ID, Type: spent.Type, Policy: p}
+	replay := session.RefreshStep{Owner: eve, ID: spent.ID, Type: spent.Type, Policy: p, Presented: session.Presented{Secret: spent.Secret}}
 	if _, err := s.Refresh(ctx, replay); session.CodeOf(err) != session.Replayed {
 		t.Errorf("a replay: got %v, want %s", err, session.Replayed)
 	}

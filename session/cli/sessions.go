@@ -79,10 +79,14 @@ func (c *appCommand) owner(ctx context.Context) (session.Owner, error) {
 	return session.Owner{App: c.app, User: a.ID.String()}, err
 }
 
-// checkExists fails if the app's users are in the directory and the owner is not one of
-// them.
+// checkExists fails if the owner is not a user of the app's source. It succeeds if the
+// source does not say.
 func (c *appCommand) checkExists(ctx context.Context, owner session.Owner) error {
 	if !c.managed() {
+		_, err := c.Sources[c.app].Recheck(ctx, session.TextID(owner.User), true)
+		if session.CodeOf(err) == session.UserUnknown {
+			return fmt.Errorf("no such user: no user of %s has the id %q; --user takes an id, not a name", c.app, owner.User)
+		}
 		return nil
 	}
 	_, err := c.Accounts.Account(ctx, c.app, session.TextID(owner.User))
