@@ -56,6 +56,10 @@
 //     further meaning ([Type]).
 //   - Policy: what an app allows the sessions of one type: lifetimes, rotation,
 //     extension, and how many there may be ([Policy]).
+//   - Secret: 64 random bits of a session that its refresh tokens carry in masked form
+//     ([Secret]).
+//   - Credential: what a user logs in with, such as a password. Its fingerprint in the
+//     session shows whether it has changed since ([Fingerprint]).
 //   - Generation: a counter in the session. A refresh token carries the
 //     generation that it was issued for. The token of the session's own
 //     generation is the current one; a token of a lower generation is spent.
@@ -117,7 +121,8 @@
 //	      │
 //	      ▼
 //	┌─► live(g) ── Refresh ────────────────────────────────────┐
-//	│     │ │      p = g, a rotation or extension is due → g+1 │
+//	│     │ │      p = g, a rotation or extension is due,      │
+//	│     │ │             or the policy shortens it      → g+1 │
 //	│     │ │      p = g, nothing is due                 → g   │
 //	│     │ │      p = g-1, within the retry window      → g   │
 //	│     │ │      p > g, the store has lost a step      → p,  │
@@ -137,9 +142,10 @@
 // # Why it works this way
 //
 // A refresh token is computed from the session's record and never stored. The
-// same record always results in the same claims, so a retry gets the same token
-// although no copy was kept, and the store holds nothing that a thief of its
-// content could present.
+// same record always results in the same token, so a retry gets it again
+// although no copy was kept. A token needs both a key that only the gateway has and
+// the secret in the session's record, so neither an app's key nor the store's
+// content is enough to make one.
 //
 // At most one spent generation is accepted, and only until its successor is used,
 // because it is then two generations behind. So a lost response costs the client
@@ -150,12 +156,26 @@
 // Django app documents that.
 //
 // A key's time to live in Redis only frees memory. Steps compare times, and all
-// of them come from one clock, the store's. An instance's own clock decides only
-// whether a token's dates are valid, which are whole seconds of the store's clock,
-// and whether its revocation list is fresh.
+// of them come from one clock, the store's. The gateway's own tokens are checked with
+// it as well: an instance learns from each reply how far the store's clock is ahead
+// of its own. Its own clock decides only whether the tokens of other programs are
+// valid, and whether its revocation list is fresh. An access token is issued at the
+// earlier of the two clocks and expires by the later one, so that other verifiers
+// accept it whichever of the clocks they agree with. The price is that a token lives
+// longer by the difference.
+//
+// A policy applies to live sessions from the next step on if it is tighter than the
+// one of their login, and never lengthens them. Only a refresh writes the shorter
+// expiry. Access tokens that were issued before keep theirs.
+//
+// A session remembers a fingerprint of its user's credential, such as the stored
+// hash of the password. If the credential has changed, or the user was disabled or
+// removed, the next refresh ends the session for good: it must not be live again when
+// the user is enabled again, or when another person gets the same ID. Since an answer
+// of the user source may come from a cache, it is asked again before a session ends.
 //
 // A generation above the record's is not a forgery, because the token's signature
-// is valid. It means that the store has lost an acknowledged step in a failover.
+// and secret are valid. It means that the store has lost an acknowledged step in a failover.
 // The record then catches up. The alternative would be to log out every user who
 // was active in that second.
 //
