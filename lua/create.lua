@@ -17,6 +17,7 @@ local revocations, user, sessions, data = unpack(KEYS, 3)
 local check, id, lifetime, absolute_lifetime, extend, maximum, evict, info, claims, secret, credential, revoke_changed = unpack(ARGV, 3)
 extend = tonumber(extend)
 -- include clamp
+-- include read_records
 -- include least_recent
 -- include other_credential
 

@@ -1,5 +1,5 @@
 -- Chooses the sessions that a login evicts. Needs clamp.lua, refusals.lua and
--- revocation.lua before it.
+-- read_records.lua before it.
 
 -- Reports whether a sorts before b. Bytes are compared one by one, because Lua's <
 -- on strings follows the locale.
@@ -17,9 +17,7 @@ local function live_sessions(sessions, data, without)
   local ids, created, updated, left_out = {}, {}, {}, {}
   for _, id in ipairs(without) do left_out[id] = true end
   for first = 1, #members, CHUNK do
-    local fields = {}
-    for i = first, math.min(first + CHUNK - 1, #members) do fields[#fields + 1] = members[i]:sub(1, FIELD) end
-    local records = redis.call('HMGET', data, unpack(fields))
+    local records = read_records(data, members, first)
     for i = 1, #records do
       local record, n = records[i], #ids + 1
       if record and not left_out[members[first + i - 1]] and not (not_before > 0 and refuse_ended(record)) then

@@ -1,13 +1,16 @@
--- Finds the sessions that a login with another credential revokes. Needs refusals.lua
--- before it.
+-- Finds the sessions that a login with another credential revokes. Needs refusals.lua and
+-- read_records.lua before it.
 
 -- Returns the ids of the live sessions that were created with another credential.
 local function with_other_credential(sessions, data)
-  local ids = {}
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', sessions, '(' .. ms, '+inf')) do
-    local record = redis.call('HGET', data, id:sub(1, FIELD))
-    local other = record and record:sub(CREDENTIAL_AT, CREDENTIAL_AT + 3)
-    if record and other ~= credential and other ~= NO_CREDENTIAL and not refuse_ended(record) then ids[#ids + 1] = id end
+  local members, ids = redis.call('ZRANGEBYSCORE', sessions, '(' .. ms, '+inf'), {}
+  for first = 1, #members, CHUNK do
+    local records = read_records(data, members, first)
+    for i = 1, #records do
+      local record = records[i]
+      local other = record and record:sub(CREDENTIAL_AT, CREDENTIAL_AT + 3)
+      if record and other ~= credential and other ~= NO_CREDENTIAL and not refuse_ended(record) then ids[#ids + 1] = members[first + i - 1] end
+    end
   end
   return ids
 end
