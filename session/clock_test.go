@@ -40,6 +40,25 @@ func TestClocksFarApart(t *testing.T) {
 	}
 }
 
+// TestInstancesWithOtherClocks checks that an instance accepts the tokens that another one
+// has issued, however far their own clocks are apart: both go by the store's clock.
+func TestInstancesWithOtherClocks(t *testing.T) {
+	for _, ahead := range []time.Duration{10 * time.Minute, -10 * time.Minute, time.Hour} {
+		f := newFixture(t)
+		tokens := f.login(session.Long)
+		f.now, f.store.offset = f.now.Add(ahead), -ahead // the store's time is the same
+		f.list.CaughtUp(f.now)
+		_, err := f.Verify(t.Context(), "shop", tokens.Access)
+		f.wantError(err, session.OK, "")
+		_, err = f.Authenticate(t.Context(), tokens.Access)
+		f.wantError(err, session.OK, "")
+		_, err = f.VerifyRefresh(t.Context(), "shop", tokens.Refresh)
+		f.wantError(err, session.OK, "")
+		_, err = f.refresh(tokens.Refresh)
+		f.wantError(err, session.OK, "")
+	}
+}
+
 // TestRevocationWithClocksFarApart checks that a revocation counts as long as an access
 // token of the session may be valid, however far the clocks are apart, and that a
 // not-before applies.

@@ -54,6 +54,7 @@ func checkUserActive(f *fixture) {
 // inactive and the token is good. Otherwise it returns what it would return without the
 // check.
 func checkUserRefresh(f *fixture) {
+	credential := session.Fingerprint{1}
 	refresh := func(s session.Session, presented session.Presented) error {
 		_, err := f.Store.Refresh(f.ctx, session.RefreshStep{
 			Owner: f.owner, CheckUser: true, Policy: f.policy, ID: s.ID, Type: s.Type, Presented: presented,
@@ -66,9 +67,12 @@ func checkUserRefresh(f *fixture) {
 	}{
 		{session.UserUnknown, func() error { return nil }},
 		{session.UserInactive, func() error { return f.putUser(f.owner, "zoë", false) }},
+		{session.UserInactive, func() error {
+			return f.replaceAccount(f.owner.App, session.Account{ID: session.TextID(f.owner.User), Username: "zoë", Password: "x", Credential: credential})
+		}},
 	} {
 		f.noError(state.set(), "setting the user")
-		s, retried := f.login(), f.login()
+		s, retried := f.loginWith(credential, session.Long, false).Session, f.login()
 		f.mustRefresh(retried, f.policy)
 		forged := token(s)
 		forged.Secret[0]++
