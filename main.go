@@ -149,7 +149,7 @@ func (g *gateway) openApp(ctx context.Context, name string, a config.App, queue 
 		return session.App{}, api.App{}, err
 	}
 	g.Sources[name] = source
-	g.AddCautions(config.AppPrefix(name), append(a.Warnings(), signer.Warnings()...))
+	g.AddWarnings(config.AppPrefix(name), append(a.Warnings(), signer.Warnings()...))
 	app := session.App{
 		Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessLifetime,
 		Signer: signer, Checker: source, UsersInStore: source.UsersInStore(),

@@ -169,6 +169,9 @@ func (o Options) Validate() error {
 		if _, err := newTokenHeader(a.HeaderName, a.HeaderTypes); err != nil {
 			return fmt.Errorf("app %s: %w", name, err)
 		}
+		if slices.ContainsFunc(loginFields[1:], func(f field) bool { return f.name == a.UsernameField }) {
+			return fmt.Errorf("app %s: USERNAME_FIELD is %s, which is another field of the login: give the user model's field, such as email", name, a.UsernameField)
+		}
 	}
 	for _, p := range o.TrustedProxies {
 		if !p.IsValid() {

@@ -22,6 +22,7 @@ func TestNewRejectsInvalidOptions(t *testing.T) {
 		"unknown app":     func(o *api.Options) { o.Apps = map[string]api.App{"nope": {}} },
 		"bad header":      func(o *api.Options) { o.Apps = map[string]api.App{wiretest.App: {HeaderName: "a b"}} },
 		"bad scheme":      func(o *api.Options) { o.Apps = map[string]api.App{wiretest.App: {HeaderTypes: []string{""}}} },
+		"username field":  func(o *api.Options) { o.Apps = map[string]api.App{wiretest.App: {UsernameField: "session"}} },
 		"bad network":     func(o *api.Options) { o.TrustedProxies = []netip.Prefix{{}} },
 		"space in token":  func(o *api.Options) { o.AdminToken = "hunter2 hunter2" },
 		"tab after token": func(o *api.Options) { o.AdminToken = "hunter2\t" },

@@ -22,6 +22,6 @@ if check == 1 then
   local active, credential = unpack(redis.call('HMGET', user, 'active', 'credential'))
   local refusal = refuse_inactive(active)
   if refusal then return refusal end
-  credential_now = credential
+  credential_now = credential or NO_CREDENTIAL
 end
 return refuse_credential(record) or {'ok', micros}

@@ -4,7 +4,7 @@
 --       7… sessions and data of the other types, if sessions with another credential
 --       are to be revoked
 -- ARGV: 1 clock, 2 revocation parameters, 3 check user, 4 id, 5 lifetime, 6 absolute lifetime,
---       7 extended (0 if no refresh extends a session), 8 maximum (empty means none),
+--       7 extend (0 if no refresh extends a session), 8 maximum (empty means none),
 --       9 evict, 10 info, 11 claims, 12 secret, 13 credential, 14 revoke changed
 -- Returns: ok, now, record, evicted, changed | limit_reached
 --        | user_not_found | user_inactive | unavailable
@@ -23,11 +23,12 @@ extend = tonumber(extend)
 
 if check == '1' then
   local active, credential_now = unpack(redis.call('HMGET', user, 'active', 'credential'))
-  if not active or (credential_now or '') ~= (credential ~= NO_CREDENTIAL and credential or '') then return {'user_not_found'} end
+  if not active or (credential_now or NO_CREDENTIAL) ~= credential then return {'user_not_found'} end
   if active ~= '1' then return {'user_inactive'} end
 end
 local expired, evicted = redis.call('ZRANGEBYSCORE', sessions, '-inf', ms), {}
-local changed = revoke_changed == '1' and with_other_credential(sessions, data) or {}
+local changed, others = revoke_changed == '1' and with_other_credential(sessions, data) or {}, {}
+for k = 7, #KEYS, 2 do others[k] = with_other_credential(KEYS[k], KEYS[k + 1]) end
 if maximum ~= '' and redis.call('ZCARD', sessions) - #expired >= tonumber(maximum) then
   local ids, created, updated = live_sessions(sessions, data, changed)
   local surplus = #ids - maximum + 1
@@ -50,10 +51,9 @@ delete_sessions(sessions, data, evicted)
 delete_sessions(sessions, data, changed)
 set_expiry(sessions, data)
 for k = 7, #KEYS, 2 do
-  local others = with_other_credential(KEYS[k], KEYS[k + 1])
-  delete_sessions(KEYS[k], KEYS[k + 1], others)
+  delete_sessions(KEYS[k], KEYS[k + 1], others[k])
   set_expiry(KEYS[k], KEYS[k + 1])
-  for i = 1, #others do changed[#changed + 1] = others[i] end
+  for _, other in ipairs(others[k]) do changed[#changed + 1] = other end
 end
 if #evicted > 0 then record_revocation(revocations, evicted, 'evicted', id) end
 if #changed > 0 then record_revocation(revocations, changed, 'account', '') end

@@ -1,5 +1,6 @@
 -- Returns a number for the ID of a new user: above the given number, and above all
--- numbers that it has returned before. It must stay below 2^53, up to which Lua counts.
+-- numbers that it has returned before. Package redisstore rejects numbers above 2^53-1, up
+-- to which Lua counts.
 -- KEYS: 1 last ID
 -- ARGV: 1 number
 -- Returns: ok, number

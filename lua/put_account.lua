@@ -12,6 +12,7 @@ local id, json, name, password, active, claims, credential = unpack(ARGV)
 local was_json, was_name, was_password, was_active, was_claims, was_credential = unpack(ARGV, 8)
 
 local stored = redis.call('HMGET', user, 'id', 'name', 'password', 'active', 'claims', 'credential')
+if stored[1] and not stored[6] then stored[6] = '\0\0\0\0' end -- an account without a credential
 for i, was in ipairs({was_json, was_name, was_password, was_active, was_claims, was_credential}) do
   if (stored[i] or '') ~= was then
     if was_json == '' then return {'user_exists'} end

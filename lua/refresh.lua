@@ -19,7 +19,10 @@ if record then
   expires, absolute = expires * 1000, absolute * 1000
 end
 local active, claims
-if check == 1 then active, credential_now, claims = unpack(redis.call('HMGET', user, 'active', 'credential', 'claims')) end
+if check == 1 then
+  active, credential_now, claims = unpack(redis.call('HMGET', user, 'active', 'credential', 'claims'))
+  credential_now = credential_now or NO_CREDENTIAL
+end
 
 -- Nearly always the token is the current one of a live session, and then no function
 -- has to be defined. No session expires after its absolute time, so the expiry alone
@@ -41,7 +44,7 @@ if not usual then
   refusal, word = refuse_refresh(record)
   if refusal then return refusal end
   if word ~= 'retried' then
-    if credential == NO_CREDENTIAL and credential_now and credential_now ~= '' then credential = credential_now end
+    if credential == NO_CREDENTIAL then credential = credential_now end
     expires, absolute = clamp(created, rotated, expires / 1000, absolute / 1000)
   end
   if word == 'healed' then

@@ -26,21 +26,26 @@ func newClockOffset() *clockOffset {
 	return o
 }
 
-// learn corrects the offset by a time that a node gave in an answer to a request. The
-// node read its clock at some moment between sent and received, so the offset is within
-// two bounds, and one that is within them already is kept: the time that an answer takes
-// does not shift it.
-func (o *clockOffset) learn(node, sent, received time.Time) {
-	least, most := int64(node.Sub(received)), int64(node.Sub(sent))
+// learn corrects the offset by a sample. The node read its clock at some moment between
+// sent and received, so the offset is within two bounds, and one that is within them
+// already is kept: the time that an answer takes does not shift it.
+func (o *clockOffset) learn(c clockSample) {
+	least, most := int64(c.node.Sub(c.received)), int64(c.node.Sub(c.sent))
 	known := o.Load()
 	switch {
 	case known == unknownOffset:
-		o.Store(least + (most-least)/2)
+		o.Store(int64(c.offset()))
 	case known < least:
 		o.Store(least)
 	case known > most:
 		o.Store(most)
 	}
+}
+
+// offset returns the middle of the two bounds.
+func (c clockSample) offset() time.Duration {
+	least, most := c.node.Sub(c.received), c.node.Sub(c.sent)
+	return least + (most-least)/2
 }
 
 // clockOffsets holds the clockOffset of each node. In a Cluster, each bucket of an app
@@ -75,7 +80,7 @@ func (s *Store) learnClock(c *call, at, sent time.Time) {
 	if o == nil {
 		o = s.clocks.of(hashTag(string(c.buf[:c.ends[0]])))
 	}
-	o.learn(at, sent, time.Now())
+	o.learn(clockSample{at, sent, time.Now()})
 }
 
 // clockTimeout bounds a query for the time of a node.
@@ -93,12 +98,14 @@ func (s *Store) ClockOffset(ctx context.Context, owner session.Owner) (time.Dura
 	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
 	defer cancel()
 	node, err := s.nodeOf(ctx, s.schema.owner(owner).prefix)
-	if err == nil {
-		err = s.measure(ctx, node, o)
-	}
 	if err != nil {
 		return 0, classify("time", err)
 	}
+	c, err := s.sample(ctx, node)
+	if err != nil {
+		return 0, classify("time", err)
+	}
+	o.learn(c)
 	return time.Duration(o.Load()), nil
 }
 
@@ -108,20 +115,6 @@ func (s *Store) nodeOf(ctx context.Context, key string) (redis.Cmdable, error) {
 		return cluster.MasterForKey(ctx, key)
 	}
 	return s.client, nil
-}
-
-// measure asks a node for its time and corrects an offset by it.
-func (s *Store) measure(ctx context.Context, node redis.Cmdable, o *clockOffset) error {
-	sent := time.Now()
-	at, err := node.Time(ctx).Result()
-	if err != nil {
-		return err
-	}
-	if s.options.Now != nil {
-		at = s.options.Now()
-	}
-	o.learn(at, sent, time.Now())
-	return nil
 }
 
 // onlyNode names the node in metrics and log if there is no Cluster. A Sentinel may give
@@ -134,6 +127,36 @@ const warnOffset = time.Second
 // clockWarningInterval is the least time between two warnings about clocks in the log.
 const clockWarningInterval = 5 * time.Minute
 
+// clockInterval is how often the clocks are measured. Steps correct the offsets as well, so
+// it matters only to an instance that runs none.
+const clockInterval = 5 * time.Second
+
+// followClocks measures the clocks at once and then at each interval, until ctx is done.
+func (s *Store) followClocks(ctx context.Context, apps []string) {
+	for {
+		s.measureClocks(ctx, apps)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(min(clockInterval, s.options.PollInterval)):
+		}
+	}
+}
+
+// clockSample is the time that a node gave in the answer to a request.
+type clockSample struct{ node, sent, received time.Time }
+
+// sample asks a node for its time.
+func (s *Store) sample(ctx context.Context, node redis.Cmdable) (c clockSample, err error) {
+	c.sent = time.Now()
+	c.node, err = node.Time(ctx).Result()
+	c.received = time.Now()
+	if s.options.Now != nil {
+		c.node = s.options.Now()
+	}
+	return c, err
+}
+
 // measureClocks measures the clocks of all nodes, reports the offsets, and corrects
 // those of the apps' buckets by them. It ignores nodes that do not answer: steps on them
 // fail as well.
@@ -142,17 +165,17 @@ func (s *Store) measureClocks(ctx context.Context, apps []string) {
 	defer cancel()
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		if s.measure(ctx, s.client, s.clocks.single) == nil {
+		if c, err := s.sample(ctx, s.client); err == nil {
+			s.clocks.single.learn(c)
 			s.reportClock(onlyNode, time.Duration(s.clocks.single.Load()))
 		}
 		return
 	}
-	var byNode sync.Map // address → *clockOffset
+	var byNode sync.Map // address → clockSample
 	_ = cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-		o, address := newClockOffset(), master.Options().Addr
-		if s.measure(ctx, master, o) == nil {
-			byNode.Store(address, o)
-			s.reportClock(address, time.Duration(o.Load()))
+		if c, err := s.sample(ctx, master); err == nil {
+			byNode.Store(master.Options().Addr, c)
+			s.reportClock(master.Options().Addr, c.offset())
 		}
 		return nil
 	})
@@ -163,8 +186,8 @@ func (s *Store) measureClocks(ctx context.Context, apps []string) {
 			if err != nil {
 				return
 			}
-			if measured, ok := byNode.Load(master.Options().Addr); ok {
-				s.clocks.of(hashTag(key)).Store(measured.(*clockOffset).Load())
+			if c, ok := byNode.Load(master.Options().Addr); ok {
+				s.clocks.of(hashTag(key)).learn(c.(clockSample))
 			}
 		}
 	}

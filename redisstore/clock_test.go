@@ -67,6 +67,23 @@ func TestClockOffsetFollowsSteps(t *testing.T) {
 	}
 }
 
+// TestOnlyTimesAreLearned checks that a number in the reply of another script is not taken
+// for the time.
+func TestOnlyTimesAreLearned(t *testing.T) {
+	for _, url := range []string{redistest.Standalone(t).URL, redistest.Cluster(t, 3).URL} {
+		s := open(t, url)
+		for bucket := range 70 {
+			login(t, s, session.Owner{App: alice.App, User: fmt.Sprint(bucket)}, policy)
+		}
+		if _, err := s.Directory().NextID(ctx, alice.App, 41); err != nil {
+			t.Fatal(err)
+		}
+		for bucket := range 70 {
+			wantOffset(t, s, session.Owner{App: alice.App, User: fmt.Sprint(bucket)}, 0)
+		}
+	}
+}
+
 // TestClockOffsetUnknown checks that the offset is not guessed while the server is away.
 func TestClockOffsetUnknown(t *testing.T) {
 	for _, url := range []string{"redis://127.0.0.1:1", "redis+cluster://127.0.0.1:1"} {

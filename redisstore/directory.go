@@ -71,8 +71,8 @@ func (d *Directory) read(ctx context.Context, app, id string) (session.Account, 
 }
 
 // parseAccount parses the hash of an account; an empty one means that there is no
-// account. Fields that a newer version has added are ignored. An invalid ID is a defect of the program that wrote it, so it fails with
-// Internal and not with UserUnknown.
+// account. Fields that a newer version has added are ignored. An invalid ID is a defect of
+// the program that wrote it, so it fails with Internal and not with UserUnknown.
 func parseAccount(fields map[string]string) (a session.Account, err error) {
 	if len(fields) == 0 {
 		return a, session.Fail(session.UserUnknown, nil)
@@ -148,11 +148,7 @@ func (c *call) addAccountFields(a session.Account) {
 	c.add(a.Password)
 	c.addBool(a.Active)
 	c.add(string(a.Claims))
-	if a.Credential.IsZero() {
-		c.add("")
-	} else {
-		c.add(string(a.Credential[:]))
-	}
+	c.add(string(a.Credential[:]))
 }
 
 // RemoveAccount implements [session.Directory]. It reads the reservation of the

@@ -21,25 +21,13 @@ const (
 	listsAtOnce = 32
 )
 
-// Now returns the store's time: Redis's own, of one server of a Cluster.
-func (s *Store) Now(ctx context.Context) (time.Time, error) {
-	if s.options.Now != nil {
-		return s.options.Now().UTC(), nil
-	}
-	now, err := s.client.Time(ctx).Result()
-	if err != nil {
-		return time.Time{}, classify("time", err)
-	}
-	return now.UTC(), nil
-}
-
-// EachSession calls visit for each live session of an app. It is for operators' reports:
+// EachSession calls visit for each live session of an app, with the store's time. It is for operators' reports:
 // it goes through all keys of all servers, in bounded steps, and reads the sessions of some
 // users at a time. It is not atomic: a session that is created or revoked meanwhile may be
 // left out or not. If a Cluster moves slots meanwhile, those of some users may be left out. It
 // keeps some 20 bytes of memory for each user. It stops at the first error, which is visit's own
 // or as of [session.Store].List. The Redis user needs the right to run SCAN.
-func (s *Store) EachSession(ctx context.Context, app string, visit func(session.Owner, session.Session) error) error {
+func (s *Store) EachSession(ctx context.Context, app string, visit func(session.Owner, session.Session, time.Time) error) error {
 	walk := &sessionWalk{store: s, app: app, visit: visit, seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}}
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
@@ -68,7 +56,7 @@ func (s *Store) EachSession(ctx context.Context, app string, visit func(session.
 type sessionWalk struct {
 	store *Store
 	app   string
-	visit func(session.Owner, session.Session) error
+	visit func(session.Owner, session.Session, time.Time) error
 
 	// seen has a hash of each user whose sessions were read: SCAN may return a key twice,
 	// and each session type has a key.
@@ -131,7 +119,7 @@ func (w *sessionWalk) owners(ctx context.Context, owners []session.Owner) error 
 			return errs[i]
 		}
 		for _, found := range lists[i].Sessions {
-			if err := w.visit(o, found); err != nil {
+			if err := w.visit(o, found, lists[i].Now); err != nil {
 				return err
 			}
 		}

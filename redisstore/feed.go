@@ -21,6 +21,7 @@ const (
 // last one stopped. So CaughtUp depends on the polls only.
 func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) error {
 	f := s.newFollower(apps, sink)
+	go s.followClocks(ctx, apps)
 	channel := s.client.Subscribe(ctx, s.schema.channel())
 	defer channel.Close()
 	messages := channel.Channel()
@@ -37,7 +38,6 @@ func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) er
 			}
 			f.report(m.Payload)
 		case <-next.C:
-			s.measureClocks(ctx, apps)
 			f.poll(ctx)
 			next.Reset(s.options.PollInterval)
 		}

@@ -21,7 +21,7 @@ func TestRecordOfLaterVersion(t *testing.T) {
 		record := srv.Do("HGET", data, field)
 		srv.Do("HSET", data, field, string(record[0]+1)+record[1:]+more, field+"u", "user agent", "meta", "short", "another field of ten", "x")
 
-		for range 2 { // rotates, and the second time also extends nothing
+		for range 2 { // each refresh rotates
 			current = refresh(t, s, alice, current, policy)
 			written := srv.Do("HGET", data, field)
 			if written[0] != record[0]+1 || written[len(record):] != more || written[1:5] == record[1:5] {

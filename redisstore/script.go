@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,12 +17,13 @@ import (
 // script is a script of package lua and the SHA1 digest by which EVALSHA finds it.
 type script struct {
 	lua.Script
-	sha string
+	sha   string
+	timed bool // the second element of a successful reply is the time
 }
 
 func newScript(s lua.Script) *script {
 	sum := sha1.Sum([]byte(s.Text))
-	return &script{s, hex.EncodeToString(sum[:])}
+	return &script{s, hex.EncodeToString(sum[:]), strings.Contains(s.Text, "redis.call('TIME')")}
 }
 
 // run runs a script in one round trip, or in two if Redis does not have the script.
@@ -34,7 +36,7 @@ func (s *Store) run(ctx context.Context, sc *script, c *call, durable bool) (rep
 		r, err = s.send(ctx, sc, c, durable, true)
 	}
 	err = r.readCode(sc, err)
-	if at, ok := element[int64](r.elements, 1); ok && err == nil {
+	if at, ok := element[int64](r.elements, 1); ok && err == nil && sc.timed {
 		s.learnClock(c, micros(at), start)
 	}
 	if s.options.Observe != nil {

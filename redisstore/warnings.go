@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -53,13 +52,12 @@ func (s *Store) inspect(ctx context.Context, server redis.Cmdable, node string) 
 		warnings = append(warnings, "the append-only file is off: "+
 			"a restart loses the sessions created since the last snapshot, or all if there is none; set appendonly to yes")
 	}
-	clock := newClockOffset()
-	err = s.measure(ctx, server, clock)
+	clock, err := s.sample(ctx, server)
 	if err != nil && !redis.HasErrorPrefix(err, "NOPERM") { // without TIME no step works, which Ping reports
 		return nil, classify("time", err)
 	}
-	if offset := time.Duration(clock.Load()); err == nil && offset.Abs() > warnOffset {
-		warnings = append(warnings, clockWarning(node, offset))
+	if err == nil && clock.offset().Abs() > warnOffset {
+		warnings = append(warnings, clockWarning(node, clock.offset()))
 	}
 	err = server.Publish(ctx, s.schema.channel(), "").Err() // followers ignore an empty message
 	if redis.HasErrorPrefix(err, "NOPERM") {

@@ -64,9 +64,9 @@ func TestRefreshOfEndedSessionAsksOnce(t *testing.T) {
 	f := newFixture(t)
 	tokens := f.login(session.Long)
 	f.checker.recheckErrs["1"] = session.Fail(session.UserInactive, nil)
-	for range 3 {
+	for _, want := range []session.Code{session.UserInactive, session.Revoked, session.Revoked} {
 		_, err := f.refresh(tokens.Refresh)
-		f.wantError(err, session.CodeOf(err), session.CauseAccount)
+		f.wantError(err, want, session.CauseAccount)
 	}
 	if f.checker.freshRechecks != 1 {
 		t.Errorf("got %d fresh rechecks, want 1", f.checker.freshRechecks)

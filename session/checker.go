@@ -51,7 +51,8 @@ type Status struct {
 	Claims     json.RawMessage // the present claims, if HasClaims is set
 	HasClaims  bool            // false means that the claims of the login still apply
 
-	// Changed is when this instance first saw the present Credential in place of
-	// another one, by the instance's clock; zero if it has seen no change.
+	// Changed is the latest moment at which an instance may have relied on another
+	// Credential than the present one, by this instance's clock; zero if this instance
+	// has seen no change.
 	Changed time.Time
 }

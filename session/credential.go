@@ -7,8 +7,9 @@ import (
 )
 
 // Fingerprint identifies a user's credential, such as the password, so that a
-// session ends when the credential changes. It is a part of a hash, from which the
-// credential can't be found. The zero value means that the source names no
+// session ends when the credential changes. It is a part of a hash. It discloses nothing
+// about a stored hash, which has random salt; a user source should not name a credential
+// that can be guessed. The zero value means that the source names no
 // credential; it is never compared.
 type Fingerprint [4]byte
 

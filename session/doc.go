@@ -29,9 +29,9 @@
 //     [Account].
 //   - Username reservation: the record in Redis that gives a username to one
 //     account only.
-//   - Cached status: whether a user was active when an instance last queried the
-//     user source. It is kept for a while, so that a refresh need not query the
-//     source.
+//   - Cached status: what an instance last learned from the user source about a user:
+//     whether they are active, their credential and their claims. It is kept for a
+//     while, so that a refresh need not query the source.
 //   - Circuit breaker: the limit on queries to a user source that does not
 //     answer.
 //   - Dummy hash: the hash that a password is compared with where there is no
@@ -108,9 +108,10 @@
 //     ([Causes]).
 //   - If a store or a user source cannot answer, the code is [Unavailable]. It
 //     never means "no such session" or "no such user".
-//   - A login, refresh, list, destroy or logout takes one step of the Store. The
+//   - A login, refresh, list, destroy or logout takes one step of the Store. A refresh
+//     takes up to three if the user seems to be gone or to have another credential. The
 //     verification of an access token takes none while the revocation list is
-//     fresh.
+//     fresh, unless the credential has changed since the token was issued.
 //
 // # The states of a session
 //

@@ -17,10 +17,10 @@ type Tokens struct {
 // at the earlier of the two times, so that no verifier finds it to be of the future,
 // and expires by the later one.
 func (a *App) issue(user UserID, s Session, now time.Time, refresh bool) (Tokens, error) {
-	out := Tokens{Session: s.ID}
+	out, own := Tokens{Session: s.ID}, a.clock.Now()
 	c := Claims{
 		Kind: KindAccess, User: user, Session: s.ID, AuthTime: s.Created, Extra: s.Claims,
-		Issued: earlier(now, a.clock.Now()), Expires: later(now, a.clock.Now()).Add(a.AccessLifetime),
+		Issued: earlier(now, own), Expires: later(now, own).Add(a.AccessLifetime),
 	}
 	var err error
 	if out.Access, err = a.Signer.Sign(c); err != nil || !refresh {

@@ -42,9 +42,10 @@ func NewRevocationList(retention, bound time.Duration, now func() time.Time) *Re
 	}
 }
 
-// clockTolerance is how much longer than the retention a revocation is kept, and how
-// much longer a token may live without a query of the store. A token lives longer by
-// the difference of the clocks where it was issued.
+// clockTolerance is how much longer than the retention an access token may live without a
+// query of the store: a token lives longer by the difference of the clocks where it was
+// issued. A revocation is kept for twice as much longer, because the clocks may also differ
+// where the token is checked.
 const clockTolerance = time.Minute
 
 // Revoked implements [Sink]. The revocation is kept for a time from now on, not from

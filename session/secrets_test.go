@@ -29,7 +29,11 @@ func TestSecretsAreToldApart(t *testing.T) {
 		{"s3cret-a", "key-a", "s3cret-b", "s3cret-k", "s3cret-k", "SIGNING_KEY is also the value of TOKENGATE_ADMIN_TOKEN"},
 	} {
 		app := func(name, secret, key string) session.App {
-			return session.App{Name: name, Secrets: []string{"another", secret}[map[bool]int{true: 0, false: 1}[name == "a"]:], Policies: policies, AccessLifetime: retention, Signer: &signer{key: key}, Checker: &checker{}}
+			secrets := []string{secret}
+			if name == "a" {
+				secrets = []string{"another", secret}
+			}
+			return session.App{Name: name, Secrets: secrets, Policies: policies, AccessLifetime: retention, Signer: &signer{key: key}, Checker: &checker{}}
 		}
 		_, err := session.New(session.Config{
 			Apps:  []session.App{app("a", c.secretA, c.keyA), app("b", c.secretB, c.keyB)},

@@ -16,7 +16,7 @@ type Session struct {
 	ID         ID
 	Type       Type
 	Info       string          // what the client said about its device at login; at most MaxInfo bytes
-	Claims     json.RawMessage // a JSON object of further access-token claims, fixed at login; empty means none
+	Claims     json.RawMessage // a JSON object of further access-token claims: those of the login, though a refresh may issue tokens with newer ones; empty means none
 	Generation uint32          // of the current refresh token; 1 after login
 	Created    time.Time
 	Updated    time.Time // the login, or the last refresh if the policy updates it
@@ -24,7 +24,7 @@ type Session struct {
 	Expires    time.Time
 	Absolute   time.Time // the latest value that Expires can have
 	Secret     Secret
-	Credential Fingerprint // of the user's credential at login; zero means not known
+	Credential Fingerprint // of the user's credential at login, or at the first refresh where it was known; zero means not known
 }
 
 // MaxInfo is the maximum length of [Session].Info, in bytes.

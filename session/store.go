@@ -23,12 +23,11 @@ import (
 // policy that was tightened applies to live sessions at once. A token whose Secret is
 // not the session's results in Unknown and changes nothing.
 //
-// Every error is an [*Error]. A step that fails has changed nothing, with four
-// exceptions. Replayed means that the session is now revoked. So does the cause
-// CauseAccount in the error of Refresh. Expired may mean
-// that the expired session is now deleted. Unavailable means that the Store cannot
-// tell: the step may have been done or not, and each method says what a retry then
-// does. Unavailable never means that something does not exist.
+// Every error is an [*Error]. A step that fails has changed nothing, with these
+// exceptions. After Replayed, and after an error of Refresh with CauseAccount, the
+// session is revoked. After Expired, the session may be deleted. Unavailable means that
+// the Store cannot tell: the step may have been done or not, and each method says what a
+// retry then does. Unavailable never means that something does not exist.
 //
 // With CheckUser set, a step fails with UserUnknown or UserInactive unless
 // the owner is an active user of the [Directory]. All steps except Refresh and
@@ -176,7 +175,7 @@ type ListStep struct {
 	Owner
 	Caller    ID // empty means that the caller is not checked
 	Types     []Type
-	Policies  map[Type]Policy // may be nil
+	Policies  map[Type]Policy // the expiries of a type that is missing here are the stored ones
 	CheckUser bool
 }
 

@@ -12,11 +12,7 @@ import (
 // with the codes of [Signer.Verify], or with UserUnknown, UserInactive, TokenRevoked or
 // Unavailable.
 func (e *Engine) Verify(ctx context.Context, app, token string) (Caller, error) {
-	caller, err := e.verifyToken(e.accepting(app, token), token, KindAccess)
-	if err != nil {
-		return Caller{}, err
-	}
-	status, err := caller.recheck(ctx)
+	caller, status, err := e.verifyAndRecheck(ctx, app, token, KindAccess)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -26,11 +22,7 @@ func (e *Engine) Verify(ctx context.Context, app, token string) (Caller, error) 
 // VerifyRefresh verifies a refresh token like Verify. The token must be the current
 // one of its session. It always takes a step of the store, which changes nothing.
 func (e *Engine) VerifyRefresh(ctx context.Context, app, token string) (Caller, error) {
-	caller, err := e.verifyToken(e.accepting(app, token), token, KindRefresh)
-	if err != nil {
-		return Caller{}, err
-	}
-	status, err := caller.recheck(ctx)
+	caller, status, err := e.verifyAndRecheck(ctx, app, token, KindRefresh)
 	if err != nil {
 		return Caller{}, err
 	}
@@ -38,6 +30,16 @@ func (e *Engine) VerifyRefresh(ctx context.Context, app, token string) (Caller, 
 		return e.Store.CheckToken(ctx, refreshStep(caller.App, caller.Claims, Status{Credential: f}))
 	})
 	return caller, asTokenRevoked(err)
+}
+
+// verifyAndRecheck verifies a token and checks its user with the user source.
+func (e *Engine) verifyAndRecheck(ctx context.Context, app, token string, kind Kind) (Caller, Status, error) {
+	caller, err := e.verifyToken(e.accepting(app, token), token, kind)
+	if err != nil {
+		return Caller{}, Status{}, err
+	}
+	status, err := caller.recheck(ctx)
+	return caller, status, err
 }
 
 // accepting returns the apps whose tokens are valid where app is the name of the only
@@ -143,7 +145,7 @@ func (e *Engine) withPresentCredential(ctx context.Context, c Caller, status Sta
 // asTokenRevoked turns an error about a session into one about its token.
 func asTokenRevoked(err error) error {
 	switch CodeOf(err) {
-	case Unknown, Revoked, Expired, Spent, Replayed:
+	case Unknown, Revoked, Expired, Spent:
 		return &Error{Code: TokenRevoked, Cause: CauseOf(err), Err: err}
 	case CredentialChanged:
 		return &Error{Code: TokenRevoked, Cause: CauseAccount, Err: err}

@@ -70,8 +70,12 @@ func (line *commandLine) flagSet() *flag.FlagSet {
 	for name, text := range flagTexts {
 		if text.value == "" {
 			set.BoolFunc(name, "", func(value string) error {
-				if on, err := strconv.ParseBool(value); err != nil || on {
-					line.flags[name] = value
+				on, err := strconv.ParseBool(value)
+				switch {
+				case err != nil && line.fault == nil:
+					line.fault = fmt.Errorf("--%s takes no value", name)
+				case on:
+					line.flags[name] = "true"
 				}
 				return nil
 			})

@@ -102,11 +102,9 @@ type testStorage struct {
 	test *cliTest
 }
 
-func (s testStorage) Now(context.Context) (time.Time, error) { return s.test.now, s.test.storageErr }
-
-func (s testStorage) EachSession(_ context.Context, app string, visit func(session.Owner, session.Session) error) error {
+func (s testStorage) EachSession(_ context.Context, app string, visit func(session.Owner, session.Session, time.Time) error) error {
 	for _, found := range s.test.each[app] {
-		if err := visit(session.Owner{App: app, User: "7"}, found); err != nil {
+		if err := visit(session.Owner{App: app, User: "7"}, found, s.test.now); err != nil {
 			return err
 		}
 	}

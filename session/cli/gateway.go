@@ -19,14 +19,14 @@ type Gateway struct {
 	Directory session.Directory
 	Sources   map[string]*users.Source // by app
 	Accounts  *users.Manager           // of Directory; see ManageAccounts
-	cautions  []string
+	warnings  []string
 }
 
-// AddCautions adds warnings about the settings whose names begin with prefix. They are
+// AddWarnings adds warnings about the settings whose names begin with prefix. They are
 // logged at the start and by the command "check".
-func (g *Gateway) AddCautions(prefix string, warnings []string) {
+func (g *Gateway) AddWarnings(prefix string, warnings []string) {
 	for _, w := range warnings {
-		g.cautions = append(g.cautions, prefix+w)
+		g.warnings = append(g.warnings, prefix+w)
 	}
 }
 
@@ -55,11 +55,9 @@ type Storage interface {
 	// Warnings returns what an operator should change about the storage. It fails if
 	// Redis is too old or can't be reached.
 	Warnings(context.Context) ([]string, error)
-	// Now returns the time of the sessions' clock.
-	Now(context.Context) (time.Time, error)
-	// EachSession calls visit for each live session of an app. It is slow, and not atomic.
-	// It stops at the first error, also of visit.
-	EachSession(ctx context.Context, app string, visit func(session.Owner, session.Session) error) error
+	// EachSession calls visit for each live session of an app, with the time of the sessions'
+	// clock. It is slow, and not atomic. It stops at the first error, also of visit.
+	EachSession(ctx context.Context, app string, visit func(session.Owner, session.Session, time.Time) error) error
 	// Close closes the connections.
 	Close() error
 }
@@ -75,11 +73,8 @@ func (MemoryStorage) Warnings(context.Context) ([]string, error) {
 	return []string{"sessions are kept in memory: they belong to this process and are lost when it ends; set TOKENGATE_REDIS_URL to keep them"}, nil
 }
 
-// Now implements [Storage].
-func (MemoryStorage) Now(context.Context) (time.Time, error) { return time.Now(), nil }
-
 // EachSession implements [Storage]. A command has a memory of its own, without sessions.
-func (MemoryStorage) EachSession(context.Context, string, func(session.Owner, session.Session) error) error {
+func (MemoryStorage) EachSession(context.Context, string, func(session.Owner, session.Session, time.Time) error) error {
 	return nil
 }
 
@@ -107,8 +102,8 @@ func (g *Gateway) Inspect(ctx context.Context) {
 // logWarnings logs the storage's warnings. It returns the error of [Storage.Warnings],
 // after the warnings that came with it.
 func (g *Gateway) logWarnings(ctx context.Context) error {
-	for _, caution := range g.cautions {
-		g.Log.Warn(caution)
+	for _, w := range g.warnings {
+		g.Log.Warn(w)
 	}
 	warnings, err := g.Warnings(ctx)
 	for _, warning := range warnings {

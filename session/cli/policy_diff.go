@@ -56,12 +56,8 @@ func diffPolicies(ctx context.Context, in *invocation) error {
 
 // policyEffects counts the sessions of an app by type.
 func (g *Gateway) policyEffects(ctx context.Context, app string, policies map[session.Type]session.Policy) (map[session.Type]policyEffect, error) {
-	now, err := g.Now(ctx)
-	if err != nil {
-		return nil, err
-	}
 	effects := map[session.Type]policyEffect{}
-	err = g.EachSession(ctx, app, func(_ session.Owner, s session.Session) error {
+	err := g.EachSession(ctx, app, func(_ session.Owner, s session.Session, now time.Time) error {
 		effects[s.Type] = effects[s.Type].add(s, policies[s.Type], now)
 		return nil
 	})

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +24,7 @@ type App struct {
 	MinPassword    int           `env:"PASSWORD_MIN_LENGTH" desc:"fewest characters of a password that is set with the user commands or the admin API"`
 	SigningKey     string        `env:"SIGNING_KEY" secret:"true" desc:"for HS*: the secret itself; otherwise a private key as PEM or JWK (Set)"`
 	Algorithm      string        `env:"ALGORITHM" desc:"signature algorithm: HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA"`
-	VerifyingKeys  string        `env:"VERIFYING_KEYS" secret:"true" desc:"retired keys, as PEM or JWK Set: still accepted and published"`
+	VerifyingKeys  string        `env:"VERIFYING_KEYS" secret:"true" desc:"retired keys: PEM, a JWK (Set), or secrets separated by commas; access tokens of those that fit ALGORITHM, and refresh tokens of each secret or private key, are still accepted; public keys are published"`
 	RefreshKey     []string      `env:"REFRESH_KEY" secret:"true" desc:"secret that signs refresh tokens, which only the gateway reads; comma-separated, the first signs; default: derived from SIGNING_KEY. Set it for HS*, where apps hold the signing key"`
 	AccessLifetime time.Duration `env:"ACCESS_TOKEN_LIFETIME" desc:"lifetime of an access token, for all session types"`
 	Issuer         string        `env:"ISSUER" desc:"iss claim of the tokens; if set, tokens must have it"`
@@ -128,9 +127,6 @@ func LoadApp(env *Env, name string, defaults App) (App, error) {
 	return app, nil
 }
 
-// loginFields are the fields of a login besides the username.
-var loginFields = []string{"password", "secret_key", "session", "info"}
-
 // maxMinPassword is the largest value of PASSWORD_MIN_LENGTH.
 const maxMinPassword = 128
 
@@ -146,13 +142,12 @@ func (a App) validate() error {
 		return errors.New("SIGNING_KEY is required: give the key that signs this app's tokens")
 	case a.Algorithm == "":
 		return errors.New("ALGORITHM is empty: give an algorithm such as HS256")
+	case a.UsernameField == "":
+		return errors.New("USERNAME_FIELD is empty: give the user model's field, such as username")
 	case a.TokenProfile == "":
 		return errors.New("TOKEN_PROFILE is empty: give a profile such as simplejwt")
 	case len(a.HeaderTypes) == 0:
 		return errors.New("AUTH_HEADER_TYPES is empty: give at least one scheme, such as Bearer")
-	}
-	if a.UsernameField == "" || slices.Contains(loginFields, a.UsernameField) {
-		return errors.New("USERNAME_FIELD is empty or the name of another field of the login: give the user model's field, such as email")
 	}
 	if a.MinPassword < 1 || a.MinPassword > maxMinPassword {
 		return fmt.Errorf("PASSWORD_MIN_LENGTH is %d: give 1 to %d characters", a.MinPassword, maxMinPassword)

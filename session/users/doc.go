@@ -59,9 +59,10 @@
 // change. An http(s) source may name a credential in its response, as a string or a number
 // that changes with the password, such as a counter.
 //
-// [session.Status].Changed is the time at which this instance first saw the present
-// credential in place of another one: for file:, when it read the file; for postgres:, when
-// a login or a recheck returned it. The credential of a removed user is remembered while
+// [session.Status].Changed is a while after this instance first saw the present credential
+// in place of another one: for file:, a second after it has read the file; for postgres:,
+// the time for which answers are relied on after a login or a recheck has returned it. Until
+// then another instance may still rely on the former credential. The credential of a removed user is remembered while
 // the process runs, because their id may be given to another person. At most 200,000
 // removed users of a file and 100,000 users of a table are remembered; those seen least
 // recently are forgotten first.

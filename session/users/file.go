@@ -172,7 +172,7 @@ func (f *fileSource) recordChanges(next *userList) {
 			continue
 		}
 		if user.status.Changed = before.Changed; user.status.Credential != before.Credential {
-			user.status.Changed = now
+			user.status.Changed = now.Add(statInterval)
 		}
 		next.byID[id] = user
 	}

@@ -42,7 +42,7 @@ func TestFileCredential(t *testing.T) {
 		w.write(c.content)
 		w.recheckLater(session.OK)
 		got := status(t, w, 1, false)
-		if got.Credential != fingerprintOf("1", c.wantHash) || c.wantChange && !got.Changed.Equal(w.now) || !c.wantChange && !got.Changed.Equal(before.Changed) {
+		if got.Credential != fingerprintOf("1", c.wantHash) || c.wantChange && !got.Changed.Equal(w.now.Add(statInterval)) || !c.wantChange && !got.Changed.Equal(before.Changed) {
 			t.Errorf("%s: got %+v at %s, before %+v, want a change: %v", c.content, got, w.now, before, c.wantChange)
 		}
 		if got := status(t, w, 2, false); !got.Changed.IsZero() {
@@ -69,7 +69,7 @@ func TestFileUserComesBack(t *testing.T) {
 	w.recheckLater(session.UserUnknown)
 	w.write(bob + `,{"id":1,"username":"carl","password":"!x"}]`)
 	w.recheckLater(session.OK)
-	if got := status(t, w, 1, false); !got.Changed.Equal(w.now) {
+	if got := status(t, w, 1, false); !got.Changed.Equal(w.now.Add(statInterval)) {
 		t.Errorf("another user with the id: got %+v, want a change at %s", got, w.now)
 	}
 }

@@ -9,8 +9,9 @@ import (
 
 // Import adds or replaces accounts, as [Import] returns them. It calls each after each of
 // them. If an import disables a user or changes the hash of their password, it revokes
-// the sessions of the user with this ID, whatever the former name. After an error, the
-// accounts before that one are imported; the import can be repeated.
+// the sessions of the user with this ID, whatever the former name. A hash that the last
+// import has set counts as unchanged even if a login has replaced it since. After an
+// error, the accounts before that one are imported; the import can be repeated.
 func (m *Manager) Import(ctx context.Context, app string, accounts []session.Account, by string, each func()) (all session.Durability, err error) {
 	if err := m.check(app); err != nil {
 		return "", err
@@ -57,34 +58,39 @@ func retryOnConflict(step func() (session.Durability, error)) (done session.Dura
 
 // importAccount writes one user. If the user loses their sessions, it first stores the
 // account in deactivated form, so that a retry after a failure revokes the sessions again.
+//
+// The Credential of a new hash is the hash's fingerprint, so it shows whether the hash is
+// that of the last import, even if a login has replaced it since.
 func (m *Manager) importAccount(ctx context.Context, app string, a session.Account, by string) (all session.Durability, err error) {
 	was, err := m.o.Directory.Account(ctx, app, a.ID)
 	found := session.CodeOf(err) != session.UserUnknown
 	if found && err != nil {
 		return "", err
 	}
-	a.Credential = was.Credential
-	if was.Password != a.Password {
-		a.Credential = session.RandomFingerprint()
+	a.Credential = session.NewFingerprint(session.Owner{App: app, User: a.ID.String()}, a.Password)
+	same := found && (was.Credential == a.Credential || was.Password == a.Password)
+	if same {
+		a.Password, a.Credential = was.Password, was.Credential
 	}
-	if found && (!a.Active || was.Password != a.Password) {
-		if all, err = m.o.Directory.PutAccount(ctx, app, deactivated(a), was); err != nil {
+	if found && (!a.Active || !same) {
+		inactive := deactivated(a)
+		if all, err = m.o.Directory.PutAccount(ctx, app, inactive, was); err != nil {
 			return "", err
 		}
 		revoked, err := m.o.Revoke(ctx, session.Owner{App: app, User: a.ID.String()}, by)
 		if all = all.And(revoked.Durability); err != nil {
 			return all, err
 		}
-		was = deactivated(a)
+		was = inactive
 	}
 	done, err := m.o.Directory.PutAccount(ctx, app, a, was)
 	return all.And(done), err
 }
 
 // deactivated returns a without a usable password and inactive. It is stored while the
-// sessions are being revoked. A user file has another text for a password that can't be
-// used, so that a repeated import finds a difference.
+// sessions are being revoked. Its hash and its Credential are those of no user file, so that
+// a repeated import finds a difference.
 func deactivated(a session.Account) session.Account {
-	a.Active, a.Password = false, "!import"
+	a.Active, a.Password, a.Credential = false, "!import", session.RandomFingerprint()
 	return a
 }

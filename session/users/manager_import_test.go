@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"tokengate/session"
+	"tokengate/session/password"
 )
 
 // TestManagerImports checks for each difference between an account and its import whether
@@ -48,6 +49,37 @@ func TestManagerImports(t *testing.T) {
 			m.wantRevoked(what)
 		}
 	}
+}
+
+// TestManagerImportsAgain checks that a repeated import does not put a hash back that a
+// login has replaced, and that it does so after another password was set.
+func TestManagerImportsAgain(t *testing.T) {
+	m := newManagerTest(t)
+	file := []session.Account{{ID: session.NumberID(7), Username: "alice", Password: quickHash(t, "correct horse"), Active: true}}
+	load := func() session.Account {
+		if _, err := m.Import(t.Context(), "shop", file, "ops", func() {}); err != nil {
+			t.Fatal(err)
+		}
+		return m.stored(file[0].ID)
+	}
+	imported := load()
+	rehashed := imported
+	rehashed.Password = password.NewHash("correct horse")
+	if _, err := m.directory.PutAccount(t.Context(), "shop", rehashed, imported); err != nil {
+		t.Fatal(err)
+	}
+	if got := load(); got.CheckUnchanged(rehashed) != nil {
+		t.Errorf("repeated import: got %+v, want %+v", got, rehashed)
+	}
+	m.wantRevoked("repeated import")
+	other := "another password"
+	if _, err := m.change(imported.ID, session.AccountChange{Password: &other}); err != nil {
+		t.Fatal(err)
+	}
+	if got := load(); got.Password != file[0].Password || got.Credential != imported.Credential {
+		t.Errorf("import after another password: got %+v, want %+v", got, imported)
+	}
+	m.wantRevoked("import after another password", "7", "7")
 }
 
 // TestManagerImportContinues checks that an import which failed between its steps revokes the

@@ -94,8 +94,8 @@ func (p *postgresSource) refreshStatus(ctx context.Context, id session.UserID, u
 
 // remember caches a user's status, and returns it with the time of the last change of the
 // credential. If the status of a later query is cached already, it returns that one. The
-// time of a change is that of the answer and not of the query: until the answer has
-// arrived, the former status is relied on.
+// time of a change is as late as another instance may rely on the former status, which it
+// has queried just before the change.
 func (p *postgresSource) remember(id session.UserID, s cachedStatus) cachedStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,7 +106,7 @@ func (p *postgresSource) remember(id session.UserID, s cachedStatus) cachedStatu
 	s.username = cmp.Or(s.username, cached.username)
 	s.status.Changed = cached.status.Changed
 	if !s.credential.Matches(cached.credential) {
-		s.status.Changed = p.now()
+		s.status.Changed = p.now().Add(p.statusLifetime)
 	}
 	if s.credential.IsZero() {
 		s.credential = cached.credential
