@@ -157,40 +157,43 @@ func (s *Store) sample(ctx context.Context, node redis.Cmdable) (c clockSample, 
 	return c, err
 }
 
-// measureClocks measures the clocks of all nodes, reports the offsets, and corrects
-// those of the apps' buckets by them. It ignores nodes that do not answer: steps on them
-// fail as well.
+// measureClocks measures the clocks of all nodes that have buckets of the apps, reports the
+// offsets, and corrects those of the buckets by them. It ignores nodes that do not answer:
+// steps on them fail as well.
 func (s *Store) measureClocks(ctx context.Context, apps []string) {
 	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
 	defer cancel()
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		if c, err := s.sample(ctx, s.client); err == nil {
-			s.clocks.single.learn(c)
-			s.reportClock(onlyNode, time.Duration(s.clocks.single.Load()))
-		}
+		s.measureClock(ctx, s.client, onlyNode, s.clocks.single)
 		return
 	}
-	var byNode sync.Map // address → clockSample
-	_ = cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-		if c, err := s.sample(ctx, master); err == nil {
-			byNode.Store(master.Options().Addr, c)
-			s.reportClock(master.Options().Addr, c.offset())
-		}
-		return nil
-	})
+	offsets := map[*redis.Client][]*clockOffset{}
 	for _, app := range apps {
 		for n := range uint32(buckets) {
 			key := s.schema.bucket(app, n).prefix
-			master, err := cluster.MasterForKey(ctx, key)
-			if err != nil {
-				return
-			}
-			if c, ok := byNode.Load(master.Options().Addr); ok {
-				s.clocks.of(hashTag(key)).learn(c.(clockSample))
+			if master, err := cluster.MasterForKey(ctx, key); err == nil {
+				offsets[master] = append(offsets[master], s.clocks.of(hashTag(key)))
 			}
 		}
 	}
+	var wg sync.WaitGroup
+	for master, ofBuckets := range offsets {
+		wg.Go(func() { s.measureClock(ctx, master, master.Options().Addr, ofBuckets...) })
+	}
+	wg.Wait()
+}
+
+// measureClock measures the clock of one node, whose name is given.
+func (s *Store) measureClock(ctx context.Context, node redis.Cmdable, name string, offsets ...*clockOffset) {
+	c, err := s.sample(ctx, node)
+	if err != nil {
+		return
+	}
+	for _, o := range offsets {
+		o.learn(c)
+	}
+	s.reportClock(name, c.offset())
 }
 
 // reportClock reports a node's offset to Options.ObserveClock, and logs a warning if
