@@ -14,7 +14,7 @@ local id, terms = unpack(ARGV, 3)
 -- include credential
 
 local record = redis.call('HGET', data, id:sub(1, FIELD))
-if not record then return refuse_missing(id) end
+if not record or #record < RECORD_SIZE then return refuse_missing(id) end
 local word, cause = token_outcome(record)
 if word == 'retried' or word == 'replayed' then return {'spent'} end
 if word ~= 'ok' and word ~= 'healed' then return {word, cause} end

@@ -5,7 +5,8 @@
 --       are to be revoked
 -- ARGV: 1 clock, 2 revocation parameters, 3 check user, 4 id, 5 lifetime, 6 absolute lifetime,
 --       7 extend (0 if no refresh extends a session), 8 maximum (empty means none),
---       9 evict, 10 info, 11 claims, 12 secret, 13 credential, 14 revoke changed
+--       9 evict, 10 info, 11 claims, 12 secret, 13 credential, 14 time before which a session was
+--       created that is revoked for another credential (empty means none is)
 -- Returns: ok, now, record, evicted, changed | limit_reached
 --        | user_not_found | user_inactive | unavailable
 
@@ -14,7 +15,7 @@
 -- include set_expiry
 -- include revocation
 local revocations, user, sessions, data = unpack(KEYS, 3)
-local check, id, lifetime, absolute_lifetime, extend, maximum, evict, info, claims, secret, credential, revoke_changed = unpack(ARGV, 3)
+local check, id, lifetime, absolute_lifetime, extend, maximum, evict, info, claims, secret, credential, before = unpack(ARGV, 3)
 extend = tonumber(extend)
 -- include clamp
 -- include read_records
@@ -27,7 +28,7 @@ if check == '1' then
   if active ~= '1' then return {'user_inactive'} end
 end
 local expired, evicted = redis.call('ZRANGEBYSCORE', sessions, '-inf', ms), {}
-local changed, others = revoke_changed == '1' and with_other_credential(sessions, data) or {}, {}
+local changed, others = before ~= '' and with_other_credential(sessions, data) or {}, {}
 for k = 7, #KEYS, 2 do others[k] = with_other_credential(KEYS[k], KEYS[k + 1]) end
 if maximum ~= '' and redis.call('ZCARD', sessions) - #expired >= tonumber(maximum) then
   local ids, created, updated = live_sessions(sessions, data, changed)

@@ -15,7 +15,7 @@ local id, terms, cause = unpack(ARGV, 3)
 -- include revocation
 
 local record = redis.call('HGET', data, id:sub(1, FIELD))
-if not record then return refuse_missing(id) end
+if not record or #record < RECORD_SIZE then return refuse_missing(id) end
 local word, why = token_outcome(record)
 if word == 'unknown' or word == 'spent' or word == 'ended' then return {word, why} end
 

@@ -14,7 +14,7 @@ local id, terms = unpack(ARGV, 3)
 local word, field = 'ok', id:sub(1, FIELD)
 local record = redis.call('HGET', data, field)
 local version, generation, created, updated, rotated, expires, absolute, claimed, secret, credential, created_under
-if record then
+if record and #record >= RECORD_SIZE then
   version, generation, created, updated, rotated, expires, absolute, claimed, secret, credential, created_under = struct.unpack(RECORD, record)
   expires, absolute = expires * 1000, absolute * 1000
 end
@@ -27,11 +27,10 @@ end
 -- Nearly always the token is the current one of a live session, and then no function
 -- has to be defined. No session expires after its absolute time, so the expiry alone
 -- decides here.
-local since = record and (extend > 0 and rotated or created)
+local since, before = record and (extend > 0 and rotated or created), expires
 local usual = presented == generation and expiry == expires and presented_secret == secret and created_under >= not_before
   and now < expires and expires <= since + lifetime and absolute <= created + absolute_lifetime
   and (check == 0 or active == '1') and (credential_now == credential or credential_now == NO_CREDENTIAL)
-local before = expires
 if not usual then
   -- include refusals
   -- include clamp
@@ -48,9 +47,8 @@ if not usual then
     expires, absolute = clamp(created, rotated, expires / 1000, absolute / 1000)
   end
   if word == 'healed' then
-    local latest = extend > 0 and now or created
     generation = presented
-    expires = math.max(expires, math.min(expiry, absolute, math.floor((latest + lifetime) / 1000) * 1000))
+    expires = math.max(expires, math.min(expiry, absolute, math.floor(((extend > 0 and now or created) + lifetime) / 1000) * 1000))
   end
 end
 

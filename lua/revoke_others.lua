@@ -36,7 +36,7 @@ for k = 5, 4 + 2 * types, 2 do
   local ids = {}
   for _, id in ipairs(redis.call('ZRANGE', KEYS[k], 0, -1)) do
     local record = id ~= keep and redis.call('HGET', KEYS[k + 1], id:sub(1, FIELD))
-    if record and not refuse_ended(record) then
+    if record and (#record < RECORD_SIZE or not refuse_ended(record)) then -- one that can't be read is deleted as well
       ids[#ids + 1], revoked[#revoked + 1] = id, id
     end
   end

@@ -15,7 +15,7 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 		return session.CreateResult{}, session.Fail(session.Internal, errors.New("invalid session ID: use session.NewID"))
 	}
 	types := []session.Type{created.Type}
-	revokeChanged := step.RevokeChanged && !created.Credential.IsZero()
+	revokeChanged := !step.RevokeChanged.IsZero() && !created.Credential.IsZero()
 	if revokeChanged {
 		types = requestedFirst(types)
 	}
@@ -35,7 +35,11 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 	c.add(string(created.Claims))
 	c.add(string(created.Secret[:]))
 	c.add(string(created.Credential[:]))
-	c.addBool(revokeChanged)
+	if revokeChanged {
+		c.addInt(step.RevokeChanged.UnixMilli())
+	} else {
+		c.add("")
+	}
 	r, err := s.run(ctx, s.create, c, true)
 	if err != nil {
 		return session.CreateResult{}, err

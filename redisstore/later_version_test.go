@@ -54,6 +54,44 @@ func TestRecordOfLaterVersion(t *testing.T) {
 	}
 }
 
+// TestRecordThatCannotBeRead checks that a session whose record is too short, as a former
+// version has written it, counts as missing, and that the user's other sessions go on.
+func TestRecordThatCannotBeRead(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL)
+	data := "tg:{shop:" + bucketHex(alice.User) + "}:data:LONG:42"
+	for _, length := range []int{0, 1, 32, 39, 51} {
+		broken, kept := login(t, s, alice, policy).Session, login(t, s, alice, policy).Session
+		record := srv.Do("HGET", data, string(broken.ID[:10]))
+		srv.Do("HSET", data, string(broken.ID[:10]), record[:length])
+		_, refreshErr := s.Refresh(ctx, refreshStep(alice, broken, policy))
+		_, logoutErr := s.Logout(ctx, logoutStep(broken, policy))
+		_, revokeErr := s.Revoke(ctx, session.RevokeStep{Owner: alice, ID: broken.ID, Cause: session.CauseUser})
+		for step, err := range map[string]error{
+			"Refresh": refreshErr, "Logout": logoutErr, "Revoke": revokeErr, "CheckToken": s.CheckToken(ctx, refreshStep(alice, broken, policy)),
+			"Live": s.Live(ctx, session.LiveStep{Owner: alice, ID: broken.ID}),
+		} {
+			if session.CodeOf(err) != session.Unknown {
+				t.Errorf("%d bytes: %s: got %v, want %s", length, step, err, session.Unknown)
+			}
+		}
+		if listed := list(t, s); len(listed) != 1 || listed[0].ID != kept.ID {
+			t.Errorf("%d bytes: got list %v, want %s", length, listed, kept.ID)
+		}
+		one := policy
+		one.Max = 1
+		if created, err := s.Create(ctx, createStep(alice, one)); err != nil || len(created.Revoked) != 1 || created.Revoked[0].ID != kept.ID {
+			t.Errorf("%d bytes: a login at the maximum: got %v, %v, want %s revoked", length, created.Revoked, err, kept.ID)
+		}
+		if _, err := s.RevokeOthers(ctx, session.RevokeOthersStep{Owner: alice, Types: session.Types, Cause: session.CauseOperator}); err != nil {
+			t.Errorf("%d bytes: RevokeOthers: %v", length, err)
+		}
+		if left := srv.Do("DBSIZE"); left != "2" { // tombstones and outbox
+			t.Errorf("%d bytes: %s keys are left, want 2", length, left)
+		}
+	}
+}
+
 // bucketHex returns a user's bucket as it is in keys.
 func bucketHex(user string) string {
 	n := uint32(2166136261)

@@ -12,7 +12,7 @@ import (
 type record struct {
 	session.Session
 	notBefore int64 // the app's not-before when the session was created, in µs; 0 if there was none
-	found     bool  // the data hash has the record
+	found     bool  // the data hash has a record that can be read
 }
 
 // recordSize is RECORD_SIZE in lua/include/prelude.lua, in bytes. A record has, all
@@ -23,10 +23,10 @@ type record struct {
 const recordSize = 52
 
 // decode fills in the fields of rec that a record holds, and ignores what a later
-// version has appended.
-func (rec *record) decode(text string) error {
-	if len(text) < recordSize || text[0] == 0 {
-		return errReply
+// version has appended. A shorter record can't be read; its session counts as missing.
+func (rec *record) decode(text string) {
+	if len(text) < recordSize {
+		return
 	}
 	rec.Generation = uint32(bigEndian(text[1:5]))
 	rec.Created = millis(bigEndian(text[5:11]))
@@ -38,7 +38,6 @@ func (rec *record) decode(text string) error {
 	copy(rec.Credential[:], text[41:45])
 	rec.notBefore = bigEndian(text[45:recordSize])
 	rec.found = true
-	return nil
 }
 
 // bigEndian decodes a big-endian number of any length up to 8 bytes.
@@ -85,9 +84,7 @@ func appendSessions(list []record, ids, fields []any, t session.Type) ([]record,
 		if !ok {
 			continue
 		}
-		if err := list[n].setField(name[fieldLength:], value); err != nil {
-			return nil, session.Fail(session.Internal, err)
-		}
+		list[n].setField(name[fieldLength:], value)
 	}
 	missing := func(rec record) bool { return !rec.found }
 	return append(list[:first], slices.DeleteFunc(list[first:], missing)...), nil
@@ -96,14 +93,13 @@ func appendSessions(list []record, ids, fields []any, t session.Type) ([]record,
 // setField sets what one field of the data hash holds; suffix is the rest of the
 // field's name. Fields come in any order, because a hash that has outgrown Redis's
 // listpack encoding is unordered. Other fields are ignored.
-func (rec *record) setField(suffix, value string) error {
+func (rec *record) setField(suffix, value string) {
 	switch suffix {
 	case "i":
 		rec.Info = value
 	case "c":
 		rec.Claims = json.RawMessage(value)
 	case "":
-		return rec.decode(value)
+		rec.decode(value)
 	}
-	return nil // a field that a later version has added
 }

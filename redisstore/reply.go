@@ -44,7 +44,7 @@ func (r *reply) session(s *session.Session) (now time.Time, err error) {
 	now, err = r.now()
 	text, ok := element[string](r.elements, 2)
 	rec := record{Session: *s}
-	if err != nil || !ok || rec.decode(text) != nil {
+	if rec.decode(text); err != nil || !ok || !rec.found {
 		return now, session.Fail(session.Internal, errReply)
 	}
 	*s = rec.Session

@@ -193,6 +193,7 @@ func TestLoginOnlySource(t *testing.T) {
 	unknown, first := f.login(session.Short), f.loginWith(session.Fingerprint{1})
 	second := f.loginWith(session.Fingerprint{1})
 	f.wantLive(3)
+	f.now = f.now.Add(time.Second)
 	f.loginWith(session.Fingerprint{2})
 	f.wantLive(2)
 	_, err := f.refresh(first.Refresh)

@@ -35,6 +35,7 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 	if len(req.Password) > MaxPassword {
 		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("the password is too long"))
 	}
+	start := e.Now()
 	user, err := app.Checker.Check(ctx, req.Username, req.Password)
 	if err != nil {
 		return Tokens{}, CreateResult{}, err
@@ -48,13 +49,17 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 	if err := app.checkSignable(user, e.Now()); err != nil {
 		return Tokens{}, CreateResult{}, err
 	}
+	older, err := e.olderThan(ctx, Owner{app.Name, user.ID.String()}, user, start)
+	if err != nil {
+		return Tokens{}, CreateResult{}, err
+	}
 	created, err := e.Store.Create(ctx, CreateStep{
 		Owner: Owner{app.Name, user.ID.String()},
 		Session: Session{
 			ID: NewID().WithType(t), Type: t, Info: req.Info, Claims: user.Claims, Secret: NewSecret(), Credential: user.Credential,
 		},
 		Policy:        app.Policies[t],
-		RevokeChanged: user.LoginOnly,
+		RevokeChanged: older,
 		CheckUser:     user.InStore,
 	})
 	if err != nil {
@@ -67,6 +72,18 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 	tokens, err := app.issue(user.ID, created.Session, created.Now, true)
 	tokens.Durability = created.Durability
 	return tokens, created, err
+}
+
+// olderThan returns the time before which a session must have been created for a login
+// with another credential to revoke it: when the login began, by the store's clock. A slow
+// login with the former password must not end the session of the new one. It returns the
+// zero time if the user source can be asked at refreshes, which then compare credentials.
+func (e *Engine) olderThan(ctx context.Context, owner Owner, user User, start time.Time) (time.Time, error) {
+	if !user.LoginOnly {
+		return time.Time{}, nil
+	}
+	offset, err := e.Store.ClockOffset(ctx, owner)
+	return start.Add(offset), err
 }
 
 // checkSignable checks that tokens with a user's claims can be signed, by signing

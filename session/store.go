@@ -38,7 +38,7 @@ import (
 type Store interface {
 	// Create creates a session with the values of [Policy.Start]. If
 	// step.RevokeChanged is set, it first revokes the owner's live sessions, of all
-	// types, whose Credential does not match the new session's. If the owner still
+	// types, that are older and whose Credential does not match the new session's. If the owner still
 	// has as many live sessions of the type as the policy allows, it
 	// evicts the least recently updated ones (see [ByUpdated]), as many as
 	// [Policy.Surplus] says, or fails with LimitReached. If step.CheckUser is
@@ -127,9 +127,9 @@ type CreateStep struct {
 	Owner
 	Session Session // ID (new, from NewID), Type, Info, Claims, Secret and Credential; the other fields are ignored
 	Policy  Policy
-	// RevokeChanged revokes the owner's sessions that were created with another
-	// Credential. It has no effect if the new session's is zero.
-	RevokeChanged bool
+	// RevokeChanged, if not zero, revokes the owner's sessions that were created before
+	// this time with another Credential. It has no effect if the new session's is zero.
+	RevokeChanged time.Time
 	// CheckUser is User.InStore. The user must still have the Credential and be
 	// active: checking a password takes long enough for either to change.
 	CheckUser bool

@@ -5,7 +5,7 @@
 local function find_session(id, first, step)
   for k = first, #KEYS, step do
     local record = redis.call('HGET', KEYS[k], id:sub(1, FIELD))
-    if record then return k, record end
+    if record and #record >= RECORD_SIZE then return k, record end
   end
 end
 

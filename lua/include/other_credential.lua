@@ -1,7 +1,8 @@
 -- Finds the sessions that a login with another credential revokes. Needs refusals.lua and
 -- read_records.lua before it.
 
--- Returns the ids of the live sessions that were created with another credential.
+-- Returns the ids of the live sessions that were created with another credential, before
+-- the given time.
 local function with_other_credential(sessions, data)
   local members, ids = redis.call('ZRANGEBYSCORE', sessions, '(' .. ms, '+inf'), {}
   for first = 1, #members, CHUNK do
@@ -9,7 +10,10 @@ local function with_other_credential(sessions, data)
     for i = 1, #records do
       local record = records[i]
       local other = record and record:sub(CREDENTIAL_AT, CREDENTIAL_AT + 3)
-      if record and other ~= credential and other ~= NO_CREDENTIAL and not refuse_ended(record) then ids[#ids + 1] = members[first + i - 1] end
+      if record and other ~= credential and other ~= NO_CREDENTIAL and not refuse_ended(record)
+        and struct.unpack('>I6', record, CREATED_AT) < tonumber(before) then
+        ids[#ids + 1] = members[first + i - 1]
+      end
     end
   end
   return ids

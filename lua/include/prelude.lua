@@ -23,7 +23,8 @@ local not_before, tombstones = tonumber(redis.call('GET', KEYS[1]) or 0), KEYS[2
 -- a revocation of the app or the session, even if the clock can't.
 --
 -- A later version only appends to the record. What follows RECORD_SIZE is ignored, and
--- a rewrite keeps it, together with the version.
+-- a rewrite keeps it, together with the version. A shorter record can't be read, and its
+-- session counts as missing.
 local VERSION, RECORD, RECORD_SIZE = 1, '>BI4I6I7I6I4I4Bc8c4I7', 52
 local CREATED_AT, EXPIRES_AT, CREDENTIAL_AT, CREATED_UNDER_AT = 6, 25, 42, 46 -- where these begin
 

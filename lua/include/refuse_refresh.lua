@@ -4,7 +4,7 @@
 -- Returns the refusal of a refresh, after it has revoked or deleted the session if the
 -- refusal means that. If there is none, it returns nil and the token's outcome.
 local function refuse_refresh(record)
-  if not record then return refuse_missing(id) end
+  if not record or #record < RECORD_SIZE then return refuse_missing(id) end
   local word, cause = token_outcome(record)
   if word == 'ok' or word == 'healed' or word == 'retried' then
     local refusal = check == 1 and refuse_inactive(active) or refuse_credential(record)

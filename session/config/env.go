@@ -141,11 +141,11 @@ func (s setting) set(text string) error {
 	return nil
 }
 
-// splitList splits a comma-separated list. It drops empty entries and the white space
-// around entries.
+// splitList splits a list at commas and, as files have them, at line ends. It drops empty
+// entries and the white space around entries.
 func splitList(text string) []string {
 	var list []string
-	for entry := range strings.SplitSeq(text, ",") {
+	for entry := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
 		if entry = strings.TrimSpace(entry); entry != "" {
 			list = append(list, entry)
 		}

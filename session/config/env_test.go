@@ -31,17 +31,17 @@ func TestLoad(t *testing.T) {
 	}
 	got := sample{Text: "default", N: 7, List: []string{"x"}}
 	env := NewEnv([]string{
-		"P_TEXT=", "P_KEY_FILE=" + keyFile, "P_ON=true", "P_LIST= a, ,b ", "P_ADDR=10.0.0.1", "P_GRACE=30d", "P_IN_LIFE=90s",
+		"P_TEXT=", "P_KEY_FILE=" + keyFile, "P_ON=true", "P_LIST= a, ,b\r\n \nc\n", "P_ADDR=10.0.0.1", "P_GRACE=30d", "P_IN_LIFE=90s",
 	})
 	if err := Load(env, "P_", &got); err != nil {
 		t.Fatal(err)
 	}
 	want := sample{
-		Key: "from a file", On: true, N: 7, List: []string{"a", "b"}, Addr: netip.MustParseAddr("10.0.0.1"),
+		Key: "from a file", On: true, N: 7, List: []string{"a", "b", "c"}, Addr: netip.MustParseAddr("10.0.0.1"),
 		Grace: 720 * time.Hour, Inner: inner{90 * time.Second},
 	}
 	if got.Text != want.Text || got.Key != want.Key || got.On != want.On || got.N != want.N ||
-		strings.Join(got.List, "|") != "a|b" || got.Addr != want.Addr || got.Grace != want.Grace || got.Inner != want.Inner {
+		strings.Join(got.List, "|") != "a|b|c" || got.Addr != want.Addr || got.Grace != want.Grace || got.Inner != want.Inner {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

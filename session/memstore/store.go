@@ -169,11 +169,8 @@ func (s *Store) List(_ context.Context, step session.ListStep) (session.ListResu
 // withOtherCredential returns the owner's live sessions, of all types, that a login ends because
 // they were created with another credential.
 func (s *Store) withOtherCredential(step session.CreateStep, now time.Time) (changed []*record) {
-	if !step.RevokeChanged {
-		return nil
-	}
 	for _, r := range s.live(step.Owner, session.Types, now) {
-		if !r.Credential.Matches(step.Session.Credential) {
+		if r.Created.Before(step.RevokeChanged.Truncate(time.Millisecond)) && !r.Credential.Matches(step.Session.Credential) {
 			changed = append(changed, r)
 		}
 	}

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"time"
+
 	"tokengate/session"
 )
 
@@ -11,12 +13,27 @@ var credentialTests = map[string]func(*fixture){
 	"the account's own is compared":               credentialOfAccount,
 	"Live and CheckToken compare it":              credentialLive,
 	"a login revokes the sessions of another one": credentialLogin,
+	"a login revokes no later session":            credentialSlowLogin,
 }
 
+// loginWith creates a session with a credential. If revokeChanged is set, it revokes those
+// that were created before this moment with another one.
 func (f *fixture) loginWith(credential session.Fingerprint, t session.Type, revokeChanged bool) session.CreateResult {
 	f.Helper()
+	var before time.Time
+	if revokeChanged {
+		f.tick()
+		listed, err := f.Store.List(f.ctx, session.ListStep{Owner: f.owner, Types: session.Types})
+		f.noError(err, "List")
+		before = listed.Now
+	}
+	return f.loginBefore(credential, t, before)
+}
+
+func (f *fixture) loginBefore(credential session.Fingerprint, t session.Type, before time.Time) session.CreateResult {
+	f.Helper()
 	out, err := f.Store.Create(f.ctx, session.CreateStep{
-		Owner: f.owner, Policy: f.policy, RevokeChanged: revokeChanged,
+		Owner: f.owner, Policy: f.policy, RevokeChanged: before,
 		Session: session.Session{ID: session.NewID(), Type: t, Secret: session.NewSecret(), Credential: credential},
 	})
 	f.noError(err, "Create")
@@ -142,4 +159,17 @@ func credentialLogin(f *fixture) {
 	if n := len(f.mustList(f.owner)); n != 4 {
 		f.Errorf("got %d sessions, want 4", n)
 	}
+}
+
+// credentialSlowLogin checks that a login revokes no session that was created after it
+// began.
+func credentialSlowLogin(f *fixture) {
+	a, b := session.Fingerprint{1}, session.Fingerprint{2}
+	older := f.loginWith(b, session.Long, false)
+	f.Advance(time.Second)
+	began := older.Now.Add(time.Second)
+	later := f.loginWith(b, session.Short, false)
+	out := f.loginBefore(a, session.Long, began)
+	f.wantIDs("revoked", tombstoneIDs(out.Revoked), older.Session.ID)
+	f.noError(f.live(f.owner, later.Session.ID), "Live")
 }

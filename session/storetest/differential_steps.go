@@ -15,7 +15,9 @@ func (c *comparison) compareCreate(p session.Policy) {
 			ID: c.newID(), Type: session.Types[c.random.IntN(2)], Info: fmt.Sprint("device ", c.random.IntN(9)),
 			Secret: c.newSecret(), Credential: c.randomCredential(),
 		},
-		RevokeChanged: c.random.IntN(6) == 0,
+	}
+	if c.random.IntN(6) == 0 {
+		step.RevokeChanged = c.Clock().Add(-time.Duration(c.random.IntN(3)) * time.Second)
 	}
 	got, err := c.Store.Create(c.ctx, step)
 	want, wantErr := c.model.Create(c.ctx, step)

@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"hash"
 	"strings"
+
+	"tokengate/session"
 )
 
 // algorithm is a supported signature algorithm. Either hash or checkPublic is set.
@@ -137,7 +139,7 @@ func checkSecret(secret []byte, size int) error {
 		return errors.New("is a public key, which is no secret: give a random secret, or the whole PEM with its BEGIN and END lines")
 	case len(secret) > 0 && len(bytes.TrimSpace(secret)) == 0:
 		return fmt.Errorf("is white space only: make a secret with `openssl rand -base64 %d`", size)
-	case len(secret) > 0 && bytes.Count(secret, secret[:1]) == len(secret):
+	case len(secret) > 0 && len(strings.Trim(session.TrimSpace(string(secret)), string([]rune(string(secret))[:1]))) == 0:
 		return fmt.Errorf("consists of one repeated character: make a random one with `openssl rand -base64 %d`", size)
 	case len(secret) < size:
 		return fmt.Errorf("has %d bytes, and HMAC needs %d or more (RFC 7518 section 3.2): make one with `openssl rand -base64 %d`", len(secret), size, size)

@@ -1,11 +1,10 @@
 package token
 
 import (
-	"bytes"
 	"crypto"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,7 +13,6 @@ import (
 type appKeys struct {
 	access    []parsedKey // of access tokens, for ALGORITHM: the signing key, then the others
 	derivable [][]byte    // the secrets and private values that derive refresh keys, the signing key's first
-	secrets   [][]byte    // the shared secrets among the keys
 }
 
 // readKeys reads and checks the keys of o.
@@ -85,9 +83,6 @@ func (keys *appKeys) add(k parsedKey, fits bool) error {
 	if fits {
 		keys.access = append(keys.access, k)
 	}
-	if secret, ok := k.public.([]byte); ok {
-		keys.secrets = append(keys.secrets, secret)
-	}
 	value, err := privateValue(k)
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.name, err)
@@ -112,41 +107,28 @@ func (keys *appKeys) publicOnly() (names []string) {
 	return names
 }
 
-// secretKIDs returns the kids of the shared secrets, also of those that do not fit
-// ALGORITHM any more: other programs may still hold them.
-func (keys *appKeys) secretKIDs() map[string]bool {
-	kids := map[string]bool{}
-	for _, secret := range keys.secrets {
-		kids[secretKID(secret)] = true
+// digests returns the digests of the secrets and private values.
+func (keys *appKeys) digests() secretDigests {
+	all := secretDigests{}
+	for i := len(keys.derivable) - 1; i >= 0; i-- { // the signing key last: its setting is the one to name
+		setting := "VERIFYING_KEYS"
+		if i == 0 {
+			setting = "SIGNING_KEY"
+		}
+		all.add(setting, string(keys.derivable[i]))
 	}
-	return kids
-}
-
-// digests returns the settings of all secret keys by the keys' digests.
-func (keys *appKeys) digests(o Options) map[[sha256.Size]byte]string {
-	all := map[[sha256.Size]byte]string{}
-	for _, secret := range o.RefreshKeys {
-		all[digest(secret)] = "REFRESH_KEY"
-	}
-	for _, secret := range keys.secrets {
-		all[digest(string(secret))] = "VERIFYING_KEYS"
-	}
-	all[digest(o.SigningKey)] = "SIGNING_KEY"
 	return all
 }
 
 // warnings returns what [Signer.Warnings] returns.
 func (keys *appKeys) warnings(o Options, a algorithm) (list []string) {
-	if len(o.RefreshKeys) > 0 {
-		return nil
-	}
-	if a.hash != nil {
+	if a.hash != nil && len(o.RefreshKeys) == 0 {
 		list = append(list, "REFRESH_KEY is not set: with an HS* ALGORITHM, whoever holds SIGNING_KEY and a refresh token of a session can make further ones; "+
 			"set it to a secret that only the gateway has")
 	}
 	for _, name := range keys.publicOnly() {
-		list = append(list, name+" is a public key, which derives no refresh key: the refresh tokens issued while it signed are rejected; "+
-			"give the private key, or set REFRESH_KEY while the private key is still in use")
+		list = append(list, name+" is a public key, which derives no refresh key: the refresh tokens issued while it signed, and no REFRESH_KEY was set, are rejected; "+
+			"give the private key until these sessions have ended")
 	}
 	return list
 }
@@ -163,16 +145,26 @@ func parseKeys(text string) ([]parsedKey, error) {
 	return nil, errors.New("is neither PEM nor a JWK (Set): give one of these, or set an HS* ALGORITHM for a shared secret")
 }
 
-// parseRetiredKeys parses VERIFYING_KEYS: as parseKeys does, or as secrets separated by
-// commas or line ends. Unlike in SIGNING_KEY, white space around a secret is removed,
-// because lists are written by hand.
+// pemBlock matches a block of PEM, also with \n as two characters for a line end.
+var pemBlock = regexp.MustCompile(`(?s)(\\n)*-----BEGIN .*?-----END [^-]*-----(\\n)*`)
+
+// parseRetiredKeys parses VERIFYING_KEYS: a JWK (Set), or PEM blocks and secrets, separated
+// by commas or line ends. Unlike in SIGNING_KEY, white space around a secret is removed,
+// because lists are written by hand. Text around PEM blocks counts as secrets, so that none
+// is left out.
 func parseRetiredKeys(text string) (keys []parsedKey, err error) {
-	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") || strings.Contains(trimmed, "-----BEGIN ") {
+	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") {
 		return parseKeys(trimmed)
+	}
+	if strings.Contains(text, "-----BEGIN ") {
+		if keys, err = parsePEM(text); err != nil {
+			return nil, err
+		}
+		text = pemBlock.ReplaceAllString(text, "\n")
 	}
 	for secret := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
 		if secret = strings.TrimSpace(secret); secret != "" {
-			keys = append(keys, parsedKey{public: bytes.Clone([]byte(secret))})
+			keys = append(keys, parsedKey{public: []byte(secret)})
 		}
 	}
 	return keys, nil

@@ -3,6 +3,10 @@ package token
 import (
 	"crypto/ecdh"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -32,6 +36,9 @@ func TestRetiredKeysOfAnyKind(t *testing.T) {
 			[]Options{{SigningKey: oldSecret}, {Algorithm: "EdDSA", SigningKey: marshalPKCS8(t, old.okp)}, {Algorithm: "ES256", SigningKey: marshalPKCS8(t, old.ec)}}, 2, 2, 4},
 		"a secret too short for HS512": {Options{Algorithm: "HS512", SigningKey: secret + oldSecret, VerifyingKeys: oldSecret[:32]},
 			[]Options{{SigningKey: oldSecret[:32]}}, 1, 0, 2},
+		"secrets between PEM blocks": {Options{Algorithm: "EdDSA", SigningKey: marshalPKCS8(t, k.okp),
+			VerifyingKeys: secret + "\n" + marshalPKCS8(t, old.okp) + oldSecret + ",\n" + strings.ReplaceAll(marshalSEC1(t, old.ec), "\n", `\n`) + secret + `\n`},
+			[]Options{{SigningKey: secret}, {SigningKey: oldSecret}, {SigningKey: secret + `\n`}, {Algorithm: "EdDSA", SigningKey: marshalPKCS8(t, old.okp)}, {Algorithm: "ES256", SigningKey: marshalPKCS8(t, old.ec)}}, 2, 2, 6},
 		"a secret that fits": {Options{VerifyingKeys: oldSecret}, []Options{{SigningKey: oldSecret}}, 2, 0, 2},
 	} {
 		s := newSigner(t, c.options)
@@ -76,6 +83,9 @@ func TestNewRejectsUselessRetiredKeys(t *testing.T) {
 		{Options{SigningKey: secret, VerifyingKeys: oldSecret + "," + strings.Repeat("z", 40)}, "VERIFYING_KEYS: key 2 consists of one repeated character"},
 		{Options{Algorithm: "ES256", SigningKey: ec, VerifyingKeys: strings.Repeat("z", 40)}, "VERIFYING_KEYS: key 1 consists of one repeated character"},
 		{Options{SigningKey: strings.Repeat("y", 40)}, "SIGNING_KEY consists of one repeated character"},
+		{Options{SigningKey: strings.Repeat("é", 40)}, "SIGNING_KEY consists of one repeated character"},
+		{Options{SigningKey: strings.Repeat("y", 40) + "\n"}, "SIGNING_KEY consists of one repeated character"},
+		{Options{SigningKey: secret, VerifyingKeys: marshalPKCS8(t, old.ec) + "short"}, "VERIFYING_KEYS: key 2 has 5 bytes"},
 		{Options{SigningKey: strings.Repeat("\x00", 64), Algorithm: "HS512"}, "SIGNING_KEY consists of one repeated character"},
 		{Options{Algorithm: "ES256", SigningKey: ecPublic + ec + marshalPKCS8(t, k.rsa)}, "SIGNING_KEY: key 3 does not fit ALGORITHM=ES256"},
 		{Options{Algorithm: "ES256", SigningKey: marshalPKIX(t, &k.rsa.PublicKey) + ec}, "SIGNING_KEY: key 1 does not fit ALGORITHM=ES256"},
@@ -178,7 +188,7 @@ func TestWarnings(t *testing.T) {
 		"ES256, secret":             {Options{Algorithm: "ES256", SigningKey: ec, VerifyingKeys: oldSecret}, nil},
 		"ES256, public":             {Options{Algorithm: "ES256", SigningKey: ec, VerifyingKeys: marshalPKCS8(t, old.rsa) + public}, []string{"VERIFYING_KEYS: key 2 is a public key"}},
 		"ES256, public in both":     {Options{Algorithm: "ES256", SigningKey: public + ec, VerifyingKeys: marshalJWK(t, &newKeys(t).ec.PublicKey, nil)}, []string{"SIGNING_KEY: key 1 is a public key", "VERIFYING_KEYS: key 1 is a public key"}},
-		"ES256, public, with a key": {Options{Algorithm: "ES256", SigningKey: ec, VerifyingKeys: public, RefreshKeys: refresh}, nil},
+		"ES256, public, with a key": {Options{Algorithm: "ES256", SigningKey: ec, VerifyingKeys: public, RefreshKeys: refresh}, []string{"VERIFYING_KEYS: key 1 is a public key"}},
 	} {
 		warnings := newSigner(t, c.options).Warnings()
 		if len(warnings) != len(c.want) {
@@ -193,6 +203,53 @@ func TestWarnings(t *testing.T) {
 			checkNoSecret(t, warning, c.options.VerifyingKeys)
 		}
 	}
+}
+
+// TestSecretForms checks that a secret is found in every form that is the same key to HMAC,
+// or that a person may have put into a setting instead.
+func TestSecretForms(t *testing.T) {
+	long := strings.Repeat(secret, 4)
+	k := newKeys(t)
+	sha256Sum, sha384Sum, sha512Sum := sha256.Sum256([]byte(long)), sha512.Sum384([]byte(long)), sha512.Sum512([]byte(long))
+	base64Key := base64.StdEncoding.EncodeToString([]byte(secret + "\xff\xfe"))
+	for name, c := range map[string]struct {
+		options Options
+		text    string
+	}{
+		"NUL bytes at the end":              {Options{SigningKey: secret}, secret + "\x00\x00"},
+		"NUL bytes at the end of the key":   {Options{SigningKey: secret + "\x00"}, secret},
+		"a byte order mark":                 {Options{SigningKey: secret}, "\ufeff" + secret},
+		"SHA-256 of a long key":             {Options{SigningKey: long}, string(sha256Sum[:])},
+		"SHA-384 of a long key":             {Options{Algorithm: "HS384", SigningKey: long}, string(sha384Sum[:])},
+		"SHA-512 of a long key":             {Options{Algorithm: "HS512", SigningKey: long}, string(sha512Sum[:])},
+		"base64":                            {Options{SigningKey: secret}, base64.StdEncoding.EncodeToString([]byte(secret))},
+		"base64url without padding":         {Options{SigningKey: secret}, base64.RawURLEncoding.EncodeToString([]byte(secret))},
+		"hexadecimal digits":                {Options{SigningKey: secret}, hex.EncodeToString([]byte(secret))},
+		"what the key is the base64 of":     {Options{SigningKey: base64Key}, secret + "\xff\xfe"},
+		"base64 and base64url of one value": {Options{SigningKey: base64Key}, base64.URLEncoding.EncodeToString([]byte(secret + "\xff\xfe"))},
+		"the private value of a JWK":        {Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec)}, privateMember(t, k.ec)},
+		"a retired secret beside PEM":       {Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec), VerifyingKeys: marshalPKCS8(t, k.rsa) + oldSecret}, oldSecret},
+		"REFRESH_KEY":                       {Options{SigningKey: secret, RefreshKeys: []string{oldSecret}}, hex.EncodeToString([]byte(oldSecret))},
+	} {
+		if newSigner(t, c.options).SecretSetting(c.text) == "" {
+			t.Errorf("%s: the secret is not found", name)
+		}
+	}
+	for _, refresh := range []string{secret + "\x00", base64.StdEncoding.EncodeToString([]byte(secret))} {
+		if _, err := New(Options{SigningKey: secret, RefreshKeys: []string{refresh}}); err == nil || !strings.Contains(err.Error(), "REFRESH_KEY is also") {
+			t.Errorf("REFRESH_KEY is another form of SIGNING_KEY: got %v", err)
+		}
+	}
+}
+
+// privateMember returns the member d of a private key's JWK.
+func privateMember(t *testing.T, key any) string {
+	t.Helper()
+	var jwk struct{ D string }
+	if err := json.Unmarshal([]byte(marshalJWK(t, key, nil)), &jwk); err != nil || jwk.D == "" {
+		t.Fatalf("the JWK has no member d (%v)", err)
+	}
+	return jwk.D
 }
 
 // TestSecretSettingNames checks that a secret is found under the setting that holds it.

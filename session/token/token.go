@@ -40,7 +40,6 @@ package token
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -116,8 +115,8 @@ type Options struct {
 type Signer struct {
 	keyring          *keyring
 	refresh          *refreshKeys
-	secretKIDs       map[string]bool              // of the shared secrets among the keys
-	secrets          map[[sha256.Size]byte]string // settings by the digests of their secrets, for SecretSetting
+	refreshSecrets   []string // REFRESH_KEY
+	secrets          secretDigests
 	warnings         []string
 	leeway           time.Duration
 	rfc9068          bool
@@ -169,26 +168,16 @@ func (s *Signer) Trusts(other session.Signer) bool {
 }
 
 // sharesRefreshKey reports whether one of the signers could make the other's refresh
-// tokens.
+// tokens: a REFRESH_KEY of one is a secret of the other. Derived keys depend on the app.
 func (s *Signer) sharesRefreshKey(o *Signer) bool {
-	return intersect(s.refresh.kids, o.refresh.kids) || intersect(s.refresh.kids, o.secretKIDs) || intersect(s.secretKIDs, o.refresh.kids)
-}
-
-// intersect reports whether two sets have a common element.
-func intersect(a, b map[string]bool) bool {
-	for kid := range a {
-		if b[kid] {
-			return true
-		}
+	known := func(by *Signer) func(string) bool {
+		return func(secret string) bool { return by.SecretSetting(secret) != "" }
 	}
-	return false
+	return slices.ContainsFunc(s.refreshSecrets, known(o)) || slices.ContainsFunc(o.refreshSecrets, known(s))
 }
 
 // SecretSetting implements [session.Signer].
-func (s *Signer) SecretSetting(text string) string { return s.secrets[digest(text)] }
-
-// digest returns the digest of a secret without white space around it.
-func digest(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(strings.TrimSpace(secret))) }
+func (s *Signer) SecretSetting(text string) string { return s.secrets.setting(text) }
 
 // Warnings returns what an operator should change about the keys, or know before they
 // change them.
@@ -216,13 +205,15 @@ func New(o Options) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	secretKIDs := keys.secretKIDs()
-	if intersect(secretKIDs, refresh.kids) {
+	secrets := keys.digests()
+	secrets.add("SIGNING_KEY", o.SigningKey)
+	if slices.ContainsFunc(o.RefreshKeys, func(secret string) bool { return secrets.setting(secret) != "" }) {
 		return nil, errors.New("REFRESH_KEY is also a key of the app's access tokens (SIGNING_KEY or VERIFYING_KEYS), which its apps may hold: make one of its own with `openssl rand -base64 48`")
 	}
+	secrets.add("REFRESH_KEY", o.RefreshKeys...)
 	s := &Signer{
-		keyring: ring, refresh: refresh, secretKIDs: secretKIDs, secrets: keys.digests(o), warnings: keys.warnings(o, a), leeway: o.Leeway, rfc9068: o.Profile == RFC9068,
-		issuer: o.Issuer, audience: o.Audience,
+		keyring: ring, refresh: refresh, refreshSecrets: o.RefreshKeys, secrets: secrets, warnings: keys.warnings(o, a),
+		leeway: o.Leeway, rfc9068: o.Profile == RFC9068, issuer: o.Issuer, audience: o.Audience,
 		claimNames:       claimNames{o.TokenTypeClaim, o.UserIDClaim, o.JTIClaim},
 		accessClaimNames: claimNames{o.TokenTypeClaim, "sub", "jti"},
 		constant:         o.constantJSON(),

@@ -136,9 +136,11 @@ func (m *Manager) newID(ctx context.Context, app string, n session.NewAccount) (
 }
 
 // passNumber keeps a number from being given to a new user, also after its user
-// was removed. The number 0 stands for an ID that NextID can't return.
+// was removed. The number 0 stands for an ID that NextID can't return. Numbers that no
+// count of users reaches are left alone: otherwise one of them would use all others up.
 func (m *Manager) passNumber(ctx context.Context, app string, number int64) error {
-	if number == 0 {
+	const unreachable = 1 << 40
+	if number == 0 || number >= unreachable {
 		return nil
 	}
 	_, err := m.o.Directory.NextID(ctx, app, number-1)

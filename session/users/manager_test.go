@@ -379,6 +379,8 @@ func TestIntegerIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	next("after an import", 91)
+	m.add(session.NewAccount{Username: "far", ID: session.NumberID(1 << 40)})
+	next("after a number that no count of users reaches", 92)
 	for _, c := range []struct{ change, remove, taken bool }{{}, {remove: true}, {change: true, remove: true}, {taken: true}} {
 		m = newManagerTest(t)
 		if c.taken {

@@ -106,7 +106,7 @@ func (b *baseline) login(w http.ResponseWriter, r *http.Request) {
 	n, _ := strconv.Atoi(strings.TrimPrefix(in.Username, "user"))
 	user, id := strconv.Itoa(n+1), string(session.NewID())
 	secret := session.NewSecret()
-	reply, err := b.run(r.Context(), lua.Create.Name, user, "0", id, 30*day, 90*day, 15*day, 5, "1", in.Info, "", secret[:], "\x00\x00\x00\x00", "0")
+	reply, err := b.run(r.Context(), lua.Create.Name, user, "0", id, 30*day, 90*day, 15*day, 5, "1", in.Info, "", secret[:], "\x00\x00\x00\x00", "")
 	b.respond(w, reply, err, user, id, `","session_id":"`+id)
 }
 
