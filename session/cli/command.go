@@ -84,7 +84,7 @@ var commands = []command{
 	},
 	{
 		name: "policy diff", usage: "[--app APP] [--env-file FILE]", summary: "print how many live sessions new settings would end or shorten",
-		details: "The settings of this command's own environment are the new ones. Nothing is changed. A session\nwould end or be shortened at the next refresh after the gateways have the new settings.\nThe command goes through all keys in Redis, for which the Redis user needs the right to SCAN.",
+		details: "The settings of this command's own environment are the new ones. Nothing is changed. A session\nwould end or be shortened at the next refresh after the gateways have the new settings.\nThe command goes through all keys in Redis, for which the Redis user needs the right to SCAN.\nLIVE is the number of sessions in Redis. Some of them may already be over under the present settings.",
 		flags:   []string{"app", "env-file"}, run: diffPolicies,
 	},
 	{name: "version", summary: "print the version", run: runVersion},

@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 
@@ -117,5 +118,5 @@ func (m *refreshMembers) readSession(out *session.Claims) bool {
 	}
 	generation, err := strconv.ParseUint(string(m.generation), 10, 32)
 	out.Generation = uint32(generation)
-	return out.Session.Valid() && out.Type != "" && err == nil && generation > 0
+	return out.Session.Valid() && out.Type != "" && err == nil && generation > 0 && generation < math.MaxUint32 // it has a successor
 }

@@ -203,7 +203,7 @@ func (p *userParser) readMembers(member map[string]json.RawMessage) (session.Acc
 
 // readHash reads the member password of a user.
 func (p *userParser) readHash(user session.UserID, raw json.RawMessage) (hash string, err error) {
-	isText := len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &hash) == nil
+	isText := len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &hash) == nil || p.replaceHashes && string(raw) == "null"
 	if !isText || hash == "" && !p.replaceHashes {
 		return "", errors.New(`password is not a string: give a hash, or "!" for no password`)
 	}

@@ -222,10 +222,10 @@ func TestImportReplacesInvalidHashes(t *testing.T) {
 	 {"model":"auth.user","pk":"c-3","fields":{"username":"c","password":"sha1$` + secret + `$0","is_active":false}},
 	 {"id":4,"username":"d","password":"` + secret + `","claims":{"x":1}}, {"id":5,"username":"e","password":""},
 	 {"model":"auth.user","pk":6,"fields":{"username":"f","password":""}}, {"id":7,"username":"g","password":"!x"},
-	 {"id":8,"username":"h","password":"$2b$31$` + strings.Repeat("a", 53) + `"}]`
+	 {"id":8,"username":"h","password":"$2b$31$` + strings.Repeat("a", 53) + `"}, {"id":9,"username":"i","password":null}]`
 	list, warnings, err := Import(strings.NewReader(in), ImportOptions{})
-	if err != nil || len(list) != 8 {
-		t.Fatalf("got %d users, %v, want 8", len(list), err)
+	if err != nil || len(list) != 9 {
+		t.Fatalf("got %d users, %v, want 9", len(list), err)
 	}
 	var unusable []string
 	for _, a := range list {
@@ -233,8 +233,8 @@ func TestImportReplacesInvalidHashes(t *testing.T) {
 			unusable = append(unusable, a.Username)
 		}
 	}
-	if strings.Join(unusable, "") != "bcdefh" || list[2].Active || string(list[3].Claims) != `{"x":1}` || list[6].Password != "!x" {
-		t.Errorf("got %+v, want b to f and h without a usable password, and all else as in the input", list)
+	if strings.Join(unusable, "") != "bcdefhi" || list[2].Active || string(list[3].Claims) != `{"x":1}` || list[6].Password != "!x" {
+		t.Errorf("got %+v, want b to f, h and i without a usable password, and all else as in the input", list)
 	}
 	for i, want := range []string{
 		"line 2, entry 2: user 2 can't log in until a new password is set: the password hash has an unknown format",
@@ -242,15 +242,16 @@ func TestImportReplacesInvalidHashes(t *testing.T) {
 		"line 4, entry 4: user 4 can't log in until a new password is set: the password hash has an unknown format",
 		"line 4, entry 5: user 5 can't log in",
 		"line 6, entry 8: user 8 can't log in until a new password is set: bcrypt cost is 31",
+		"line 6, entry 9: user 9 can't log in",
 	} {
 		if i >= len(warnings) || !strings.HasPrefix(warnings[i], want) {
 			t.Errorf("warning %d: got %q, want it to begin with %q", i, warnings, want)
 		}
 	}
-	if text := strings.Join(warnings, "\n"); len(warnings) != 5 || strings.Contains(text, secret) || strings.Contains(text, "5f4d") {
-		t.Errorf("got warnings %q, want 5 without any text of a hash", warnings)
+	if text := strings.Join(warnings, "\n"); len(warnings) != 6 || strings.Contains(text, secret) || strings.Contains(text, "5f4d") {
+		t.Errorf("got warnings %q, want 6 without any text of a hash", warnings)
 	}
-	for _, entry := range []string{`{"id":1,"username":"a","password":7}`, `{"id":1,"username":"a","password":null}`, `{"id":1,"username":"a"}`} {
+	for _, entry := range []string{`{"id":1,"username":"a","password":7}`, `{"id":1,"username":"a"}`} {
 		if _, _, err := Import(strings.NewReader("["+entry+"]"), ImportOptions{}); err == nil || !strings.Contains(err.Error(), "password is not a string") {
 			t.Errorf("%s: got error %v, want that the password is not a string", entry, err)
 		}
