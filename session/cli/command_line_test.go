@@ -34,6 +34,9 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant the same as for --help", line, out)
 		}
 	}
+	if !strings.Contains(program, "`tokengate COMMAND --help` explains a command") {
+		t.Errorf("--help does not say how a command is explained: got\n%s", program)
+	}
 	for _, cmd := range commands {
 		if !strings.Contains(program, "\n  "+cmd.name+" ") {
 			t.Errorf("--help does not list %q", cmd.name)

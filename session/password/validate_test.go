@@ -16,6 +16,7 @@ func TestPasswordsThatNoLoginCanHaveAreRejected(t *testing.T) {
 		"":                             "at least 8 characters",
 		"       \t\u3000\u0085":        "white space alone",
 		secret + "\x00":                "NUL",
+		"\x00" + secret:                "NUL",
 		secret + "\xe9":                "not valid UTF-8",
 		secret + "\xed\xa0\x80":        "not valid UTF-8", // a surrogate
 		"Tr0ub4d":                      "at least 8 characters",

@@ -11,6 +11,7 @@ var tokenTests = map[string]func(*fixture){
 	"CheckToken accepts the current token only":     tokenCheck,
 	"CheckToken of sessions that have ended":        tokenCheckEnded,
 	"a tightened policy applies at once":            tokenTightened,
+	"a tightened limit is reached exactly then":     tokenTightenedBoundary,
 	"a tightened policy without rotation":           tokenTightenedWithoutRotation,
 	"a loosened policy lengthens nothing":           tokenLoosened,
 	"sessions over by the policy do not count":      tokenCountUnderPolicy,
@@ -77,7 +78,8 @@ func tokenCheckEnded(f *fixture) {
 
 // tokenTightened checks that a policy with shorter lifetimes than those of the login
 // applies to the next step of a live session: first the token is compared with the stored
-// expiry, then the time with that of the policy.
+// expiry, then the time with that of the policy. A refresh or a logout that finds the session
+// expired deletes it, so that a later policy can't revive it.
 func tokenTightened(f *fixture) {
 	p := f.policy
 	p.Lifetime, p.AbsoluteLifetime = 20*time.Minute, 40*time.Minute
@@ -102,6 +104,26 @@ func tokenTightened(f *fixture) {
 	f.wantError(err, session.Expired, session.CauseExpired)
 	_, err = f.logout(next, token(next), p)
 	f.wantError(err, session.Expired, session.CauseExpired)
+	for _, s := range []session.Session{over, next} {
+		f.wantError(f.checkToken(s, token(s), f.policy), session.Unknown, "") // it was deleted
+	}
+}
+
+// tokenTightenedBoundary checks that a session is live before the limit of a tightened policy,
+// and over at that moment, with that limit as the cause.
+func tokenTightenedBoundary(f *fixture) {
+	for _, c := range []struct {
+		lifetime, absolute time.Duration
+		cause              session.Cause
+	}{{20 * time.Minute, 40 * time.Minute, session.CauseExpired}, {40 * time.Minute, 20 * time.Minute, session.CauseAbsolute}} {
+		p := f.policy
+		p.Lifetime, p.AbsoluteLifetime = c.lifetime, c.absolute
+		s := f.login()
+		f.advanceTo(s.Updated, p.Clamp(s).Expires, f.margin)
+		f.noError(f.checkToken(s, token(s), p), "CheckToken just before the limit")
+		f.Advance(f.margin)
+		f.wantError(f.checkToken(s, token(s), p), session.Expired, c.cause)
+	}
 }
 
 // tokenTightenedWithoutRotation checks that a refresh that shortens a session returns

@@ -332,6 +332,20 @@ func TestManagerRemovesAccount(t *testing.T) {
 	m.wantRevoked("after two removals", "7", "7")
 }
 
+func TestManagerRequiresItsOptions(t *testing.T) {
+	for name, leaveOut := range map[string]func(*ManagerOptions){
+		"Directory": func(o *ManagerOptions) { o.Directory = nil },
+		"Queue":     func(o *ManagerOptions) { o.Queue = nil },
+		"Revoke":    func(o *ManagerOptions) { o.Revoke = nil },
+	} {
+		o := newManagerTest(t).o
+		leaveOut(&o)
+		if _, err := NewManager(o); err == nil || !strings.Contains(err.Error(), "requires Directory, Queue and Revoke") {
+			t.Errorf("without %s: got error %v, want one that says what is required", name, err)
+		}
+	}
+}
+
 func TestManagerKnowsItsApps(t *testing.T) {
 	m := newManagerTest(t)
 	id := session.NumberID(7)
