@@ -133,7 +133,12 @@ func TestFollowSurvivesRestart(t *testing.T) {
 	}
 	srv.Restart()
 	waitFor(t, "Follow has caught up again", func() bool { return r.caughtUpSince(down) })
-	id := login(t, s, alice, policy).Session.ID
+	var id session.ID
+	waitFor(t, "a login succeeds", func() bool { // the client tries again to connect within a second
+		created, err := s.Create(ctx, createStep(alice, policy))
+		id = created.Session.ID
+		return err == nil
+	})
 	revoke(t, s, id)
 	waitFor(t, "a revocation is reported", func() bool { return r.has(id) })
 }

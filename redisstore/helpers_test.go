@@ -200,7 +200,7 @@ func countCommands(tb testing.TB, srv *redistest.Server, step func()) map[string
 // waitFor waits up to 5 s for a condition, which is longer than the client's backoff.
 func waitFor(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !reached(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !reached(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out waiting until %s", what)
 		}

@@ -144,7 +144,7 @@ func TestAllKeysExpire(t *testing.T) {
 	if srv.Do("DBSIZE") == "0" {
 		t.Fatal("the steps wrote no key")
 	}
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for srv.Do("DBSIZE") != "0" && time.Now().Before(deadline) {
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -166,6 +166,10 @@ func TestWorkerHangs(t *testing.T) {
 	first := w.conn
 	first.timeout = 100 * time.Millisecond
 	_ = first.process.Process.Signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(first.process.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the worker process did not stop: %v, %v", status, err)
+	}
 	if !w.matches(h, "secret", true) || w.matches(h, "wrong", true) {
 		t.Error("the passwords were not compared in this process")
 	}

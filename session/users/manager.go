@@ -136,11 +136,9 @@ func (m *Manager) newID(ctx context.Context, app string, n session.NewAccount) (
 }
 
 // passNumber keeps a number from being given to a new user, also after its user
-// was removed. The number 0 stands for an ID that NextID can't return. Numbers that no
-// count of users reaches are left alone: otherwise one of them would use all others up.
+// was removed. It does nothing for the number 0.
 func (m *Manager) passNumber(ctx context.Context, app string, number int64) error {
-	const unreachable = 1 << 40
-	if number == 0 || number >= unreachable {
+	if number == 0 {
 		return nil
 	}
 	_, err := m.o.Directory.NextID(ctx, app, number-1)
@@ -157,11 +155,15 @@ func (m *Manager) passOlder(ctx context.Context, app string, a session.Account) 
 	return m.passNumber(ctx, app, numberOf(a.ID))
 }
 
-// numberOf returns the number that an ID is, or 0 if NextID can't return it. The IDs 7 and
-// "7" are the same.
+// numberLimit is above every number that a new user gets. Higher IDs of users who were
+// added with an ID are left alone: otherwise one of them could use up all numbers.
+const numberLimit = 1 << 40
+
+// numberOf returns the number that an ID is, or 0 if no new user gets it. The IDs 7 and "7"
+// are the same.
 func numberOf(id session.UserID) int64 {
 	n, err := strconv.ParseInt(id.String(), 10, 64)
-	if err != nil || n < 1 || n > session.MaxNextID || strconv.FormatInt(n, 10) != id.String() {
+	if err != nil || n < 1 || n >= numberLimit || strconv.FormatInt(n, 10) != id.String() {
 		return 0
 	}
 	return n

@@ -97,6 +97,16 @@ func (m *managerTest) add(n session.NewAccount) session.Account {
 	return a
 }
 
+// putOlder adds a user to shop as builds did that gave no numbers to users.
+func (m *managerTest) putOlder(id int64) session.Account {
+	m.Helper()
+	older := session.Account{ID: session.NumberID(id), Username: "older", Password: "!", Active: true}
+	if _, err := m.directory.Directory.PutAccount(m.Context(), "shop", older, session.Account{}); err != nil {
+		m.Fatal(err)
+	}
+	return older
+}
+
 // change changes a user of shop.
 func (m *managerTest) change(id session.UserID, c session.AccountChange) (session.Account, error) {
 	a, _, err := m.ChangeAccount(m.Context(), "shop", id, c, "ops")
@@ -395,15 +405,15 @@ func TestIntegerIDs(t *testing.T) {
 	next("after an import", 91)
 	m.add(session.NewAccount{Username: "far", ID: session.NumberID(1 << 40)})
 	next("after a number that no count of users reaches", 92)
+	m = newManagerTest(t)
+	m.putOlder(1 << 40)
+	next("beside an older user with such a number", 1)
 	for _, c := range []struct{ change, remove, taken bool }{{}, {remove: true}, {change: true, remove: true}, {taken: true}} {
 		m = newManagerTest(t)
 		if c.taken {
 			next("before an older user", 1)
 		}
-		older := session.Account{ID: session.NumberID(2), Username: "older", Password: "!", Active: true}
-		if _, err := m.directory.Directory.PutAccount(t.Context(), "shop", older, session.Account{}); err != nil {
-			t.Fatal(err)
-		}
+		older := m.putOlder(2)
 		if c.change {
 			if _, err := m.change(older.ID, session.AccountChange{Password: ptr("second password")}); err != nil {
 				t.Fatal(err)

@@ -79,7 +79,11 @@ func (s *server) invalidQueries(t *testing.T) {
 		`select id, password, is_active from no_such_table where username = $1`:                                   "no_such_table",
 		`select id, password, is_active from auth_user where username = $1 and pg_sleep(9) is null`:               "timeout",
 	} {
-		source := s.open(t, Options{Query: query, RecheckQuery: djangoRecheck, Timeout: 300 * time.Millisecond})
+		timeout := 30 * time.Second
+		if want == "timeout" {
+			timeout = 300 * time.Millisecond
+		}
+		source := s.open(t, Options{Query: query, RecheckQuery: djangoRecheck, Timeout: timeout})
 		_, err := source.Check(t.Context(), "alice", "correct horse")
 		if session.CodeOf(err) != session.Unavailable || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v, want one with %q", query, err, want)

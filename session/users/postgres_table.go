@@ -79,12 +79,16 @@ func isLetter(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c >= 0x80
 }
 
-// scanSQL splits an SQL query into key words, identifiers with their quotation marks, and
-// single other characters. It leaves out white space, comments and string constants.
+// constant is the token of every string constant.
+const constant = "'"
+
+// scanSQL splits an SQL query into key words, identifiers with their quotation marks, string
+// constants (see constant), and single other characters. It leaves out white space and
+// comments.
 func scanSQL(sql string) (tokens []string) {
 	for len(sql) > 0 {
 		n := 1 // bytes of the next token
-		keep := true
+		keep, text := true, false
 		switch c := sql[0]; {
 		case strings.IndexByte(" \t\r\n\f\v", c) >= 0:
 			keep = false
@@ -93,23 +97,26 @@ func scanSQL(sql string) (tokens []string) {
 		case strings.HasPrefix(sql, "/*"):
 			n, keep = commentLength(sql), false
 		case c == '\'':
-			n, keep = through(sql, 1, "'"), false // two quotation marks in a constant are taken for two constants
+			n, text = through(sql, 1, "'"), true // two quotation marks in a constant are taken for two constants
 		case len(sql) > 1 && (c == 'e' || c == 'E') && sql[1] == '\'':
-			n, keep = escapedLength(sql), false
+			n, text = escapedLength(sql), true
 		case c == '"':
 			for n = through(sql, 1, `"`); strings.HasPrefix(sql[n:], `"`); {
 				n += through(sql[n:], 1, `"`)
 			}
 		case c == '$':
 			if tag := dollarTag(sql); tag != "" {
-				n, keep = through(sql, len(tag), tag), false
+				n, text = through(sql, len(tag), tag), true
 			}
 		case isLetter(c):
 			for n < len(sql) && (isLetter(sql[n]) || sql[n] >= '0' && sql[n] <= '9' || sql[n] == '$') {
 				n++
 			}
 		}
-		if keep {
+		switch {
+		case text:
+			tokens = append(tokens, constant)
+		case keep:
 			tokens = append(tokens, sql[:n])
 		}
 		sql = sql[n:]

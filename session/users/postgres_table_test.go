@@ -26,6 +26,8 @@ func TestTableOf(t *testing.T) {
 		`select is_active -- from comment` + "\n" + `from member`:                              `member`,
 		`select 'from a', ' it''s from b ', E'\' from c', $$ from d $$, $q$ from e $q$ from f`: `f`,
 		`select /* from a /* from b */ from c */ 1 from d`:                                     `d`,
+		`select distinct 'x' from member`:                                                      `member`,
+		`select distinct E'x' from member where x is distinct from $$x$$`:                      `member`,
 		`select 1 from /* comment */ member`:                                                   `member`,
 		`select "from" from "select"`:                                                          `"select"`,
 		`select 1 from größe where $1 = $2`:                                                    `größe`,
