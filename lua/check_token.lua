@@ -9,6 +9,7 @@
 local user, data = unpack(KEYS, 3)
 local id, terms = unpack(ARGV, 3)
 -- include terms
+-- include refused_terms
 -- include clamp
 -- include token_outcome
 -- include credential

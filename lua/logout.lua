@@ -9,6 +9,7 @@
 local revocations, sessions, data = unpack(KEYS, 3)
 local id, terms, cause = unpack(ARGV, 3)
 -- include terms
+-- include refused_terms
 -- include clamp
 -- include token_outcome
 -- include set_expiry

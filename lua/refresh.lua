@@ -1,5 +1,6 @@
 -- Runs session.Policy.Refresh on one session.
--- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 user, 5 sessions, 6 data
+-- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 sessions, 5 data, 6 user (only if the
+--       terms say to check the user)
 -- ARGV: 1 clock, 2 revocation parameters, 3 id, 4 terms
 -- Returns: ok, now, record, claims | healed, now, record, claims
 --        | retried, now, record, claims | unknown | spent | ended, cause
@@ -7,8 +8,8 @@
 --        | user_inactive, cause | credential_changed, cause | credential_changed
 
 -- include prelude
-local revocations, user, sessions, data = unpack(KEYS, 3)
-local id, terms = unpack(ARGV, 3)
+local revocations, sessions, data = KEYS[3], KEYS[4], KEYS[5] -- faster than unpack, as is + 0 than tonumber
+local id, terms = ARGV[3], ARGV[4]
 -- include terms
 
 local word, field = 'ok', id:sub(1, FIELD)
@@ -20,7 +21,7 @@ if record and #record >= RECORD_SIZE then
 end
 local active, claims
 if check == 1 then
-  active, credential_now, claims = unpack(redis.call('HMGET', user, 'active', 'credential', 'claims'))
+  active, credential_now, claims = unpack(redis.call('HMGET', KEYS[6], 'active', 'credential', 'claims'))
   credential_now = credential_now or NO_CREDENTIAL
 end
 
@@ -33,6 +34,7 @@ local usual = presented == generation and expiry == expires and presented_secret
   and (check == 0 or active == '1') and (credential_now == credential or credential_now == NO_CREDENTIAL)
 if not usual then
   -- include refusals
+  -- include refused_terms
   -- include clamp
   -- include token_outcome
   -- include credential

@@ -15,6 +15,7 @@
 local revocations, user = unpack(KEYS, 3)
 local check_user, caller, types, cause, by, keep, terms = unpack(ARGV, 3)
 -- include terms
+-- include refused_terms
 -- include clamp
 -- include token_outcome
 

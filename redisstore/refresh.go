@@ -11,7 +11,7 @@ import (
 // Refresh implements [session.Store]. The result has a Durability only if the session
 // got a new generation.
 func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.RefreshResult, error) {
-	c := s.newStepCall(step.Owner, step.Type)
+	c := s.newTokenCall(step.Owner, step.Type, step.CheckUser)
 	c.addID(step.ID)
 	c.addTerms(step)
 	r, err := s.run(ctx, s.refresh, c, true)
@@ -42,21 +42,21 @@ func (s *Store) CheckToken(ctx context.Context, step session.RefreshStep) error 
 	return err
 }
 
-// addTerms adds the argument that lua/include/terms.lua unpacks: the refresh token, and
+// addTerms adds the argument that lua/include/terms.lua and
+// refused_terms.lua unpack: the refresh token, and
 // what it is checked against.
 func (c *call) addTerms(step session.RefreshStep) {
 	p, b := step.Policy, binary.BigEndian
 	c.buf = b.AppendUint32(c.buf, step.Generation)
 	c.buf = b.AppendUint64(c.buf, uint64(step.Expires.UnixMilli()))
 	c.buf = append(c.buf, step.Secret[:]...)
-	c.buf = b.AppendUint32(c.buf, uint32(p.RetryWindow.Milliseconds()))
 	c.buf = b.AppendUint64(c.buf, uint64(p.Lifetime.Milliseconds()))
 	c.buf = b.AppendUint64(c.buf, uint64(p.AbsoluteLifetime.Milliseconds()))
 	c.buf = b.AppendUint64(c.buf, uint64(extendWithin(p).Milliseconds()))
 	c.buf = append(c.buf, step.Credential[:]...)
-	for _, on := range []bool{step.CheckUser, p.ReuseDetection, p.Rotate, p.UpdateLastLogin, step.Tentative} {
-		c.buf = append(c.buf, boolByte(on))
-	}
+	c.buf = append(c.buf, boolByte(step.CheckUser), boolByte(p.Rotate), boolByte(p.UpdateLastLogin))
+	c.buf = b.AppendUint32(c.buf, uint32(p.RetryWindow.Milliseconds()))
+	c.buf = append(c.buf, boolByte(p.ReuseDetection), boolByte(step.Tentative))
 	c.ends = append(c.ends, len(c.buf))
 }
 

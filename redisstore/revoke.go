@@ -27,13 +27,7 @@ func (s *Store) Revoke(ctx context.Context, step session.RevokeStep) (session.Re
 // Logout implements [session.Store].
 func (s *Store) Logout(ctx context.Context, step session.LogoutStep) (session.RevokeResult, error) {
 	cause := cmp.Or(step.Cause, session.CauseLogout)
-	c, keys := newCall(), s.schema.owner(step.Owner)
-	keys.addNotBefore(c)
-	keys.addTombstones(c)
-	keys.addRevocations(c)
-	keys.addSessions(c, step.Type)
-	keys.addData(c, step.Type)
-	s.addFirstArgs(c, step.Owner)
+	c := s.newTokenCall(step.Owner, step.Type, false)
 	c.addID(step.ID)
 	c.addTerms(session.RefreshStep{Presented: step.Presented, Policy: step.Policy})
 	c.add(string(cause))

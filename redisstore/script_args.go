@@ -40,6 +40,22 @@ func (s *Store) newStepCall(o session.Owner, types ...session.Type) *call {
 	return c
 }
 
+// newTokenCall returns a call with the keys and the first arguments of a step that
+// changes the session of a refresh token, and with the user's key if they are checked.
+func (s *Store) newTokenCall(o session.Owner, t session.Type, checkUser bool) *call {
+	c, keys := newCall(), s.schema.owner(o)
+	keys.addNotBefore(c)
+	keys.addTombstones(c)
+	keys.addRevocations(c)
+	keys.addSessions(c, t)
+	keys.addData(c, t)
+	if checkUser {
+		keys.addAccount(c)
+	}
+	s.addFirstArgs(c, o)
+	return c
+}
+
 // addFirstArgs ends the keys and adds the two arguments that every script about
 // sessions begins with: the clock and the revocation parameters.
 func (s *Store) addFirstArgs(c *call, o session.Owner) {

@@ -14,7 +14,7 @@ local micros = ARGV[1] == '0' and time[1] * 1000000 + time[2] or tonumber(ARGV[1
 local now = micros / 1000
 local ms = now - now % 1
 
-local not_before, tombstones = tonumber(redis.call('GET', KEYS[1]) or 0), KEYS[2]
+local not_before, tombstones = (redis.call('GET', KEYS[1]) or 0) + 0, KEYS[2] -- + 0 makes it a number
 
 -- A session's record: format version, generation, created, updated (µs), rotated,
 -- expires (s), absolute (s), 1 if the session has claims, so that a refresh reads

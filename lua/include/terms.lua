@@ -1,8 +1,7 @@
 -- Unpacks `terms`, which describe a refresh token and the policy that it is checked against.
 -- They are one argument, which Redis reads in a sixth of the time that twelve take:
--- presented generation, expiry and secret, retry window, lifetime, absolute lifetime,
--- the remaining time below which a refresh extends the session (0 if it extends
--- none), the user's credential, and as 0 or 1: check user, detect reuse, rotate,
--- update, tentative.
-local presented, expiry, presented_secret, window, lifetime, absolute_lifetime, extend, credential_now, check, detect, rotate, update, tentative =
-  struct.unpack('>I4I8c8I4I8I8I8c4BBBBB', terms)
+-- presented generation, expiry and secret, lifetime, absolute lifetime, the remaining time
+-- below which a refresh extends the session (0 if it extends none), the user's credential,
+-- and as 0 or 1: check user, rotate, update. refused_terms.lua unpacks the rest.
+local presented, expiry, presented_secret, lifetime, absolute_lifetime, extend, credential_now, check, rotate, update =
+  struct.unpack('>I4I8c8I8I8I8c4BBB', terms)

@@ -1,4 +1,4 @@
--- Checks a refresh token. Needs terms.lua, clamp.lua and refusals.lua before it.
+-- Checks a refresh token. Needs terms.lua, refused_terms.lua, clamp.lua and refusals.lua before it.
 
 -- Returns the code that session.Policy.Outcome returns for the token and a session's
 -- record, and the cause of the codes ended, expired and replayed.

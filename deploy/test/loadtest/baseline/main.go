@@ -76,11 +76,17 @@ const day = 24 * 3600 * 1000 // ms
 // run runs one script. The six keys and the first two arguments, the clock and the
 // revocation parameters, are the same for create and refresh.
 func (b *baseline) run(ctx context.Context, name, user string, rest ...any) ([]any, error) {
+	prefix := "baseline:{" + user + "}:"
+	keys := []string{"not_before", "tombstones", "revocations", "user", "LONG", "data"}
+	if name == lua.Refresh.Name {
+		keys = []string{"not_before", "tombstones", "revocations", "LONG", "data"}
+	}
 	args := make([]any, 0, 24)
-	args = append(args, "evalsha", b.shas[name], 6,
-		"baseline:{"+user+"}:not_before", "baseline:{"+user+"}:tombstones", "baseline:{"+user+"}:revocations",
-		"baseline:{"+user+"}:user", "baseline:{"+user+"}:LONG", "baseline:{"+user+"}:data",
-		"0", "604800000|3600000|baseline|web|"+user)
+	args = append(args, "evalsha", b.shas[name], len(keys))
+	for _, key := range keys {
+		args = append(args, prefix+key)
+	}
+	args = append(args, "0", "604800000|3600000|baseline|web|"+user)
 	cmd := redis.NewCmd(ctx, append(args, rest...)...)
 	var err error
 	if b.pipeline != nil {
@@ -124,15 +130,16 @@ func (b *baseline) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user := strconv.FormatInt(c.User, 10)
-	// lua/include/terms.lua describes the terms.
+	// lua/include/terms.lua and refused_terms.lua describe the terms.
 	terms := binary.BigEndian.AppendUint32(make([]byte, 0, 64), c.Generation)
 	terms = binary.BigEndian.AppendUint64(terms, uint64(c.Expires*1000))
 	terms = append(terms, c.secret...)
-	terms = binary.BigEndian.AppendUint32(terms, 30_000)
 	terms = binary.BigEndian.AppendUint64(terms, 30*day)
 	terms = binary.BigEndian.AppendUint64(terms, 90*day)
 	terms = binary.BigEndian.AppendUint64(terms, 15*day)
-	terms = append(terms, 0, 0, 0, 0, 0, 1, 1, 1, 0)
+	terms = append(terms, 0, 0, 0, 0, 0, 1, 1) // no credential; rotate and update
+	terms = binary.BigEndian.AppendUint32(terms, 30_000)
+	terms = append(terms, 1, 0)
 	reply, err := b.run(r.Context(), lua.Refresh.Name, user, c.Session, terms)
 	b.respond(w, reply, err, user, c.Session, "")
 }
