@@ -1,7 +1,10 @@
 package session
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -10,10 +13,11 @@ import (
 // would hold the other secret as well: with a signing key, for example, they could
 // make access tokens for any user.
 func (e *Engine) checkSecrets(app *App) error {
-	for setting, secret := range e.OperatorSecrets {
-		if secret == "" {
-			continue
-		}
+	if slices.ContainsFunc(app.Secrets, isKeyFile) {
+		return errors.New("SECRET_KEY holds a key in PEM or JWK form, and every client of the app would hold it: SECRET_KEY identifies the app; make one with `openssl rand -base64 24`")
+	}
+	for _, setting := range slices.Sorted(maps.Keys(e.OperatorSecrets)) {
+		secret := e.OperatorSecrets[setting]
 		if app.hasSecret(secret) {
 			return fmt.Errorf("SECRET_KEY is also the value of %s, so every client of the app would hold it: give %s another value", setting, setting)
 		}
@@ -53,13 +57,15 @@ func checkSecretsOf(app, other *App) error {
 	return nil
 }
 
-// hasSecret reports whether a text is one of the app's secrets, with or without white
-// space around it.
+// hasSecret reports whether a text is one of the app's secrets, in any form.
 func (a *App) hasSecret(text string) bool {
-	for _, secret := range a.Secrets {
-		if strings.TrimSpace(secret) == strings.TrimSpace(text) {
-			return true
-		}
-	}
-	return false
+	set := SecretSet{}
+	set.Add("SECRET_KEY", a.Secrets...)
+	return set.Setting(text) != ""
+}
+
+// isKeyFile reports whether a secret is PEM or a JWK, or the first entry that a list makes
+// of one.
+func isKeyFile(secret string) bool {
+	return strings.Contains(secret, "-----BEGIN ") || strings.HasPrefix(secret, `{"`)
 }

@@ -27,6 +27,12 @@ func TestSecretsAreToldApart(t *testing.T) {
 		{"s3cret-a", "s3cret-b", "s3cret-b", "key-b", "admin", "SECRET_KEY is also in SIGNING_KEY of app a"},
 		{"s3cret-a", "key-a", "s3cret-b", "key-b", "s3cret-b", "SECRET_KEY is also the value of TOKENGATE_ADMIN_TOKEN"},
 		{"s3cret-a", "key-a", "s3cret-b", "s3cret-k", "s3cret-k", "SIGNING_KEY is also the value of TOKENGATE_ADMIN_TOKEN"},
+		{"s3cret-a", "key-a", "s3cret-b", "key-b", "czNjcmV0LWI=", "SECRET_KEY is also the value of TOKENGATE_ADMIN_TOKEN"},
+		{"s3cret-a", "key-a", "czNjcmV0LWI", "key-b", "s3cret-b", "SECRET_KEY is also the value of TOKENGATE_ADMIN_TOKEN"},
+		{"7333637265742d61", "key-a", "7333637265742D61", "key-b", "admin", "SECRET_KEY is also that of app a"},
+		{"\ufeffs3cret-a", "key-a", "s3cret-a", "key-b", "admin", "SECRET_KEY is also that of app a"},
+		{"-----BEGIN s3cret KEY-----", "key-a", "s3cret-b", "key-b", "admin", "SECRET_KEY holds a key in PEM or JWK form"},
+		{`{"kty":"s3cret"`, "key-a", "s3cret-b", "key-b", "admin", "SECRET_KEY holds a key in PEM or JWK form"},
 	} {
 		app := func(name, secret, key string) session.App {
 			secrets := []string{secret}

@@ -41,6 +41,29 @@ func TestLoadAppRequiresSettings(t *testing.T) {
 	}
 }
 
+// TestSecrets checks that the passwords in URLs are among the secrets of the process.
+func TestSecrets(t *testing.T) {
+	for name, c := range map[string]struct {
+		redis, users, setting, want string
+	}{
+		"Redis":            {"redis://:p%40ss@h1:6379/0", "", "the password in TOKENGATE_REDIS_URL", "p@ss"},
+		"Cluster":          {"redis+cluster://gate:a:b@h1:7000,h2:7001", "", "the password in TOKENGATE_REDIS_URL", "a:b"},
+		"Sentinel":         {"rediss+sentinel://u:p@h1,h2/main?sentinel_password=guard", "", "the password parameter in TOKENGATE_REDIS_URL", "guard"},
+		"socket":           {"unix://:p@/run/redis.sock", "", "the password in TOKENGATE_REDIS_URL", "p"},
+		"no password":      {"redis://h1@2/0", "", "the password in TOKENGATE_REDIS_URL", ""},
+		"PostgreSQL":       {"", "postgres://u:secret@db/app", "the password in TOKENGATE_APP_WEB_SHOP_USERS", "secret"},
+		"PostgreSQL, long": {"", "postgres://db/app?user=u&password=secret", "the password parameter in TOKENGATE_APP_WEB_SHOP_USERS", "secret"},
+		"HTTP":             {"", "https://u:secret@users.example.com/check?x=1", "the password in TOKENGATE_APP_WEB_SHOP_USERS", "secret"},
+		"file":             {"", "file:/a:b@c", "the password in TOKENGATE_APP_WEB_SHOP_USERS", ""},
+		"admin token":      {"", "", "TOKENGATE_ADMIN_TOKEN", "operator"},
+	} {
+		config := Config{Process: Process{AdminToken: "operator", Redis: Redis{URL: c.redis}}, ByApp: map[string]App{"web-shop": {Users: c.users}}}
+		if got, listed := config.Secrets()[c.setting]; got != c.want || !listed {
+			t.Errorf("%s: got %q for %s, want %q", name, got, c.setting, c.want)
+		}
+	}
+}
+
 func TestLoadAppRejectsInvalidNames(t *testing.T) {
 	for _, name := range []string{"", "Shop", "1shop", "a_b", strings.Repeat("a", 33)} {
 		if _, err := LoadApp(NewEnv(webShop), name, DefaultApp()); err == nil {

@@ -11,7 +11,9 @@
 package config
 
 import (
+	"cmp"
 	"errors"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -51,6 +53,36 @@ func (c *Config) LongestAccess() time.Duration {
 		longest = max(longest, a.AccessLifetime+a.Leeway)
 	}
 	return longest
+}
+
+// Secrets returns the secrets that no app's client may hold: those of the whole process
+// and the passwords of what it connects to. Each has the name that an error gives it.
+func (c *Config) Secrets() map[string]string {
+	secrets := map[string]string{Prefix + "ADMIN_TOKEN": c.AdminToken}
+	add := func(setting, address string) {
+		user, query := urlPasswords(address)
+		secrets["the password in "+setting] = user
+		secrets["the password parameter in "+setting] = query
+	}
+	add(Prefix+"REDIS_URL", c.Redis.URL)
+	for name, app := range c.ByApp {
+		add(AppPrefix(name)+"USERS", app.Users)
+	}
+	return secrets
+}
+
+// urlPasswords returns the password of a URL's user and that of its parameter password or
+// sentinel_password, or empty. Unlike package url it accepts a list of hosts.
+func urlPasswords(text string) (user, query string) {
+	_, rest, _ := strings.Cut(text, "://")
+	rest, parameters, _ := strings.Cut(rest, "?")
+	authority, _, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		_, escaped, _ := strings.Cut(authority[:at], ":")
+		user, _ = url.PathUnescape(escaped)
+	}
+	values, _ := url.ParseQuery(parameters)
+	return user, cmp.Or(values.Get("password"), values.Get("sentinel_password"))
 }
 
 // AllRows lists all settings with their defaults. <NAME> stands for an app's name.

@@ -45,11 +45,6 @@ func DefaultProcess() Process {
 // InMemory reports whether sessions are kept in memory instead of Redis.
 func (p Process) InMemory() bool { return p.Redis.URL == "" }
 
-// Secrets returns the secrets of the whole process, by the names of their settings.
-func (p Process) Secrets() map[string]string {
-	return map[string]string{Prefix + "ADMIN_TOKEN": p.AdminToken}
-}
-
 // validate checks what no other package checks. Package net would take an empty address
 // to mean any port on every interface.
 func (p Process) validate() error {

@@ -2,11 +2,14 @@ package token
 
 import (
 	"crypto"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"tokengate/session"
 )
 
 // appKeys holds the keys of one app, as SIGNING_KEY and VERIFYING_KEYS have them.
@@ -107,17 +110,19 @@ func (keys *appKeys) publicOnly() (names []string) {
 	return names
 }
 
-// digests returns the digests of the secrets and private values.
-func (keys *appKeys) digests() secretDigests {
-	all := secretDigests{}
+// secrets returns the secrets and private values, and the texts of o that hold them.
+func (keys *appKeys) secrets(o Options) session.SecretSet {
+	set := session.SecretSet{}
+	set.Add("VERIFYING_KEYS", privateTexts(o.VerifyingKeys)...)
 	for i := len(keys.derivable) - 1; i >= 0; i-- { // the signing key last: its setting is the one to name
 		setting := "VERIFYING_KEYS"
 		if i == 0 {
 			setting = "SIGNING_KEY"
 		}
-		all.add(setting, string(keys.derivable[i]))
+		set.Add(setting, string(keys.derivable[i]))
 	}
-	return all
+	set.Add("SIGNING_KEY", append(privateTexts(o.SigningKey), o.SigningKey)...)
+	return set
 }
 
 // warnings returns what [Signer.Warnings] returns.
@@ -147,6 +152,20 @@ func parseKeys(text string) ([]parsedKey, error) {
 
 // pemBlock matches a block of PEM, also with \n as two characters for a line end.
 var pemBlock = regexp.MustCompile(`(?s)(\\n)*-----BEGIN .*?-----END [^-]*-----(\\n)*`)
+
+// privateTexts returns what a setting may take from the private keys of a PEM text: the
+// lines of each key, of which a list makes entries, and the bytes that they encode.
+func privateTexts(text string) (list []string) {
+	for _, block := range pemBlock.FindAllString(text, -1) {
+		block = strings.ReplaceAll(block, `\n`, "\n")
+		decoded, _ := pem.Decode([]byte(block))
+		if decoded == nil || !strings.HasSuffix(decoded.Type, "PRIVATE KEY") {
+			continue
+		}
+		list = append(append(list, strings.Split(block, "\n")...), string(decoded.Bytes))
+	}
+	return list
+}
 
 // parseRetiredKeys parses VERIFYING_KEYS: a JWK (Set), or PEM blocks and secrets, separated
 // by commas or line ends. Unlike in SIGNING_KEY, white space around a secret is removed,

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"slices"
 	"strings"
 	"testing"
@@ -229,11 +230,19 @@ func TestSecretForms(t *testing.T) {
 		"base64 and base64url of one value": {Options{SigningKey: base64Key}, base64.URLEncoding.EncodeToString([]byte(secret + "\xff\xfe"))},
 		"the private value of a JWK":        {Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec)}, privateMember(t, k.ec)},
 		"a retired secret beside PEM":       {Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec), VerifyingKeys: marshalPKCS8(t, k.rsa) + oldSecret}, oldSecret},
+		"the body of PEM":                   {Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec)}, pemBody(marshalPKCS8(t, k.ec))},
+		"the body of PEM in hexadecimal":    {Options{Algorithm: "ES256", SigningKey: escapeLineEnds(marshalSEC1(t, k.ec))}, hex.EncodeToString(pemBytes(marshalSEC1(t, k.ec)))},
+		"a line of PEM":                     {Options{Algorithm: "RS256", SigningKey: marshalPKCS8(t, k.rsa)}, strings.Split(marshalPKCS8(t, k.rsa), "\n")[3]},
+		"the body of a retired key":         {Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec), VerifyingKeys: marshalPKCS8(t, k.rsa)}, pemBody(marshalPKCS8(t, k.rsa))},
 		"REFRESH_KEY":                       {Options{SigningKey: secret, RefreshKeys: []string{oldSecret}}, hex.EncodeToString([]byte(oldSecret))},
 	} {
 		if newSigner(t, c.options).SecretSetting(c.text) == "" {
 			t.Errorf("%s: the secret is not found", name)
 		}
+	}
+	public := marshalPKIX(t, &newKeys(t).ec.PublicKey)
+	if newSigner(t, Options{Algorithm: "ES256", SigningKey: marshalPKCS8(t, k.ec), VerifyingKeys: public}).SecretSetting(pemBody(public)) != "" {
+		t.Error("a public key counts as a secret")
 	}
 	for _, refresh := range []string{secret + "\x00", base64.StdEncoding.EncodeToString([]byte(secret))} {
 		if _, err := New(Options{SigningKey: secret, RefreshKeys: []string{refresh}}); err == nil || !strings.Contains(err.Error(), "REFRESH_KEY is also") {
@@ -241,6 +250,18 @@ func TestSecretForms(t *testing.T) {
 		}
 	}
 }
+
+// pemBytes returns what a PEM text encodes.
+func pemBytes(text string) []byte {
+	block, _ := pem.Decode([]byte(text))
+	return block.Bytes
+}
+
+// pemBody returns the body of a PEM text in one line.
+func pemBody(text string) string { return base64.StdEncoding.EncodeToString(pemBytes(text)) }
+
+// escapeLineEnds returns a text with its line ends as in environment files.
+func escapeLineEnds(text string) string { return strings.ReplaceAll(text, "\n", `\n`) }
 
 // privateMember returns the member d of a private key's JWK.
 func privateMember(t *testing.T, key any) string {

@@ -116,7 +116,7 @@ type Signer struct {
 	keyring          *keyring
 	refresh          *refreshKeys
 	refreshSecrets   []string // REFRESH_KEY
-	secrets          secretDigests
+	secrets          session.SecretSet
 	warnings         []string
 	leeway           time.Duration
 	rfc9068          bool
@@ -177,7 +177,7 @@ func (s *Signer) sharesRefreshKey(o *Signer) bool {
 }
 
 // SecretSetting implements [session.Signer].
-func (s *Signer) SecretSetting(text string) string { return s.secrets.setting(text) }
+func (s *Signer) SecretSetting(text string) string { return s.secrets.Setting(text) }
 
 // Warnings returns what an operator should change about the keys, or know before they
 // change them.
@@ -205,12 +205,11 @@ func New(o Options) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	secrets := keys.digests()
-	secrets.add("SIGNING_KEY", o.SigningKey)
-	if slices.ContainsFunc(o.RefreshKeys, func(secret string) bool { return secrets.setting(secret) != "" }) {
+	secrets := keys.secrets(o)
+	if slices.ContainsFunc(o.RefreshKeys, func(secret string) bool { return secrets.Setting(secret) != "" }) {
 		return nil, errors.New("REFRESH_KEY is also a key of the app's access tokens (SIGNING_KEY or VERIFYING_KEYS), which its apps may hold: make one of its own with `openssl rand -base64 48`")
 	}
-	secrets.add("REFRESH_KEY", o.RefreshKeys...)
+	secrets.Add("REFRESH_KEY", o.RefreshKeys...)
 	s := &Signer{
 		keyring: ring, refresh: refresh, refreshSecrets: o.RefreshKeys, secrets: secrets, warnings: keys.warnings(o, a),
 		leeway: o.Leeway, rfc9068: o.Profile == RFC9068, issuer: o.Issuer, audience: o.Audience,

@@ -2,6 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
 	"net/http"
 	"os/exec"
 	"regexp"
@@ -63,10 +68,7 @@ func TestT1SecretsAreToldApart(t *testing.T) {
 	const shared = "shared-value-0123456789abcdef0123456789abcdef0123456789abcdef" // long enough for each job
 	file := writeFile(t, "secret", []byte(shared+"\n"))
 	server := redistest.Standalone(t)
-	for name, c := range map[string]struct {
-		settings []string
-		names    string // words in the error, besides the settings' names
-	}{
+	checkRejected(t, server.URL, map[string]rejected{
 		"app's secret is the signing key":          {[]string{appPrefix + "SECRET_KEY=" + shared, appPrefix + "SIGNING_KEY=" + shared}, "SHOP"},
 		"one of the app's secrets is":              {[]string{appPrefix + "SECRET_KEY=" + gatewaytest.Secret + "," + shared, appPrefix + "SIGNING_KEY=" + shared}, "SHOP"},
 		"app's secret from a file is":              {[]string{appPrefix + "SECRET_KEY_FILE=" + file, appPrefix + "SIGNING_KEY=" + shared}, "SHOP"},
@@ -86,12 +88,51 @@ func TestT1SecretsAreToldApart(t *testing.T) {
 		"signing key is another app's":             {[]string{appPrefix + "SIGNING_KEY=" + shared, mailPrefix + "SIGNING_KEY=" + shared}, "MAIL SHOP"},
 		"key of one character":                     {[]string{appPrefix + "SIGNING_KEY=" + strings.Repeat("a", 64)}, "SHOP"},
 		"key of one character, HS512":              {[]string{appPrefix + "ALGORITHM=HS512", appPrefix + "SIGNING_KEY=" + strings.Repeat("0", 128)}, "SHOP"},
-	} {
+	})
+}
+
+// TestT1FormsOfSecrets checks the same for secrets that are another one in another form.
+func TestT1FormsOfSecrets(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	pair := privatePEM(t, key)
+	pairFile, oneLine := writeFile(t, "pair", []byte(pair)), strings.ReplaceAll(pair, "\n", `\n`)
+	_, body, _ := strings.Cut(strings.TrimSpace(pair), "-----\n")
+	body, _, _ = strings.Cut(body, "\n-----")
+	server := redistest.Standalone(t)
+	const shared = "shared-value-0123456789abcdef0123456789abcdef0123456789abcdef"
+	es256, users := appPrefix+"ALGORITHM=ES256", "http://gate:"+shared+"@users.example.com/"
+	encoded, digits := base64.StdEncoding.EncodeToString([]byte(shared)), hex.EncodeToString([]byte(shared))
+	checkRejected(t, server.URL, map[string]rejected{
+		"app's secret is a private key's file":     {[]string{appPrefix + "SECRET_KEY_FILE=" + pairFile}, "SHOP"},
+		"app's secret is a private key's text":     {[]string{appPrefix + "SECRET_KEY=" + oneLine}, "SHOP"},
+		"app's secret is the private key's body":   {[]string{es256, appPrefix + "SECRET_KEY=" + body, appPrefix + "SIGNING_KEY=" + oneLine}, "SHOP"},
+		"refresh key is the private key's body":    {[]string{es256, appPrefix + "REFRESH_KEY=" + body, appPrefix + "SIGNING_KEY=" + pair}, "SHOP"},
+		"admin token is the private key's body":    {[]string{es256, "TOKENGATE_ADMIN_TOKEN=" + body, appPrefix + "SIGNING_KEY=" + pair}, "SHOP"},
+		"app's secret is the admin token's base64": {[]string{appPrefix + "SECRET_KEY=" + encoded, "TOKENGATE_ADMIN_TOKEN=" + shared}, "SHOP"},
+		"admin token is the app's secret's digits": {[]string{appPrefix + "SECRET_KEY=" + shared, "TOKENGATE_ADMIN_TOKEN=" + digits}, "SHOP"},
+		"app's secret is another's base64":         {[]string{appPrefix + "SECRET_KEY=" + encoded, mailPrefix + "SECRET_KEY=" + shared}, "MAIL SHOP"},
+		"app's secret is a user source's password": {[]string{appPrefix + "SECRET_KEY=" + shared, appPrefix + "USERS=" + users}, "SHOP"},
+		"app's secret is another source's":         {[]string{appPrefix + "SECRET_KEY=" + shared, mailPrefix + "USERS=" + users}, "MAIL SHOP"},
+	})
+}
+
+// rejected are settings that are rejected, and words in the error besides their names.
+type rejected struct {
+	settings []string
+	names    string
+}
+
+// checkRejected checks that start and check reject settings.
+func checkRejected(t *testing.T, redisURL string, cases map[string]rejected) {
+	t.Helper()
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			env := newCommandEnv(server.URL, c.settings...)
+			env := newCommandEnv(redisURL, c.settings...)
 			if strings.Contains(c.names, "MAIL") {
-				env = newTwoAppsEnv(server.URL, c.settings...)
+				env = newTwoAppsEnv(redisURL, c.settings...)
 			}
 			words := strings.Fields(c.names)
 			for _, setting := range c.settings {
