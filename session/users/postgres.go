@@ -32,6 +32,9 @@ func djangoQuery(usernameField string) string {
 	return `select id, password, is_active from auth_user where ` + pgx.Identifier{usernameField}.Sanitize() + ` = $1`
 }
 
+// optionalColumns are the optional columns that a recheck returns.
+type optionalColumns struct{ password, claims bool }
+
 // postgresSource is a table of users in PostgreSQL.
 type postgresSource struct {
 	pool           *pgxpool.Pool
@@ -47,9 +50,9 @@ type postgresSource struct {
 	now            func() time.Time
 	warnOnce       sync.Once // that anyUserSQL fails
 
-	// Which columns a recheck returns is known once one was sent: what a login returns
-	// in other columns must not be taken for the answer of a recheck.
-	recheckPassword, recheckClaims atomic.Bool
+	// rechecked holds the optional columns of a recheck, or nil before one was sent. What
+	// a login returns in other columns must not be taken for the answer of a recheck.
+	rechecked atomic.Pointer[optionalColumns]
 
 	mu       sync.Mutex                   // held while an entry of statuses is replaced
 	statuses *session.Cache[cachedStatus] // by id
@@ -90,8 +93,7 @@ func (p *postgresSource) setQueries(o Options) {
 		}
 	}
 	if p.recheckSQL == "" { // then Query answers rechecks as well
-		p.recheckPassword.Store(true)
-		p.recheckClaims.Store(true)
+		p.rechecked.Store(&optionalColumns{password: true, claims: true})
 	}
 	if table := cmp.Or(tableOf(p.recheckSQL), tableOf(p.userSQL)); table != "" {
 		p.anyUserSQL = `select exists (select from ` + table + `)`
@@ -130,19 +132,21 @@ func poolConfig(spec string, timeout time.Duration) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// find finds a user at a login. An active user is cached as for a recheck, with the time
-// at which the query was sent, so that no answer is relied on for longer than configured.
+// find finds a user at a login. An active user is cached, with the time at which the query
+// was sent, so that no answer is relied on for longer than configured. It is a recheck's
+// answer too if it is known what a recheck returns.
 func (p *postgresSource) find(ctx context.Context, username string) (session.Account, error) {
 	queriedAt := p.now()
 	a, status, err := p.findAccount(ctx, username)
 	if err != nil || !a.Active {
 		return a, err
 	}
-	s := cachedStatus{code: session.OK, queriedAt: queriedAt, username: username, credential: a.Credential}
-	if p.recheckPassword.Load() {
+	columns := p.rechecked.Load()
+	s := cachedStatus{code: session.OK, queriedAt: queriedAt, loginOnly: columns == nil, username: username, credential: a.Credential}
+	if columns != nil && columns.password {
 		s.status.Credential = status.Credential
 	}
-	if p.recheckClaims.Load() {
+	if columns != nil && columns.claims {
 		s.status.Claims, s.status.HasClaims = status.Claims, status.HasClaims
 	}
 	p.remember(a.ID, s)
@@ -194,7 +198,6 @@ func (p *postgresSource) checkRecheckColumns(columns []column) error {
 	if err := checkRecheckColumns(columns); err != nil {
 		return err
 	}
-	p.recheckPassword.Store(optionalColumn(columns, "password") >= 0)
-	p.recheckClaims.Store(optionalColumn(columns, "claims") >= 0)
+	p.rechecked.Store(&optionalColumns{password: optionalColumn(columns, "password") >= 0, claims: optionalColumn(columns, "claims") >= 0})
 	return nil
 }

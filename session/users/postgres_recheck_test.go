@@ -189,6 +189,30 @@ func (s *server) loginShowsChange(t *testing.T) {
 	}
 }
 
+// loginBeforeRecheck checks that the first recheck of an instance asks, even if logins came
+// before it.
+func (s *server) loginBeforeRecheck(t *testing.T) {
+	const claims = `'{"role":"admin"}'::json as claims`
+	for _, query := range []string{"", `select password, is_active, ` + claims + ` from auth_user where id::text = $1`} {
+		s.exec(insertUser(t, 22, "frida", "correct horse", true))
+		source := s.open(t, Options{RecheckQuery: query, EndOnChange: true, App: "shop"})
+		login := func() {
+			t.Helper()
+			if _, err := source.Check(t.Context(), "frida", "correct horse"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		login()
+		second := strings.Replace(quickHash(t, "correct horse"), "pbkdf2_sha256$1000$", "pbkdf2_sha256$01000$", 1) // another text of the same hash
+		s.exec(`update auth_user set password = '` + second + `' where id = 22`)
+		login()
+		if got := status(t, source, 22, false); got.Credential != fingerprintOf("22", second) || got.Changed.IsZero() || got.HasClaims != (query != "") {
+			t.Errorf("%q: got %+v, want the new credential, when it changed, and the query's claims", query, got)
+		}
+		s.exec(`delete from auth_user where id = 22`)
+	}
+}
+
 // freshRecheck checks that a fresh recheck is not answered from the cache, that its answer
 // is cached, and that the circuit breaker applies to it.
 func (s *server) freshRecheck(t *testing.T) {

@@ -21,6 +21,7 @@ type cachedStatus struct {
 	code      session.Code   // OK, UserUnknown, UserInactive
 	status    session.Status // if code is OK; Changed always
 	queriedAt time.Time
+	loginOnly bool // whether a recheck must ask, because it may return what the login has not
 
 	username   string              // of the last login; empty if there was none at this instance
 	credential session.Fingerprint // the last one seen, also if the recheck query does not return it
@@ -47,7 +48,7 @@ func (p *postgresSource) recheck(ctx context.Context, id session.UserID, fresh b
 	now, key := p.now(), id.String()
 	earliest := now.Add(-p.statusLifetime)
 	cached, ok := p.statuses.Get(key)
-	if ok && !fresh && cached.queriedAt.After(earliest) {
+	if ok && !fresh && !cached.loginOnly && cached.queriedAt.After(earliest) {
 		return cached.answer()
 	}
 	if p.recheckSQL == "" && cached.username == "" {

@@ -185,6 +185,7 @@ func TestPostgres(t *testing.T) {
 	t.Run("RecheckByNameReturnsAll", s.recheckByNameReturnsAll)
 	t.Run("ClaimsOfRecheck", s.claimsOfRecheck)
 	t.Run("ChangedPassword", s.changedPassword)
+	t.Run("LoginBeforeRecheck", s.loginBeforeRecheck)
 	t.Run("LoginShowsChange", s.loginShowsChange)
 	t.Run("FreshRecheck", s.freshRecheck)
 	t.Run("FreshRecheckIsShared", s.freshRecheckIsShared)
