@@ -7,7 +7,8 @@ import (
 
 // Logout checks the secret, then the refresh token, and revokes the token's
 // session. It fails with InvalidClient; with Unknown or Expired if the token is not
-// valid; with Unknown if the user does not exist; or as [Store.Logout] does.
+// valid; as [Store.Logout] does; or with Unknown, although it has revoked the session, if
+// the user does not exist.
 func (e *Engine) Logout(ctx context.Context, secret, token string) (RevokeResult, error) {
 	ev := Event{Step: StepLogout}
 	result, err := e.logout(ctx, secret, token, &ev)
@@ -31,11 +32,13 @@ func (e *Engine) logout(ctx context.Context, secret, token string, ev *Event) (R
 		return RevokeResult{}, expired
 	}
 	// Other errors do not matter: an inactive user may log out too, and so may a
-	// user whose source does not answer.
-	if _, err := app.Checker.Recheck(ctx, claims.User, false); CodeOf(err) == UserUnknown {
-		return RevokeResult{}, asSessionError(err)
-	}
+	// user whose source does not answer. The session of a removed user is revoked as well:
+	// it must not be live when they are put back.
+	_, unknown := app.Checker.Recheck(ctx, claims.User, false)
 	result, err := e.Store.Logout(ctx, logoutStep(app, claims))
+	if err == nil && CodeOf(unknown) == UserUnknown {
+		err = asSessionError(unknown)
+	}
 	return result, orExpired(err, expired)
 }
 

@@ -47,8 +47,9 @@ func TestLogoutReplay(t *testing.T) {
 	f.wantEvents("logout shop/1 replayed", "logout shop/1 ok replay")
 }
 
-// TestLogoutOfUncheckedUser checks that an inactive user can log out, and so can a
-// user whose source does not answer; but not a user who does not exist.
+// TestLogoutOfUncheckedUser checks that a logout revokes the session of an inactive user,
+// of one whose source does not answer and of one who does not exist. Only the last one's
+// logout fails.
 func TestLogoutOfUncheckedUser(t *testing.T) {
 	f := newFixture(t)
 	for recheck, want := range map[session.Code]session.Code{
@@ -59,6 +60,11 @@ func TestLogoutOfUncheckedUser(t *testing.T) {
 		f.checker.recheckErrs["1"] = session.Fail(recheck, nil)
 		_, err := f.Logout(t.Context(), "s-new", tokens.Refresh)
 		f.wantError(err, want, "")
+		f.wantEvents("logout shop/1 "+string(want), "logout shop/1 ok logout")
+		delete(f.checker.recheckErrs, "1")
+		_, err = f.refresh(tokens.Refresh)
+		f.wantError(err, session.Revoked, session.CauseLogout)
+		f.events.take()
 	}
 }
 
