@@ -13,10 +13,18 @@ func TestPasswordsThatNoLoginCanHaveAreRejected(t *testing.T) {
 	const secret = "Tr0ub4dor"
 	longest := strings.Repeat("é", session.MaxPassword/2)
 	for text, want := range map[string]string{
-		"":                             "at least 8 characters",
-		"       \t\u3000\u0085":        "white space alone",
-		secret + "\x00":                "NUL",
-		"\x00" + secret:                "NUL",
+		"":                          "at least 8 characters",
+		"       \t\u3000\u0085":     "only white space or invisible",
+		strings.Repeat("\u200b", 8): "only white space or invisible",
+		strings.Repeat("\ufffe", 8): "only white space or invisible",
+		"\x1b\b\a\x7f\x1b\b\a\x7f":  "only white space or invisible",
+		secret + "\x00":             "control character",
+		"\x00" + secret:             "control character",
+		secret + "\x7f":             "control character",
+		secret + "\x1b[A":           "control character",
+		secret + "\u0085":           "control character",
+		"\ufeff" + secret:           "byte order mark",
+		"👩\u200d👩\u200d👧\u200d👦\ufeff!": "",
 		secret + "\xe9":                "not valid UTF-8",
 		secret + "\xed\xa0\x80":        "not valid UTF-8", // a surrogate
 		"Tr0ub4d":                      "at least 8 characters",
@@ -28,7 +36,7 @@ func TestPasswordsThatNoLoginCanHaveAreRejected(t *testing.T) {
 		"密码密码密码密码":                     "",
 		"Tr0ub4do":                     "",
 		" spaced ":                     "",
-		secret + "\n" + secret:         "",
+		secret + "\n" + secret:         "control character",
 		"\u200b\u200b\u200b\u200bpass": "",
 	} {
 		err := Validate(text, 8)
