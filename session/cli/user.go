@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -70,10 +71,18 @@ func (c *userCommand) add(ctx context.Context) error {
 	return err
 }
 
-// parseID parses digits as a number, which Django's ids are, and everything else as text.
+// parseID parses digits as a number, which Django's ids are, and everything else as text. It
+// fails for text that looks like a number, with which an app whose ids are numbers can do
+// nothing.
 func parseID(s string) (session.UserID, error) {
 	if id, err := session.ParseUserID([]byte(s)); err == nil && id.String() == s {
 		return id, nil
+	}
+	switch {
+	case session.TrimSpace(s) != s:
+		return session.UserID{}, errors.New("the id has white space around it: leave it out")
+	case s != "" && strings.Trim(strings.TrimLeft(s, "+-"), "0123456789") == "":
+		return session.UserID{}, errors.New("the id looks like a number, but is none within 64 bits without leading zeros: give such a number, or an id with other characters")
 	}
 	quoted, err := json.Marshal(s)
 	if err != nil {

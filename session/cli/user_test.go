@@ -54,6 +54,10 @@ func TestUserAddWithIntegerID(t *testing.T) {
 	if out := c.must("first password", "user add userx --app shop --integer-id"); out != "3\n" || c.account("userx").ID != session.NumberID(3) {
 		t.Errorf("after a removal: got the id %q, want 3", out)
 	}
+	for _, id := range []string{"007", "+7", "-07", "9223372036854775808", "99999999999999999999999"} {
+		c.mustFail("first password", "user add carl --app shop --id="+id, "--id: the id looks like a number")
+	}
+	c.must("first password", "user add dora --app shop --id 555-1234")
 	c.mustFail("first password", "user add carl --app shop --integer-id --id 9", "give --id or --integer-id, not both")
 	for _, part := range []string{"random text", "simplejwt accepts only integer ids"} {
 		if out := c.must("", "user add --help"); !strings.Contains(words(out), part) {
