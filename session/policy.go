@@ -200,9 +200,11 @@ func ByUpdated(a, b Session) int {
 }
 
 // ByCreated compares sessions in the order in which a list shows them: the oldest
-// first, then the lowest ID.
+// first, then the least recently updated, then the lowest ID. Stores keep Created in
+// milliseconds, in which a user may log in twice; Updated, which begins as the same time in
+// microseconds, tells which login came first.
 func ByCreated(a, b Session) int {
-	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
+	return cmp.Or(a.Created.Compare(b.Created), a.Updated.Compare(b.Updated), cmp.Compare(a.ID, b.ID))
 }
 
 func wholeSecond(t time.Time) time.Time { return t.Truncate(time.Second) }

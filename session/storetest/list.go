@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 var listTests = map[string]func(*fixture){
 	"empty":                   listEmpty,
 	"oldest first":            listOrder,
+	"a microsecond apart":     listMicroseconds,
 	"created together by ID":  listTiesByID,
 	"types":                   listTypes,
 	"info":                    listInfo,
@@ -34,8 +36,19 @@ func listOrder(f *fixture) {
 	f.wantList(ids(s)...)
 }
 
-// listTiesByID checks the order of sessions with equal Created, which they have if the
-// clock stands still.
+// listMicroseconds checks the order of sessions created one microsecond apart. The sessions
+// created earlier have higher IDs.
+func listMicroseconds(f *fixture) {
+	var want []session.ID
+	for _, c := range []string{"z", "m", "a"} {
+		want = append(want, f.loginWithID(c).ID)
+		f.Advance(time.Microsecond)
+	}
+	f.wantList(want...)
+}
+
+// listTiesByID checks the order of sessions with equal Created and Updated, which they have
+// if the clock stands still.
 func listTiesByID(f *fixture) {
 	for range 12 {
 		f.login()
@@ -46,12 +59,9 @@ func listTiesByID(f *fixture) {
 		f.Fatalf("got %d sessions, want 24", len(got))
 	}
 	if !slices.IsSortedFunc(got, func(a, b session.Session) int {
-		if c := a.Created.Compare(b.Created); c != 0 {
-			return c
-		}
-		return strings.Compare(string(a.ID), string(b.ID))
+		return cmp.Or(a.Created.Compare(b.Created), a.Updated.Compare(b.Updated), strings.Compare(string(a.ID), string(b.ID)))
 	}) {
-		f.Errorf("got %v, want them by Created, then by ID", ids(got))
+		f.Errorf("got %v, want them by Created, then by Updated and ID", ids(got))
 	}
 }
 
