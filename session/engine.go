@@ -43,7 +43,8 @@ type App struct {
 	Checker        Checker
 	UsersInStore   bool // the app's users are in the store's Directory, so each step checks its user
 
-	clock appClock // set by New
+	clock     appClock  // set by New, as is secretSet
+	secretSet SecretSet // of Secrets
 }
 
 // New validates cfg and returns an Engine that uses it. The error of an invalid
@@ -90,6 +91,8 @@ func (e *Engine) add(app *App) error {
 			return fmt.Errorf("%s_SESSION_%w", t, err)
 		}
 	}
+	app.secretSet = SecretSet{}
+	app.secretSet.Add("SECRET_KEY", app.Secrets...)
 	if err := e.checkSecrets(app); err != nil {
 		return err
 	}

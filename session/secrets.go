@@ -58,11 +58,7 @@ func checkSecretsOf(app, other *App) error {
 }
 
 // hasSecret reports whether a text is one of the app's secrets, in any form.
-func (a *App) hasSecret(text string) bool {
-	set := SecretSet{}
-	set.Add("SECRET_KEY", a.Secrets...)
-	return set.Setting(text) != ""
-}
+func (a *App) hasSecret(text string) bool { return a.secretSet.Setting(text) != "" }
 
 // isKeyFile reports whether a secret is PEM or a JWK, or the first entry that a list makes
 // of one.
