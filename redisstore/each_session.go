@@ -21,12 +21,13 @@ const (
 	listsAtOnce = 32
 )
 
-// EachSession calls visit for each live session of an app, with the store's time. It is for operators' reports:
-// it goes through all keys of all servers, in bounded steps, and reads the sessions of some
-// users at a time. It is not atomic: a session that is created or revoked meanwhile may be
-// left out or not. If a Cluster moves slots meanwhile, those of some users may be left out. It
-// keeps some 20 bytes of memory for each user. It stops at the first error, which is visit's own
-// or as of [session.Store].List. The Redis user needs the right to run SCAN.
+// EachSession calls visit for each live session of an app, with the store's time. It is
+// for operators' reports: it goes through all keys of all servers, in bounded steps, and
+// reads the sessions of some users at a time. It is not atomic: a session that is created
+// or revoked meanwhile may be left out or not. If a Cluster moves slots meanwhile, those of
+// some users may be left out. It keeps some 20 bytes of memory for each user. It stops at
+// the first error, which is visit's own or as of [session.Store].List. The Redis user needs
+// the right to run SCAN.
 func (s *Store) EachSession(ctx context.Context, app string, visit func(session.Owner, session.Session, time.Time) error) error {
 	walk := &sessionWalk{store: s, app: app, visit: visit, seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}}
 	cluster, ok := s.client.(*redis.ClusterClient)

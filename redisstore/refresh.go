@@ -42,9 +42,8 @@ func (s *Store) CheckToken(ctx context.Context, step session.RefreshStep) error 
 	return err
 }
 
-// addTerms adds the argument that lua/include/terms.lua and
-// refused_terms.lua unpack: the refresh token, and
-// what it is checked against.
+// addTerms adds the argument that lua/include/terms.lua and refused_terms.lua unpack: the
+// refresh token, and what it is checked against.
 func (c *call) addTerms(step session.RefreshStep) {
 	p, b := step.Policy, binary.BigEndian
 	c.buf = b.AppendUint32(c.buf, step.Generation)

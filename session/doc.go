@@ -176,9 +176,9 @@
 // of the user source may come from a cache, it is asked again before a session ends.
 //
 // A generation above the record's is not a forgery, because the token's signature
-// and secret are valid. It means that the store has lost an acknowledged step in a failover.
-// The record then catches up. The alternative would be to log out every user who
-// was active in that second.
+// and secret are valid. It means that the store has lost an acknowledged step in a
+// failover. The record then catches up. The alternative would be to log out every user
+// who was active in that second.
 //
 // An access token is not checked against the store at each request, because its
 // verification is part of every request to an app. The revocation list answers

@@ -38,13 +38,13 @@ import (
 type Store interface {
 	// Create creates a session with the values of [Policy.Start]. If
 	// step.RevokeChanged is set, it first revokes the owner's live sessions, of all
-	// types, that are older and whose Credential does not match the new session's. If the owner still
-	// has as many live sessions of the type as the policy allows, it
+	// types, that are older and whose Credential does not match the new session's. If
+	// the owner still has as many live sessions of the type as the policy allows, it
 	// evicts the least recently updated ones (see [ByUpdated]), as many as
-	// [Policy.Surplus] says, or fails with LimitReached. If step.CheckUser is
-	// set, it first fails with UserUnknown unless the user has the session's
-	// Credential in the Directory, and with UserInactive unless they are active. A retry
-	// creates a second session, which counts toward the maximum.
+	// [Policy.Surplus] says, or fails with LimitReached. If step.CheckUser is set, it
+	// first fails with UserUnknown unless the user has the session's Credential in the
+	// Directory, and with UserInactive unless they are active. A retry creates a second
+	// session, which counts toward the maximum.
 	Create(ctx context.Context, step CreateStep) (CreateResult, error)
 
 	// Refresh applies [Policy.Refresh] to one session. It fails with Unknown if the
@@ -54,9 +54,9 @@ type Store interface {
 	// session with CauseReplay; or with Spent. If the token is good, Refresh then
 	// checks the user, if step.CheckUser is set, and the session's Credential, and
 	// revokes the session with CauseAccount if one of them does not fit: the error
-	// is then UserUnknown, UserInactive or CredentialChanged, with that cause. If the first try has spent the
-	// token, a retry within the policy's retry window returns the same session
-	// with the code Retried; after the window it is a replay.
+	// is then UserUnknown, UserInactive or CredentialChanged, with that cause. If the
+	// first try has spent the token, a retry within the policy's retry window returns
+	// the same session with the code Retried; after the window it is a replay.
 	Refresh(ctx context.Context, step RefreshStep) (RefreshResult, error)
 
 	// CheckToken returns nil if the token is the current one of a session, so that
