@@ -28,7 +28,7 @@ func main() {
 		debug.SetGCPercent(200) // most allocations are short-lived; a higher value costs too much memory at 256 connections
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Environ(), cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Executable: password.ThisProgram()})
+	err := run(ctx, os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Executable: password.ThisProgram()})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tokengate:", err)
@@ -36,8 +36,8 @@ func main() {
 	}
 }
 
-// run runs one command with its arguments and environment. It returns when the command is done.
-func run(ctx context.Context, args, environ []string, std cli.Stdio) error {
+// run runs one command with its arguments. It returns when the command is done.
+func run(ctx context.Context, args []string, std cli.Stdio) error {
 	program := cli.Program{Serve: serve, ServeWorker: password.ServeWorker}
 	program.Assemble = func(ctx context.Context, c *config.Config, std cli.Stdio) (*cli.Gateway, error) {
 		g, err := assemble(ctx, c, std)
@@ -46,7 +46,7 @@ func run(ctx context.Context, args, environ []string, std cli.Stdio) error {
 		}
 		return &g.Gateway, nil
 	}
-	return program.Run(ctx, args, environ, std)
+	return program.Run(ctx, args, std)
 }
 
 // gateway is the assembled program.
@@ -65,11 +65,11 @@ type gateway struct {
 func assemble(ctx context.Context, c *config.Config, std cli.Stdio) (*gateway, error) {
 	g := &gateway{config: c, registry: prometheus.NewRegistry()}
 	var err error
-	if g.Log, err = api.NewLogger(std.Err, c.LogLevel, c.LogFormat); err != nil {
+	if g.Log, err = api.NewLogger(std.Err, c.LogLevel.Value, c.LogFormat); err != nil {
 		return nil, fmt.Errorf("%sLOG_%w", config.Prefix, err)
 	}
 	g.Sources = map[string]*users.Source{}
-	g.listeners = &api.Listeners{Logger: g.Log, Delay: c.ShutdownDelay, Grace: c.ShutdownGrace}
+	g.listeners = &api.Listeners{Logger: g.Log, Delay: c.ShutdownDelay.Value, Grace: c.ShutdownGrace.Value}
 	g.worker = &password.Worker{Path: std.Executable, Args: []string{cli.WorkerCommand}, Log: g.Log}
 	if err := g.openStore(); err != nil {
 		return nil, err
@@ -90,9 +90,10 @@ func (g *gateway) openStore() error {
 		return err
 	}
 	o, settings := redisstore.Defaults(), g.config.Redis
-	o.URL, o.Prefix, o.WaitReplicas, o.WaitTimeout = settings.URL, settings.Prefix, settings.WaitReplicas, settings.WaitTimeout
+	o.URL, o.Prefix = string(settings.URL), settings.Prefix
+	o.WaitReplicas, o.WaitTimeout = settings.WaitReplicas.Value, settings.WaitTimeout.Value
 	o.Retention = max(o.Retention, g.config.LongestAccess())
-	o.LimitPollInterval(g.config.RevocationBound)
+	o.LimitPollInterval(g.config.RevocationBound.Value)
 	o.Observe, o.ObserveClock, o.Logger = metrics.ObserveScript, metrics.ObserveClock, g.Log
 	if store, err = redisstore.New(o); err != nil {
 		return fmt.Errorf("%sREDIS_%w", config.Prefix, err)
@@ -104,7 +105,7 @@ func (g *gateway) openStore() error {
 // openEngine builds the engine and the HTTP server in front of it.
 func (g *gateway) openEngine(ctx context.Context) error {
 	queue := password.NewQueue(0, 0, g.worker)
-	revocations := session.NewRevocationList(g.config.LongestAccess(), g.config.RevocationBound, nil)
+	revocations := session.NewRevocationList(g.config.LongestAccess(), g.config.RevocationBound.Value, nil)
 	engine, apps := session.Config{Store: g.store, Revocations: revocations, OperatorSecrets: g.config.Secrets()}, map[string]api.App{}
 	for _, name := range g.config.Apps {
 		app, wire, err := g.openApp(ctx, name, g.config.ByApp[name], queue)
@@ -128,8 +129,8 @@ func (g *gateway) openEngine(ctx context.Context) error {
 		return err
 	}
 	g.server, err = api.New(api.Options{
-		Engine: g.Engine, Logger: g.Log, Metrics: metrics, Apps: apps, TrustedProxies: g.config.TrustedProxies,
-		AdminToken: g.config.AdminToken, Accounts: g.Accounts, Draining: g.listeners.Draining, Ready: g.Ping,
+		Engine: g.Engine, Logger: g.Log, Metrics: metrics, Apps: apps, TrustedProxies: g.config.TrustedProxies.Value,
+		AdminToken: string(g.config.AdminToken), Accounts: g.Accounts, Draining: g.listeners.Draining, Ready: g.Ping,
 	})
 	return err
 }
@@ -137,8 +138,8 @@ func (g *gateway) openEngine(ctx context.Context) error {
 // openApp builds one app's signer and user source.
 func (g *gateway) openApp(ctx context.Context, name string, a config.App, queue *password.Queue) (session.App, api.App, error) {
 	signer, err := token.New(token.Options{
-		App: name, Algorithm: a.Algorithm, SigningKey: a.SigningKey, VerifyingKeys: a.VerifyingKeys, RefreshKeys: a.RefreshKey,
-		Issuer: a.Issuer, Audience: a.Audience, Leeway: a.Leeway, Profile: a.TokenProfile,
+		App: name, Algorithm: a.Algorithm, SigningKey: string(a.SigningKey), VerifyingKeys: string(a.VerifyingKeys), RefreshKeys: a.RefreshKey,
+		Issuer: a.Issuer, Audience: a.Audience, Leeway: a.Leeway.Value, Profile: a.TokenProfile,
 		UserIDClaim: a.UserIDClaim, TokenTypeClaim: a.TokenTypeClaim, JTIClaim: a.JTIClaim,
 	})
 	if err != nil {
@@ -151,23 +152,23 @@ func (g *gateway) openApp(ctx context.Context, name string, a config.App, queue 
 	g.Sources[name] = source
 	g.AddWarnings(config.AppPrefix(name), append(a.Warnings(), signer.Warnings()...))
 	app := session.App{
-		Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessLifetime,
+		Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessTokenLifetime.Value,
 		Signer: signer, Checker: source, UsersInStore: source.UsersInStore(),
 	}
-	return app, api.App{HeaderTypes: a.HeaderTypes, HeaderName: a.HeaderName, UsernameField: a.UsernameField, JWKS: signer.JWKS}, nil
+	return app, api.App{HeaderTypes: a.AuthHeaderTypes, HeaderName: a.AuthHeaderName, UsernameField: a.UsernameField, JWKS: signer.JWKS}, nil
 }
 
 // openUsers opens one app's user source. By default the demo app has one generated user.
 func (g *gateway) openUsers(ctx context.Context, name string, a config.App, queue *password.Queue) (*users.Source, error) {
 	o := users.Options{
-		EndOnChange: a.EndOnChange, UsernameField: a.UsernameField, Query: a.UsersQuery, RecheckQuery: a.RecheckQuery, Recheck: users.Recheck(a.RecheckUser),
-		Queue: queue, Log: g.Log, Directory: g.Directory, App: name, DummyKey: a.DummyKey(name),
+		EndOnChange: a.SessionEndsOnPasswordChange.Value, UsernameField: a.UsernameField, Query: a.UsersQuery, RecheckQuery: a.UsersRecheckQuery,
+		Recheck: users.Recheck(a.RecheckUser.Value), Queue: queue, Log: g.Log, Directory: g.Directory, App: name, DummyKey: a.DummyKey(name),
 	}
 	if demo := g.config.Demo; demo.HasGeneratedUser(a) {
 		user := session.Account{ID: session.NumberID(1), Username: config.DemoName, Password: password.NewHash(demo.Password), Active: true}
 		return users.Static([]session.Account{user}, o)
 	}
-	return users.Open(ctx, a.Users, o)
+	return users.Open(ctx, string(a.Users), o)
 }
 
 // serve answers requests until ctx is done. Then it lets those in flight finish.

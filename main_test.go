@@ -24,6 +24,7 @@ import (
 	"tokengate/redisstore/redistest"
 	"tokengate/session/cli"
 	"tokengate/session/config"
+	"tokengate/session/config/configtest"
 )
 
 // --- helpers ---
@@ -81,7 +82,8 @@ func runCommand(t *testing.T, env []string, stdin string, args ...string) (out s
 	var b bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	err = run(ctx, args, env, cli.Stdio{In: strings.NewReader(stdin), Out: &b, Err: &b})
+	configtest.Setenv(t, env...)
+	err = run(ctx, args, cli.Stdio{In: strings.NewReader(stdin), Out: &b, Err: &b})
 	if err != nil {
 		fmt.Fprintln(&b, err)
 	}
@@ -322,7 +324,8 @@ func TestRedisClientLogsAtDebug(t *testing.T) {
 		must(t, err)
 		defer file.Close()
 		env := testEnv(t, "TOKENGATE_REDIS_URL=redis://127.0.0.1:1", "TOKENGATE_LOG_LEVEL="+level)
-		if run(t.Context(), []string{"check"}, env, cli.Stdio{In: strings.NewReader(""), Out: file, Err: file}) == nil {
+		configtest.Setenv(t, env...)
+		if run(t.Context(), []string{"check"}, cli.Stdio{In: strings.NewReader(""), Out: file, Err: file}) == nil {
 			t.Error("check succeeds, but no Redis should listen there")
 		}
 		log, err := os.ReadFile(path)
@@ -339,7 +342,8 @@ func TestServeInMemory(t *testing.T) {
 	var log bytes.Buffer
 	done := make(chan error, 1)
 	env := testEnv(t, "TOKENGATE_LISTEN="+address, "TOKENGATE_ADMIN_LISTEN=")
-	go func() { done <- run(ctx, nil, env, cli.Stdio{In: strings.NewReader(""), Out: &log, Err: &log}) }()
+	configtest.Setenv(t, env...)
+	go func() { done <- run(ctx, nil, cli.Stdio{In: strings.NewReader(""), Out: &log, Err: &log}) }()
 	body := fmt.Sprintf(`{"username":"alice","password":"alice-pw","secret_key":%q,"session":"LONG","info":"x"}`, appSecret)
 	var resp *http.Response
 	var err error

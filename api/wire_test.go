@@ -8,14 +8,16 @@ import (
 
 	"tokengate/api/wiretest"
 	"tokengate/session/config"
+	"tokengate/session/config/configtest"
 )
 
 // TestWireScripts runs the scripts in testdata over real connections.
 func TestWireScripts(t *testing.T) {
 	for _, script := range wiretest.Load(t, "testdata/*.txtar") {
+		settings := scriptOptions(t, script.Settings)
 		t.Run(script.Name, func(t *testing.T) {
 			t.Parallel()
-			g := newGateway(t, scriptOptions(t, script.Settings))
+			g := newGateway(t, settings)
 			public, admin := httptest.NewServer(g.public), httptest.NewServer(g.admin)
 			defer public.Close()
 			defer admin.Close()
@@ -27,15 +29,17 @@ func TestWireScripts(t *testing.T) {
 // scriptOptions converts a script's settings in the same way as the program does.
 func scriptOptions(t *testing.T, settings []string) options {
 	t.Helper()
-	var env []string
+	env := []string{"TOKENGATE_APPS=" + wiretest.App, "TOKENGATE_REDIS_URL=redis://unused"}
 	for _, setting := range append([]string{"SECRET_KEY=x", "USERS=x", "SIGNING_KEY=x"}, settings...) {
 		env = append(env, config.AppPrefix(wiretest.App)+setting)
 	}
-	app, err := config.LoadApp(config.NewEnv(env), wiretest.App, config.DefaultApp())
+	configtest.Setenv(t, env...)
+	c, err := config.Read()
 	must(t, err)
-	o := options{policies: app.Policies(), accessLifetime: app.AccessLifetime}
+	app := c.ByApp[wiretest.App]
+	o := options{policies: app.Policies(), accessLifetime: app.AccessTokenLifetime.Value}
 	if app.Users == "redis:" {
-		o.minPassword = app.MinPassword
+		o.minPassword = app.PasswordMinLength.Value
 	}
 	return o
 }

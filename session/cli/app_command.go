@@ -26,7 +26,7 @@ type appCommand struct {
 // for one app.
 func onApp(run func(context.Context, *appCommand) error) func(context.Context, *invocation) error {
 	return func(ctx context.Context, in *invocation) error {
-		c, err := config.Read(in.environ)
+		c, err := config.Read()
 		if err != nil {
 			return err
 		}

@@ -35,9 +35,9 @@ type Program struct {
 // gateway itself uses it.
 const WorkerCommand = "hash-passwords"
 
-// Run runs one command with its arguments and environment. It returns when the command is
+// Run runs one command with its arguments. It returns when the command is
 // done or, for serve, when ctx is.
-func (p Program) Run(ctx context.Context, args, environ []string, std Stdio) error {
+func (p Program) Run(ctx context.Context, args []string, std Stdio) error {
 	if len(args) == 1 && args[0] == WorkerCommand {
 		return p.ServeWorker(std.In, std.Out)
 	}
@@ -53,14 +53,13 @@ func (p Program) Run(ctx context.Context, args, environ []string, std Stdio) err
 	if err := cmd.check(line); err != nil {
 		return err
 	}
-	return cmd.run(ctx, &invocation{Program: p, Stdio: std, environ: environ, command: cmd, flags: line.flags, operands: line.operands})
+	return cmd.run(ctx, &invocation{Program: p, Stdio: std, command: cmd, flags: line.flags, operands: line.operands})
 }
 
 // invocation is a command with its arguments, while it runs.
 type invocation struct {
 	Program
 	Stdio
-	environ  []string
 	command  *command
 	flags    map[string]string // by name; "true" for a flag without a value
 	operands []string          // arguments that are not flags
@@ -70,7 +69,7 @@ type invocation struct {
 // settings.
 func withConfig(run func(Program, context.Context, *config.Config, Stdio) error) func(context.Context, *invocation) error {
 	return func(ctx context.Context, in *invocation) error {
-		c, err := config.Read(in.environ)
+		c, err := config.Read()
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"tokengate/session"
 	"tokengate/session/config"
+	"tokengate/session/config/configtest"
 	"tokengate/session/memstore"
 	"tokengate/session/password"
 	"tokengate/session/token"
@@ -56,17 +57,17 @@ func (c *cliTest) assemble(ctx context.Context, settings *config.Config, _ Stdio
 	engine := session.Config{Store: testStore{c.store, c}, Revocations: session.NewRevocationList(5*time.Minute, time.Minute, nil)}
 	for _, name := range settings.Apps {
 		a := settings.ByApp[name]
-		source, err := users.Open(ctx, a.Users, users.Options{Directory: g.Directory, App: name, Queue: queue, DummyKey: []byte("0123456789abcdef")})
+		source, err := users.Open(ctx, string(a.Users), users.Options{Directory: g.Directory, App: name, Queue: queue, DummyKey: []byte("0123456789abcdef")})
 		if err != nil {
 			return nil, err
 		}
-		signer, err := token.New(token.Options{App: name, SigningKey: a.SigningKey})
+		signer, err := token.New(token.Options{App: name, SigningKey: string(a.SigningKey)})
 		if err != nil {
 			return nil, err
 		}
 		g.Sources[name] = source
 		engine.Apps = append(engine.Apps, session.App{
-			Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessLifetime, Signer: signer, Checker: source,
+			Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessTokenLifetime.Value, Signer: signer, Checker: source,
 		})
 	}
 	var err error
@@ -139,7 +140,8 @@ func (c *cliTest) run(input, line string) error {
 func (c *cliTest) runArgs(args ...string) error {
 	c.stdout.Reset()
 	c.stderr.Reset()
-	return Program{Assemble: c.assemble}.Run(c.Context(), args, c.env, Stdio{In: c.in, Out: &c.stdout, Err: &c.stderr})
+	configtest.Setenv(c, c.env...)
+	return Program{Assemble: c.assemble}.Run(c.Context(), args, Stdio{In: c.in, Out: &c.stdout, Err: &c.stderr})
 }
 
 // must runs a command that must succeed and returns what it prints on standard output.
@@ -185,7 +187,8 @@ func (c *cliTest) accepts(username, text string) bool {
 }
 
 func (c *cliTest) check(username, text string) (session.User, error) {
-	settings, err := config.Read(c.env)
+	configtest.Setenv(c, c.env...)
+	settings, err := config.Read()
 	if err != nil {
 		c.Fatal(err)
 	}

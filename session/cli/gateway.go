@@ -36,7 +36,7 @@ func (g *Gateway) ManageAccounts(apps map[string]config.App, queue *password.Que
 	least := map[string]int{}
 	for name, source := range g.Sources {
 		if source.Managed() {
-			least[name] = apps[name].MinPassword
+			least[name] = apps[name].PasswordMinLength.Value
 		}
 	}
 	g.Accounts, err = users.NewManager(users.ManagerOptions{

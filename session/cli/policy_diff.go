@@ -18,15 +18,16 @@ type policyEffect struct{ live, ended, shortened int }
 
 // diffPolicies prints what the policies of new settings would do to the sessions in Redis.
 func diffPolicies(ctx context.Context, in *invocation) error {
-	environ := in.environ
 	if path, given := in.flags["env-file"]; given {
 		lines, err := readEnvFile(path)
 		if err != nil {
 			return err
 		}
-		environ = override(environ, lines)
+		if err := override(lines); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 	}
-	c, err := config.Read(environ)
+	c, err := config.Read()
 	if err != nil {
 		return err
 	}
@@ -98,18 +99,23 @@ func readEnvFile(path string) (lines []string, err error) {
 	return lines, nil
 }
 
-// override returns environ with more lines. A later line for a name overrides an earlier
-// one, and NAME also overrides NAME_FILE, and the other way round.
-func override(environ, lines []string) []string {
+// override sets environment variables from lines of the form NAME=value. A later line for a
+// name overrides an earlier one, and NAME also overrides NAME_FILE, and the other way round.
+func override(lines []string) error {
 	const file = "_FILE"
-	replaced := map[string]bool{}
 	for _, line := range lines {
 		name, _, _ := strings.Cut(line, "=")
-		replaced[name], replaced[name+file], replaced[strings.TrimSuffix(name, file)] = true, true, true
+		for _, replaced := range []string{name, name + file, strings.TrimSuffix(name, file)} {
+			if err := os.Unsetenv(replaced); err != nil {
+				return err
+			}
+		}
 	}
-	kept := slices.DeleteFunc(slices.Clone(environ), func(line string) bool {
-		name, _, _ := strings.Cut(line, "=")
-		return replaced[name]
-	})
-	return append(kept, lines...)
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }

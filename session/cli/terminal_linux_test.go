@@ -15,6 +15,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/term"
+
+	"tokengate/session/config/configtest"
 )
 
 // terminal is a pseudo terminal: a program uses its file, and the test has the keyboard and
@@ -97,9 +99,10 @@ func (x *terminal) typeLine(prompt, line string) {
 func TestPasswordOnTerminal(t *testing.T) {
 	for again, want := range map[string]string{"open sesame": "", "open sésame": "the two passwords differ"} {
 		x, c := openTerminal(t), newCLITest(t)
+		configtest.Setenv(t, c.env...)
 		done := make(chan error, 1)
 		go func() {
-			done <- Program{Assemble: c.assemble}.Run(t.Context(), strings.Fields("user add alice --app shop"), c.env, Stdio{In: x.file, Out: &c.stdout, Err: x.file})
+			done <- Program{Assemble: c.assemble}.Run(t.Context(), strings.Fields("user add alice --app shop"), Stdio{In: x.file, Out: &c.stdout, Err: x.file})
 		}()
 		x.typeLine("password: ", "open sesame")
 		x.typeLine("again: ", again)
@@ -117,10 +120,11 @@ func TestPasswordOnTerminal(t *testing.T) {
 // that the terminal shows again what is typed.
 func TestPasswordIsInterrupted(t *testing.T) {
 	x, c := openTerminal(t), newCLITest(t)
+	configtest.Setenv(t, c.env...)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- Program{Assemble: c.assemble}.Run(ctx, strings.Fields("user add alice --app shop"), c.env, Stdio{In: x.file, Out: &c.stdout, Err: x.file})
+		done <- Program{Assemble: c.assemble}.Run(ctx, strings.Fields("user add alice --app shop"), Stdio{In: x.file, Out: &c.stdout, Err: x.file})
 	}()
 	x.waitUntil("the password can be typed", func() bool { return strings.HasSuffix(x.shown(), "password: ") && x.hides() })
 	cancel()
@@ -139,8 +143,9 @@ func TestPasswordIsInterrupted(t *testing.T) {
 // in the end.
 func TestImportShowsProgress(t *testing.T) {
 	x, c := openTerminal(t), newCLITest(t)
+	configtest.Setenv(t, c.env...)
 	err := Program{Assemble: c.assemble}.Run(t.Context(), strings.Fields("user import ../users/testdata/dumpdata-all.json --app shop"),
-		c.env, Stdio{In: strings.NewReader(""), Out: &c.stdout, Err: x.file})
+		Stdio{In: strings.NewReader(""), Out: &c.stdout, Err: x.file})
 	if err != nil || c.stdout.String() != "5 users\n" {
 		t.Errorf("got %v and the output %q, want 5 users and no bar", err, &c.stdout)
 	}

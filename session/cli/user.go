@@ -187,9 +187,9 @@ func printable(s string) string {
 
 // hashPassword prints the hash of a password. It needs settings only with --app.
 func hashPassword(ctx context.Context, in *invocation) error {
-	least := config.DefaultApp().MinPassword
+	least := config.DefaultApp().PasswordMinLength.Value
 	if app, given := in.flags["app"]; given {
-		c, err := config.Read(in.environ)
+		c, err := config.Read()
 		if err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func hashPassword(ctx context.Context, in *invocation) error {
 		if !ok {
 			return noApp(app, c)
 		}
-		least = settings.MinPassword
+		least = settings.PasswordMinLength.Value
 	}
 	text, err := in.readPassword(ctx)
 	if err == nil {

@@ -14,68 +14,69 @@ import (
 
 // App is one app's settings, under TOKENGATE_APP_<NAME>_.
 type App struct {
-	SecretKey      []string      `env:"SECRET_KEY" secret:"true" desc:"the Django app's secret_key: identifies and authenticates the app at login, refresh and logout; give several, comma-separated, while you replace one"`
-	Users          string        `env:"USERS" secret:"true" desc:"where passwords are checked: file:PATH, redis:, http(s)://…, postgres://…"`
-	UsersQuery     string        `env:"USERS_QUERY" desc:"for postgres://: SQL that returns id, password and is_active of the user named $1"`
-	RecheckQuery   string        `env:"USERS_RECHECK_QUERY" desc:"for postgres://: SQL that returns is_active and, optionally, password and claims, by these names, of the user whose id is $1"`
-	RecheckUser    Recheck       `env:"RECHECK_USER" desc:"how long the user source's answer about a user is relied on at refresh: 0s asks each time, off never asks again; default: each time for file:, 30s for postgres://"`
-	EndOnChange    bool          `env:"SESSION_ENDS_ON_PASSWORD_CHANGE" desc:"for file: and postgres://: a session ends when the stored hash of its user's password changes; a hash that another program replaced counts as changed"`
-	UsernameField  string        `env:"USERNAME_FIELD" desc:"name of the login's first field, as the Django user model's USERNAME_FIELD, such as email"`
-	MinPassword    int           `env:"PASSWORD_MIN_LENGTH" desc:"fewest characters of a password that is set with the user commands or the admin API"`
-	SigningKey     string        `env:"SIGNING_KEY" secret:"true" desc:"for HS*: the secret itself; otherwise a private key as PEM or JWK (Set)"`
-	Algorithm      string        `env:"ALGORITHM" desc:"signature algorithm: HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA"`
-	VerifyingKeys  string        `env:"VERIFYING_KEYS" secret:"true" desc:"retired keys: PEM, a JWK (Set), or secrets separated by commas; access tokens of those that fit ALGORITHM, and refresh tokens of each secret or private key, are still accepted; public keys are published"`
-	RefreshKey     []string      `env:"REFRESH_KEY" secret:"true" desc:"secret that signs refresh tokens, which only the gateway reads; comma-separated, the first signs; default: derived from SIGNING_KEY. Set it for HS*, where apps hold the signing key"`
-	AccessLifetime time.Duration `env:"ACCESS_TOKEN_LIFETIME" desc:"lifetime of an access token, for all session types"`
-	Issuer         string        `env:"ISSUER" desc:"iss claim of the tokens; if set, tokens must have it"`
-	Audience       []string      `env:"AUDIENCE" desc:"aud claim of the tokens, comma-separated; if set, tokens must have one of them"`
-	Leeway         time.Duration `env:"LEEWAY" desc:"clock difference tolerated at exp, iat and nbf"`
-	UserIDClaim    string        `env:"USER_ID_CLAIM" desc:"claim that holds the user id"`
-	TokenTypeClaim string        `env:"TOKEN_TYPE_CLAIM" desc:"claim that holds access or refresh"`
-	JTIClaim       string        `env:"JTI_CLAIM" desc:"claim that holds the token's own id"`
-	HeaderTypes    []string      `env:"AUTH_HEADER_TYPES" desc:"accepted schemes of the header with the access token; WWW-Authenticate names the first"`
-	HeaderName     string        `env:"AUTH_HEADER_NAME" desc:"header that carries the access token"`
-	TokenProfile   string        `env:"TOKEN_PROFILE" desc:"simplejwt: the Django app's claims and sid; rfc9068: at+jwt, needs ISSUER"`
-	Long           Policy        `env:"LONG_SESSION_"`
-	Short          Policy        `env:"SHORT_SESSION_"`
+	SecretKey                   Secrets               `split_words:"true" empty:"is required: give the secret that the app sends with a login" desc:"the Django app's secret_key: identifies and authenticates the app at login, refresh and logout; give several, comma-separated, while you replace one"`
+	Users                       Secret                `split_words:"true" empty:"is required: give file:PATH, redis:, or an http(s):// or postgres:// address" desc:"where passwords are checked: file:PATH, redis:, http(s)://…, postgres://…"`
+	UsersQuery                  string                `split_words:"true" desc:"for postgres://: SQL that returns id, password and is_active of the user named $1"`
+	UsersRecheckQuery           string                `split_words:"true" desc:"for postgres://: SQL that returns is_active and, optionally, password and claims, by these names, of the user whose id is $1"`
+	RecheckUser                 Parsed[Recheck]       `split_words:"true" desc:"how long the user source's answer about a user is relied on at refresh: 0s asks each time, off never asks again; default: each time for file:, 30s for postgres://"`
+	SessionEndsOnPasswordChange Parsed[bool]          `split_words:"true" desc:"for file: and postgres://: a session ends when the stored hash of its user's password changes; a hash that another program replaced counts as changed"`
+	UsernameField               string                `split_words:"true" empty:"is empty: give the user model's field, such as username" desc:"name of the login's first field, as the Django user model's USERNAME_FIELD, such as email"`
+	PasswordMinLength           Parsed[int]           `split_words:"true" desc:"fewest characters of a password that is set with the user commands or the admin API"`
+	SigningKey                  Secret                `split_words:"true" empty:"is required: give the key that signs this app's tokens" desc:"for HS*: the secret itself; otherwise a private key as PEM or JWK (Set)"`
+	Algorithm                   string                `split_words:"true" empty:"is empty: give an algorithm such as HS256" desc:"signature algorithm: HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA"`
+	VerifyingKeys               Secret                `split_words:"true" desc:"retired keys: PEM, a JWK (Set), or secrets separated by commas; access tokens of those that fit ALGORITHM, and refresh tokens of each secret or private key, are still accepted; public keys are published"`
+	RefreshKey                  Secrets               `split_words:"true" desc:"secret that signs refresh tokens, which only the gateway reads; comma-separated, the first signs; default: derived from SIGNING_KEY. Set it for HS*, where apps hold the signing key"`
+	AccessTokenLifetime         Parsed[time.Duration] `split_words:"true" desc:"lifetime of an access token, for all session types"`
+	Issuer                      string                `split_words:"true" desc:"iss claim of the tokens; if set, tokens must have it"`
+	Audience                    List                  `split_words:"true" desc:"aud claim of the tokens, comma-separated; if set, tokens must have one of them"`
+	Leeway                      Parsed[time.Duration] `split_words:"true" desc:"clock difference tolerated at exp, iat and nbf"`
+	UserIDClaim                 string                `split_words:"true" desc:"claim that holds the user id"`
+	TokenTypeClaim              string                `split_words:"true" desc:"claim that holds access or refresh"`
+	JTIClaim                    string                `split_words:"true" desc:"claim that holds the token's own id"`
+	AuthHeaderTypes             List                  `split_words:"true" empty:"is empty: give at least one scheme, such as Bearer" desc:"accepted schemes of the header with the access token; WWW-Authenticate names the first"`
+	AuthHeaderName              string                `split_words:"true" desc:"header that carries the access token"`
+	TokenProfile                string                `split_words:"true" empty:"is empty: give a profile such as simplejwt" desc:"simplejwt: the Django app's claims and sid; rfc9068: at+jwt, needs ISSUER"`
+	LongSession                 Policy                `split_words:"true"`
+	ShortSession                Policy                `split_words:"true"`
 }
 
-// Policy holds the settings of one session type. Blacklist has no effect and exists
-// because the Django app has it: a spent token is always rejected outside the retry
+// Policy holds the settings of one session type. BlacklistAfterRotation has no effect and
+// exists because the Django app has it: a spent token is always rejected outside the retry
 // window.
 type Policy struct {
-	Lifetime         time.Duration `env:"REFRESH_TOKEN_LIFETIME" desc:"how long a session lives if nothing extends it"`
-	Rotate           bool          `env:"ROTATE_REFRESH_TOKENS" desc:"each refresh spends the token and returns the next"`
-	Blacklist        bool          `env:"BLACKLIST_AFTER_ROTATION" desc:"accepted from the Django app's settings, without effect: a spent token is always rejected outside the retry window"`
-	ReuseDetection   bool          `env:"REUSE_DETECTION" desc:"a spent token that is presented again outside the retry window revokes its session; false: it is only rejected"`
-	RetryWindow      time.Duration `env:"RETRY_WINDOW" desc:"how long the token that was just spent still gets the same successor; 0s to 300s"`
-	UpdateLastLogin  bool          `env:"UPDATE_LAST_LOGIN" desc:"a refresh updates last_update"`
-	Extend           bool          `env:"EXTEND_SESSION" desc:"a refresh may extend the session"`
-	ExtendEveryTime  bool          `env:"EXTEND_SESSION_EVERY_TIME" desc:"every refresh extends it"`
-	ExtendOnceAfter  time.Duration `env:"EXTEND_SESSION_ONCE_AFTER_EACH" desc:"only a refresh with less than this time left extends it"`
-	AbsoluteLifetime time.Duration `env:"ABSOLUTE_LIFETIME" desc:"nothing extends a session beyond this age; at most 400d"`
-	Limit            bool          `env:"LIMIT_NUMBER_OF_AVAIL_SESSIONS" desc:"whether MAX_NUMBER_ACTIVE_SESSIONS applies"`
-	Max              int           `env:"MAX_NUMBER_ACTIVE_SESSIONS" desc:"live sessions of this type that a user may have; 0 to 1000; 0 rejects every login"`
-	DestroyOldest    bool          `env:"DESTROY_OLDEST_ACTIVE_SESSION" desc:"at the maximum, a login revokes the least recently updated session; false: the login is rejected"`
+	RefreshTokenLifetime       Parsed[time.Duration] `split_words:"true" desc:"how long a session lives if nothing extends it"`
+	RotateRefreshTokens        Parsed[bool]          `split_words:"true" desc:"each refresh spends the token and returns the next"`
+	BlacklistAfterRotation     Parsed[bool]          `split_words:"true" desc:"accepted from the Django app's settings, without effect: a spent token is always rejected outside the retry window"`
+	ReuseDetection             Parsed[bool]          `split_words:"true" desc:"a spent token that is presented again outside the retry window revokes its session; false: it is only rejected"`
+	RetryWindow                Parsed[time.Duration] `split_words:"true" desc:"how long the token that was just spent still gets the same successor; 0s to 300s"`
+	UpdateLastLogin            Parsed[bool]          `split_words:"true" desc:"a refresh updates last_update"`
+	ExtendSession              Parsed[bool]          `split_words:"true" desc:"a refresh may extend the session"`
+	ExtendSessionEveryTime     Parsed[bool]          `split_words:"true" desc:"every refresh extends it"`
+	ExtendSessionOnceAfterEach Parsed[time.Duration] `split_words:"true" desc:"only a refresh with less than this time left extends it"`
+	AbsoluteLifetime           Parsed[time.Duration] `split_words:"true" desc:"nothing extends a session beyond this age; at most 400d"`
+	LimitNumberOfAvailSessions Parsed[bool]          `split_words:"true" desc:"whether MAX_NUMBER_ACTIVE_SESSIONS applies"`
+	MaxNumberActiveSessions    Parsed[int]           `split_words:"true" desc:"live sessions of this type that a user may have; 0 to 1000; 0 rejects every login"`
+	DestroyOldestActiveSession Parsed[bool]          `split_words:"true" desc:"at the maximum, a login revokes the least recently updated session; false: the login is rejected"`
 }
 
 // DefaultApp returns the defaults of every app.
 func DefaultApp() App {
 	policy := Policy{
-		Rotate: true, Blacklist: true, ReuseDetection: true, RetryWindow: 30 * time.Second,
-		UpdateLastLogin: true, Limit: true, DestroyOldest: true,
+		RotateRefreshTokens: parsed(true), BlacklistAfterRotation: parsed(true), ReuseDetection: parsed(true),
+		RetryWindow: parsed(30 * time.Second), UpdateLastLogin: parsed(true),
+		LimitNumberOfAvailSessions: parsed(true), DestroyOldestActiveSession: parsed(true),
 	}
 	long, short := policy, policy
-	long.Lifetime, long.AbsoluteLifetime, long.Max = 30*day, 90*day, 5
-	long.Extend, long.ExtendOnceAfter = true, 15*day
-	short.Lifetime, short.AbsoluteLifetime, short.Max = day, 7*day, 2
-	short.ExtendOnceAfter = 12 * time.Hour
+	long.RefreshTokenLifetime, long.AbsoluteLifetime, long.MaxNumberActiveSessions = parsed(30*day), parsed(90*day), parsed(5)
+	long.ExtendSession, long.ExtendSessionOnceAfterEach = parsed(true), parsed(15*day)
+	short.RefreshTokenLifetime, short.AbsoluteLifetime, short.MaxNumberActiveSessions = parsed(day), parsed(7*day), parsed(2)
+	short.ExtendSessionOnceAfterEach = parsed(12 * time.Hour)
 	return App{
-		Algorithm: "HS256", AccessLifetime: 5 * time.Minute,
-		EndOnChange: true, UsernameField: "username", MinPassword: 8,
+		Algorithm: "HS256", AccessTokenLifetime: parsed(5 * time.Minute),
+		SessionEndsOnPasswordChange: parsed(true), UsernameField: "username", PasswordMinLength: parsed(8),
 		UserIDClaim: "user_id", TokenTypeClaim: "token_type", JTIClaim: "jti",
-		HeaderTypes: []string{"JWT", "Bearer"}, HeaderName: "Authorization",
-		TokenProfile: "simplejwt", Long: long, Short: short,
+		AuthHeaderTypes: List{"JWT", "Bearer"}, AuthHeaderName: "Authorization",
+		TokenProfile: "simplejwt", LongSession: long, ShortSession: short,
 	}
 }
 
@@ -83,82 +84,75 @@ var appName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
 // AppPrefix returns the prefix of the names of an app's settings.
 func AppPrefix(name string) string {
-	return "TOKENGATE_APP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_"
+	return Prefix + "APP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_"
 }
 
-// LoadApps reads and checks the settings of the apps with these names. If sessions are
+// readApps reads and checks the settings of the apps with these names. If sessions are
 // kept in memory and names holds [DemoName], it generates that app. Otherwise the
 // returned Demo is nil.
-func LoadApps(env *Env, names []string, inMemory bool) (map[string]App, *Demo, error) {
+func readApps(r *reader, names []string, inMemory bool) (map[string]App, *Demo, error) {
 	if len(names) == 0 {
+		r.skipped = true
 		return nil, nil, errors.New("TOKENGATE_APPS is required with TOKENGATE_REDIS_URL: name the apps that this gateway fronts")
 	}
-	apps, defaults := map[string]App{}, DefaultApp()
+	apps := map[string]App{}
 	var demo *Demo
 	var faults []error
 	for _, name := range names {
-		var err error
-		if inMemory && name == DemoName {
-			demo = NewDemo()
-			apps[name], err = demo.load(env, defaults)
-		} else {
-			apps[name], err = LoadApp(env, name, defaults)
+		app := DefaultApp()
+		generated := inMemory && name == DemoName
+		if generated {
+			demo = newDemo()
+			app = demo.defaults(app)
 		}
-		if err == nil && inMemory && apps[name].Users == "redis:" {
+		err := readApp(r, name, &app)
+		if err == nil && inMemory && app.Users == "redis:" {
 			err = fmt.Errorf("%sUSERS is redis: but TOKENGATE_REDIS_URL is empty: set it, or keep the users in a file", AppPrefix(name))
 		}
+		if generated {
+			demo.app = app
+		}
+		apps[name] = app
 		faults = append(faults, err)
 	}
 	return apps, demo, errors.Join(faults...)
 }
 
-// LoadApp reads and checks one app's settings, on top of defaults.
-func LoadApp(env *Env, name string, defaults App) (App, error) {
+// readApp reads and checks one app's settings. app holds the defaults. The settings of an
+// invalid name are read too if only its case is wrong, so that their faults are told with it.
+func readApp(r *reader, name string, app *App) error {
+	var invalid error
 	if !appName.MatchString(name) {
-		return App{}, fmt.Errorf("TOKENGATE_APPS: invalid app name %q: give lower-case letters, digits and -, starting with a letter, at most 32 characters", name)
+		invalid = fmt.Errorf("TOKENGATE_APPS: invalid app name %q: give lower-case letters, digits and -, starting with a letter, at most 32 characters", name)
+		if name = strings.ToLower(name); !appName.MatchString(name) {
+			r.skipped = true
+			return invalid
+		}
 	}
-	app := defaults
-	if err := Load(env, AppPrefix(name), &app); err != nil {
-		return App{}, err
+	err := r.read(AppPrefix(name), app)
+	if err == nil {
+		err = app.validate(AppPrefix(name))
 	}
-	if err := app.validate(); err != nil {
-		return App{}, fmt.Errorf("%s%w", AppPrefix(name), err)
-	}
-	return app, nil
+	return errors.Join(invalid, err)
 }
 
 // maxMinPassword is the largest value of PASSWORD_MIN_LENGTH.
 const maxMinPassword = 128
 
 // validate checks what no other package checks. Keys, algorithms and lifetimes are
-// checked where they are used.
-func (a App) validate() error {
-	switch {
-	case len(a.SecretKey) == 0:
-		return errors.New("SECRET_KEY is required: give the secret that the app sends with a login")
-	case a.Users == "":
-		return errors.New("USERS is required: give file:PATH, redis:, or an http(s):// or postgres:// address")
-	case a.SigningKey == "":
-		return errors.New("SIGNING_KEY is required: give the key that signs this app's tokens")
-	case a.Algorithm == "":
-		return errors.New("ALGORITHM is empty: give an algorithm such as HS256")
-	case a.UsernameField == "":
-		return errors.New("USERNAME_FIELD is empty: give the user model's field, such as username")
-	case a.TokenProfile == "":
-		return errors.New("TOKEN_PROFILE is empty: give a profile such as simplejwt")
-	case len(a.HeaderTypes) == 0:
-		return errors.New("AUTH_HEADER_TYPES is empty: give at least one scheme, such as Bearer")
+// checked where they are used. prefix begins the names of the app's settings.
+func (a *App) validate(prefix string) error {
+	var faults []error
+	if n := a.PasswordMinLength.Value; n < 1 || n > maxMinPassword {
+		faults = append(faults, fmt.Errorf("%sPASSWORD_MIN_LENGTH is %d: give 1 to %d characters", prefix, n, maxMinPassword))
 	}
-	if a.MinPassword < 1 || a.MinPassword > maxMinPassword {
-		return fmt.Errorf("PASSWORD_MIN_LENGTH is %d: give 1 to %d characters", a.MinPassword, maxMinPassword)
+	if err := a.LongSession.SessionPolicy().Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("%sLONG_SESSION_%w", prefix, err))
 	}
-	if err := a.Long.SessionPolicy().Validate(); err != nil {
-		return fmt.Errorf("LONG_SESSION_%w", err)
+	if err := a.ShortSession.SessionPolicy().Validate(); err != nil {
+		faults = append(faults, fmt.Errorf("%sSHORT_SESSION_%w", prefix, err))
 	}
-	if err := a.Short.SessionPolicy().Validate(); err != nil {
-		return fmt.Errorf("SHORT_SESSION_%w", err)
-	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // minSecretKey is the length of a SECRET_KEY in bytes below which Warnings names it.
@@ -188,15 +182,16 @@ func (a App) DummyKey(name string) []byte {
 
 // Policies returns the policy of each session type.
 func (a App) Policies() map[session.Type]session.Policy {
-	return map[session.Type]session.Policy{session.Long: a.Long.SessionPolicy(), session.Short: a.Short.SessionPolicy()}
+	return map[session.Type]session.Policy{session.Long: a.LongSession.SessionPolicy(), session.Short: a.ShortSession.SessionPolicy()}
 }
 
 // SessionPolicy returns the policy in the form that package session uses.
 func (p Policy) SessionPolicy() session.Policy {
 	return session.Policy{
-		Lifetime: p.Lifetime, Rotate: p.Rotate, ReuseDetection: p.ReuseDetection, RetryWindow: p.RetryWindow,
-		UpdateLastLogin: p.UpdateLastLogin, Extend: p.Extend, ExtendEveryTime: p.ExtendEveryTime,
-		ExtendOnceAfter: p.ExtendOnceAfter, AbsoluteLifetime: p.AbsoluteLifetime,
-		Limit: p.Limit, Max: p.Max, DestroyOldest: p.DestroyOldest,
+		Lifetime: p.RefreshTokenLifetime.Value, Rotate: p.RotateRefreshTokens.Value,
+		ReuseDetection: p.ReuseDetection.Value, RetryWindow: p.RetryWindow.Value, UpdateLastLogin: p.UpdateLastLogin.Value,
+		Extend: p.ExtendSession.Value, ExtendEveryTime: p.ExtendSessionEveryTime.Value, ExtendOnceAfter: p.ExtendSessionOnceAfterEach.Value,
+		AbsoluteLifetime: p.AbsoluteLifetime.Value,
+		Limit:            p.LimitNumberOfAvailSessions.Value, Max: p.MaxNumberActiveSessions.Value, DestroyOldest: p.DestroyOldestActiveSession.Value,
 	}
 }

@@ -1,13 +1,16 @@
-// Package config reads the gateway's settings from environment variables.
+// Package config reads the gateway's settings from environment variables, with package
+// envconfig.
 //
-// A setting is a struct field with an `env` tag (its name), a `desc` tag (its
-// meaning in one line) and, if the value is secret, `secret:"true"`. The value that
-// the field holds before [Load] is its default, so the table that [Rows] returns
-// always matches what the program does.
+// A setting is a struct field. Its name, split into words, is the rest of the variable's
+// name after the prefix. The tag `desc` has its meaning in one line, and the tag `empty`, if
+// the setting must not be empty, the error. Its value before reading is the default, so the
+// table that [AllRows] returns always matches what the program does.
 //
-// Durations are Go's plus whole days ("30d"). A secret setting NAME may be given as
-// NAME_FILE, the path of a file that holds the value; giving both is an error. Errors
-// name the setting and what it takes, never the value.
+// Each field is a string or has a type of this package that accepts every text: envconfig
+// would stop at the first error and print the value. Durations are Go's plus whole days
+// ("30d"). A [Secret] called NAME may be given as NAME_FILE, the path of a file that holds
+// the value; giving both is an error. Errors name the setting and what it takes, never the
+// value.
 package config
 
 import (
@@ -25,22 +28,20 @@ type Config struct {
 	Demo  *Demo          // nil unless the demo app was generated
 }
 
-// Read reads and checks all settings from "NAME=value" lines, as os.Environ returns
-// them. Its error lists every fault. Unknown settings are reported together with missing
-// ones, because an unknown setting may be a missing one, misspelt.
-func Read(environ []string) (*Config, error) {
-	c, env := &Config{Process: DefaultProcess()}, NewEnv(environ)
-	faults := []error{Load(env, Prefix, &c.Process), c.validate()}
+// Read reads and checks all settings. Its error lists every fault. Unknown settings are
+// reported together with missing ones, because an unknown setting may be a missing one,
+// misspelt.
+func Read() (*Config, error) {
+	c, r := &Config{Process: DefaultProcess()}, newReader()
+	faults := []error{r.read(Prefix, &c.Process), c.validate()}
 	if len(c.Apps) == 0 && c.InMemory() {
-		c.Apps = []string{DemoName}
+		c.Apps = List{DemoName}
 	}
 	var err error
-	c.ByApp, c.Demo, err = LoadApps(env, c.Apps, c.InMemory())
+	c.ByApp, c.Demo, err = readApps(r, c.Apps, c.InMemory())
 	faults = append(faults, err)
-	for _, name := range env.Unknown(Prefix) {
-		if len(c.ByApp) > 0 || !strings.HasPrefix(name, Prefix+"APP_") { // without apps, no app's settings were read
-			faults = append(faults, env.unknownError(name))
-		}
+	for _, name := range r.unknown() {
+		faults = append(faults, r.unknownError(name))
 	}
 	return c, errors.Join(faults...)
 }
@@ -50,7 +51,7 @@ func Read(environ []string) (*Config, error) {
 func (c *Config) LongestAccess() time.Duration {
 	var longest time.Duration
 	for _, a := range c.ByApp {
-		longest = max(longest, a.AccessLifetime+a.Leeway)
+		longest = max(longest, a.AccessTokenLifetime.Value+a.Leeway.Value)
 	}
 	return longest
 }
@@ -58,15 +59,15 @@ func (c *Config) LongestAccess() time.Duration {
 // Secrets returns the secrets that no app's client may hold: those of the whole process
 // and the passwords of what it connects to. Each has the name that an error gives it.
 func (c *Config) Secrets() map[string]string {
-	secrets := map[string]string{Prefix + "ADMIN_TOKEN": c.AdminToken}
+	secrets := map[string]string{Prefix + "ADMIN_TOKEN": string(c.AdminToken)}
 	add := func(setting, address string) {
 		user, query := urlPasswords(address)
 		secrets["the password in "+setting] = user
 		secrets["the password parameter in "+setting] = query
 	}
-	add(Prefix+"REDIS_URL", c.Redis.URL)
+	add(Prefix+"REDIS_URL", string(c.Redis.URL))
 	for name, app := range c.ByApp {
-		add(AppPrefix(name)+"USERS", app.Users)
+		add(AppPrefix(name)+"USERS", string(app.Users))
 	}
 	return secrets
 }
@@ -83,10 +84,4 @@ func urlPasswords(text string) (user, query string) {
 	}
 	values, _ := url.ParseQuery(parameters)
 	return user, cmp.Or(values.Get("password"), values.Get("sentinel_password"))
-}
-
-// AllRows lists all settings with their defaults. <NAME> stands for an app's name.
-func AllRows() []Row {
-	p, a := DefaultProcess(), DefaultApp()
-	return append(Rows(Prefix, &p), Rows(Prefix+"APP_<NAME>_", &a)...)
 }

@@ -22,16 +22,16 @@ const DemoName = "demo"
 // demoUsers is the default of USERS for the demo app. For other apps it is invalid.
 const demoUsers = "demo:"
 
-// NewDemo generates a Demo.
-func NewDemo() *Demo {
+// newDemo generates a Demo.
+func newDemo() *Demo {
 	return &Demo{Secret: rand.Text(), Password: rand.Text(), key: rand.Text() + rand.Text(), refreshKey: rand.Text() + rand.Text()}
 }
 
-// Defaults returns defaults with generated values for the settings that are required.
-func (d *Demo) Defaults(defaults App) App {
-	defaults.SecretKey, defaults.SigningKey, defaults.Users = []string{d.Secret}, d.key, demoUsers
-	defaults.RefreshKey = []string{d.refreshKey}
-	return defaults
+// defaults returns app with generated values for the settings that are required.
+func (d *Demo) defaults(app App) App {
+	app.SecretKey, app.SigningKey, app.Users = Secrets{d.Secret}, Secret(d.key), demoUsers
+	app.RefreshKey = Secrets{d.refreshKey}
+	return app
 }
 
 // HasGeneratedUser reports whether a has the generated user. It returns false if d is nil.
@@ -51,11 +51,4 @@ func (d *Demo) Generated() (secret, username, password string) {
 		username, password = DemoName, d.Password
 	}
 	return secret, username, password
-}
-
-// load reads the demo app's settings on top of the generated values.
-func (d *Demo) load(env *Env, defaults App) (App, error) {
-	var err error
-	d.app, err = LoadApp(env, DemoName, d.Defaults(defaults))
-	return d.app, err
 }

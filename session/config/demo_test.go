@@ -1,7 +1,9 @@
-package config
+package config_test
 
 import (
 	"testing"
+
+	"tokengate/session/config"
 )
 
 // TestDemoReturnsGeneratedValues checks that Generated returns the secret and the user that
@@ -14,11 +16,11 @@ func TestDemoReturnsGeneratedValues(t *testing.T) {
 	}{
 		{nil, true, true}, {[]string{users}, true, false}, {[]string{secret}, false, true}, {[]string{secret, users}, false, false},
 	} {
-		_, demo, err := LoadApps(NewEnv(c.lines), []string{"demo"}, true)
+		settings, err := read(t, c.lines...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, name, password := demo.Generated()
+		key, name, password := settings.Demo.Generated()
 		if (key != "") != c.secret || (name != "") != c.users || (password != "") != c.users || key == "own" {
 			t.Errorf("%q: got the secret %q, the user name %q and the password %q, want a generated secret: %t, a generated user: %t", c.lines, key, name, password, c.secret, c.users)
 		}
@@ -26,7 +28,7 @@ func TestDemoReturnsGeneratedValues(t *testing.T) {
 }
 
 func TestNilDemoHasNoGeneratedValues(t *testing.T) {
-	var none *Demo
+	var none *config.Demo
 	if key, name, password := none.Generated(); key+name+password != "" {
 		t.Errorf("got %q, %q, %q, want empty values", key, name, password)
 	}

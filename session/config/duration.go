@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -12,23 +13,22 @@ const (
 	longestDays = int64(math.MaxInt64 / day) // the longest Duration, some 292 years
 )
 
-// ParseDuration parses Go's durations and whole days, such as "30d". ok is false if the
-// text is neither, or if a Duration can't hold it.
-func ParseDuration(text string) (d time.Duration, ok bool) {
+// parseDuration parses Go's durations and whole days, such as "30d". It returns an error
+// if the text is neither, or if a Duration can't hold it.
+func parseDuration(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.ParseInt(days, 10, 64)
-		if err != nil || n < 0 || n > longestDays {
-			return 0, false
+		if n, err := strconv.ParseInt(days, 10, 64); err == nil && n >= 0 && n <= longestDays {
+			return time.Duration(n) * day, nil
 		}
-		return time.Duration(n) * day, true
+	} else if d, err := time.ParseDuration(text); err == nil {
+		return d, nil
 	}
-	d, err := time.ParseDuration(text)
-	return d, err == nil
+	return 0, fmt.Errorf("give a duration such as 90s, 12h or 30d; %dd is the longest", longestDays)
 }
 
-// FormatDuration returns a text that [ParseDuration] parses as d, in whole days if
+// formatDuration returns a text that [parseDuration] parses as d, in whole days if
 // possible and without units that are zero at the end, such as "30d" or "12h".
-func FormatDuration(d time.Duration) string {
+func formatDuration(d time.Duration) string {
 	if d > 0 && d%day == 0 {
 		return strconv.FormatInt(int64(d/day), 10) + "d"
 	}

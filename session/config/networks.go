@@ -1,28 +1,44 @@
 package config
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 )
 
-// Networks is a list of networks. Its text form is a comma-separated list of CIDRs.
-// The zero value is an empty list.
+// Networks is a list of networks. The zero value is an empty list.
 type Networks []netip.Prefix
 
-// UnmarshalText reads the text form. Its error does not repeat the text.
-func (n *Networks) UnmarshalText(text []byte) error {
-	*n = nil
-	for cidr := range strings.SplitSeq(string(text), ",") {
-		if cidr = strings.TrimSpace(cidr); cidr == "" {
-			continue
-		}
-		p, err := netip.ParsePrefix(cidr)
+// parseNetworks parses a list of CIDRs and addresses. An address is a network of one.
+func parseNetworks(text string) (n Networks, err error) {
+	var list List
+	_ = list.Decode(text)
+	for _, entry := range list {
+		p, err := parseNetwork(entry)
 		if err != nil {
-			return advice("give CIDRs such as 10.0.0.0/8, comma-separated")
+			return nil, errors.New("give addresses or CIDRs such as 10.0.0.0/8, comma-separated")
 		}
-		*n = append(*n, p.Masked())
+		n = append(n, p)
 	}
-	return nil
+	return n, nil
+}
+
+// parseNetwork parses a CIDR or an address. An IPv4 address may be mapped to IPv6, and is
+// returned as IPv4, because the addresses that it is compared with are.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if !strings.Contains(text, "/") {
+		addr, err := netip.ParseAddr(text)
+		if err == nil && addr.Zone() != "" {
+			err = errors.New("a network has no zone")
+		}
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), err
+	}
+	p, err := netip.ParsePrefix(text)
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), err
 }
 
 // String returns the text form.

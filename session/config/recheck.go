@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"time"
 
 	"tokengate/session"
@@ -14,25 +15,22 @@ type Recheck struct {
 	Every time.Duration // how long an answer is relied on; 0 asks each time
 }
 
-// UnmarshalText reads "off" or a duration. An empty text is the zero value.
-func (r *Recheck) UnmarshalText(text []byte) error {
-	switch string(text) {
+// parseRecheck parses "off" or a duration. For an empty text it returns the zero value.
+func parseRecheck(text string) (Recheck, error) {
+	switch text {
 	case "":
-		*r = Recheck{}
-		return nil
+		return Recheck{}, nil
 	case "off":
-		*r = Recheck{Set: true, Off: true}
-		return nil
+		return Recheck{Set: true, Off: true}, nil
 	}
-	d, ok := ParseDuration(string(text))
-	if !ok || d < 0 || d > session.MaxAbsoluteLifetime {
-		return advice("give a duration from 0s to 400d, such as 30s, or off")
+	d, err := parseDuration(text)
+	if err != nil || d < 0 || d > session.MaxAbsoluteLifetime {
+		return Recheck{}, errors.New("give a duration from 0s to 400d, such as 30s, or off")
 	}
-	*r = Recheck{Set: true, Every: d}
-	return nil
+	return Recheck{Set: true, Every: d}, nil
 }
 
-// String returns the text that UnmarshalText reads.
+// String returns the text that parseRecheck parses.
 func (r Recheck) String() string {
 	switch {
 	case !r.Set:
@@ -40,5 +38,5 @@ func (r Recheck) String() string {
 	case r.Off:
 		return "off"
 	}
-	return FormatDuration(r.Every)
+	return formatDuration(r.Every)
 }

@@ -2,10 +2,7 @@ package config
 
 import (
 	"fmt"
-	"log/slog"
 	"reflect"
-	"strings"
-	"time"
 )
 
 // Row is one setting in the printed table.
@@ -16,25 +13,16 @@ type Row struct {
 	Secret  bool // may be given as Name_FILE
 }
 
-// Rows returns the settings of the struct that src points to. The values of its fields
-// are the defaults.
-func Rows(prefix string, src any) []Row {
-	var rows []Row
-	walk(prefix, reflect.ValueOf(src).Elem(), func(s setting) {
-		rows = append(rows, Row{s.name, text(s.value), s.meaning, s.secret})
-	})
-	return rows
+// AllRows lists all settings with their defaults. <NAME> stands for an app's name.
+func AllRows() []Row {
+	process, app := DefaultProcess(), DefaultApp()
+	return append(rows(Prefix, &process), rows(Prefix+"APP_<NAME>_", &app)...)
 }
 
-// text returns a value in the form that Load parses.
-func text(v reflect.Value) string {
-	switch value := v.Interface().(type) {
-	case time.Duration:
-		return FormatDuration(value)
-	case slog.Level:
-		return strings.ToLower(value.String())
-	case []string:
-		return strings.Join(value, ",")
+// rows returns the settings of a struct. The values of its fields are the defaults.
+func rows(prefix string, settings any) (list []Row) {
+	for _, s := range settingsOf(prefix, reflect.ValueOf(settings).Elem()) {
+		list = append(list, Row{s.name, fmt.Sprint(s.value.Interface()), s.tags.Get("desc"), s.secret()})
 	}
-	return fmt.Sprint(v.Interface())
+	return list
 }

@@ -4,30 +4,32 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// Unknown returns, in order, the names of the variables that begin with prefix and that
-// no [Load] has looked up.
-func (env *Env) Unknown(prefix string) []string {
-	var unknown []string
-	for name := range env.values {
-		if strings.HasPrefix(name, prefix) && !env.known[name] {
-			unknown = append(unknown, name)
+// unknown returns, in order, the names of the variables that begin with [Prefix] and are no
+// setting. It leaves out the settings of apps if those of an app were not read.
+func (r *reader) unknown() (names []string) {
+	for _, line := range os.Environ() {
+		name, _, _ := strings.Cut(line, "=")
+		skipped := r.skipped && strings.HasPrefix(name, Prefix+"APP_")
+		if strings.HasPrefix(name, Prefix) && !r.known[name] && !skipped {
+			names = append(names, name)
 		}
 	}
-	slices.Sort(unknown)
-	return unknown
+	slices.Sort(names)
+	return names
 }
 
 // unknownError returns the error for an unknown setting, with what to do about it.
-func (env *Env) unknownError(name string) error {
+func (r *reader) unknownError(name string) error {
 	if serviceLink.MatchString(strings.TrimPrefix(name, Prefix)) {
 		return fmt.Errorf("unknown setting %s; if Kubernetes set it for a Service of this name, give the pod enableServiceLinks: false", name)
 	}
-	return fmt.Errorf("unknown setting %s; did you mean %s?", name, env.nearest(name))
+	return fmt.Errorf("unknown setting %s; did you mean %s?", name, r.nearest(name))
 }
 
 // serviceLink matches the rest of the variable names, after "TOKENGATE_", that Kubernetes
@@ -36,8 +38,8 @@ func (env *Env) unknownError(name string) error {
 var serviceLink = regexp.MustCompile(`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // nearest returns the known setting whose name is the most similar to name.
-func (env *Env) nearest(name string) string {
-	return Nearest(name, slices.Collect(maps.Keys(env.known)))
+func (r *reader) nearest(name string) string {
+	return Nearest(name, slices.Collect(maps.Keys(r.known)))
 }
 
 // Nearest returns the most similar of the known names to name, the first in alphabetical

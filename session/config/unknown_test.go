@@ -1,18 +1,22 @@
-package config
+package config_test
 
 import (
 	"strings"
 	"testing"
+
+	"tokengate/session/config"
 )
 
 func TestUnknownSettingSuggestsNearest(t *testing.T) {
-	env := NewEnv([]string{"P_GRAVE=1s", "OTHER=1", "P_TEXT=x"})
-	if err := Load(env, "P_", &sample{}); err != nil {
-		t.Fatal(err)
-	}
-	unknown := env.Unknown("P_")
-	if len(unknown) != 1 || env.unknownError(unknown[0]).Error() != "unknown setting P_GRAVE; did you mean P_GRACE?" {
-		t.Errorf("got the unknown settings %q, want P_GRAVE with the suggestion P_GRACE", unknown)
+	for line, nearest := range map[string]string{
+		"TOKENGATE_APS=shop": "TOKENGATE_APPS", "TOKENGATE_SHUTDOWN_GRAVE=1s": "TOKENGATE_SHUTDOWN_GRACE",
+		webPrefix + "SECRET_KEYFILE=f": webPrefix + "SECRET_KEY_FILE", webPrefix + "LONG_RETRY_WINDOW=1s": webPrefix + "LONG_SESSION_RETRY_WINDOW",
+	} {
+		name, _, _ := strings.Cut(line, "=")
+		_, err := read(t, web("TOKEN=1", line)...)
+		if want := "unknown setting " + name + "; did you mean " + nearest + "?"; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 
@@ -22,14 +26,14 @@ func TestServiceLinksAreRecognized(t *testing.T) {
 		"PORT_53_UDP", "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "ADMIN_PORT", "ADMIN_SERVICE_HOST",
 	}
 	for _, name := range links {
-		err := NewEnv(nil).unknownError(Prefix + name)
-		if !strings.HasPrefix(err.Error(), "unknown setting "+Prefix+name+"; ") || !strings.Contains(err.Error(), "enableServiceLinks: false") {
-			t.Errorf("%s: got %q, want the advice for service links", name, err)
+		_, err := read(t, web(config.Prefix+name+"=x")...)
+		if err == nil || !strings.HasPrefix(err.Error(), "unknown setting "+config.Prefix+name+"; ") || !strings.Contains(err.Error(), "enableServiceLinks: false") {
+			t.Errorf("%s: got %v, want the advice for service links", name, err)
 		}
 	}
 	for _, name := range []string{"TRANSPORT", "PORTS", "SERVICE", "PORT_HTTP"} {
-		if err := NewEnv(nil).unknownError(Prefix + name); strings.Contains(err.Error(), "enableServiceLinks") {
-			t.Errorf("%s: got %q, want no advice for service links", name, err)
+		if _, err := read(t, web(config.Prefix+name+"=x")...); err == nil || strings.Contains(err.Error(), "enableServiceLinks") {
+			t.Errorf("%s: got %v, want no advice for service links", name, err)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func openStore(url string, pipelined bool) (*redisstore.Store, error) {
 }
 
 func longPolicy(change func(*session.Policy)) session.Policy {
-	p := config.DefaultApp().Long.SessionPolicy()
+	p := config.DefaultApp().LongSession.SessionPolicy()
 	if change != nil {
 		change(&p)
 	}

@@ -15,6 +15,7 @@ var thirdParty = map[string][]string{
 	"tokengate/api":               {"github.com/go-chi/chi", "github.com/prometheus/client_golang"},
 	"tokengate/api/wiretest":      {"github.com/rogpeppe/go-internal"},
 	"tokengate/redisstore":        {"github.com/redis/go-redis"},
+	"tokengate/session/config":    {"github.com/kelseyhightower/envconfig"},
 	"tokengate/session/cli":       {"github.com/schollz/progressbar", "golang.org/x"},
 	"tokengate/session/password":  {"golang.org/x"},
 	"tokengate/session/storetest": {"github.com/anishathalye/porcupine"},
@@ -29,11 +30,12 @@ var own = map[string][]string{
 		"tokengate/api", "tokengate/redisstore", "tokengate/session/cli", "tokengate/session/config", "tokengate/session/memstore",
 		"tokengate/session/password", "tokengate/session/token", "tokengate/session/users",
 	},
-	"tokengate/redisstore":           {"tokengate/lua"},
-	"tokengate/session/cli":          {"tokengate/session/config", "tokengate/session/password", "tokengate/session/users"},
-	"tokengate/session/users":        {"tokengate/session/password"},
-	"tokengate/session/storetest":    {"tokengate/session/memstore"}, // the model that other stores are compared with
-	"tokengate/redisstore/redistest": {"tokengate/deploy/test/freeport"},
+	"tokengate/redisstore":                {"tokengate/lua"},
+	"tokengate/session/cli":               {"tokengate/session/config", "tokengate/session/password", "tokengate/session/users"},
+	"tokengate/session/config/configtest": {"tokengate/session/config"},
+	"tokengate/session/users":             {"tokengate/session/password"},
+	"tokengate/session/storetest":         {"tokengate/session/memstore"}, // the model that other stores are compared with
+	"tokengate/redisstore/redistest":      {"tokengate/deploy/test/freeport"},
 
 	"tokengate/deploy/test/gatewaytest": {"tokengate/deploy/test/freeport"},
 }

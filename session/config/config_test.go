@@ -1,0 +1,185 @@
+package config_test
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"tokengate/session/config"
+	"tokengate/session/config/configtest"
+)
+
+const webPrefix = "TOKENGATE_APP_WEB_SHOP_"
+
+// web returns the settings that a gateway with the app "web-shop" requires, and more lines.
+func web(lines ...string) []string {
+	return append([]string{
+		"TOKENGATE_APPS=web-shop", webPrefix + "SECRET_KEY=s", webPrefix + "USERS=file:u", webPrefix + "SIGNING_KEY=k",
+	}, lines...)
+}
+
+// read reads the settings in lines of the form NAME=value, and nothing else.
+func read(t testing.TB, lines ...string) (*config.Config, error) {
+	t.Helper()
+	configtest.Setenv(t, lines...)
+	return config.Read()
+}
+
+func TestReadSettings(t *testing.T) {
+	c, err := read(t, web(webPrefix+"ACCESS_TOKEN_LIFETIME=90s", webPrefix+"LONG_SESSION_EXTEND_SESSION=false")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := c.ByApp["web-shop"]
+	if app.AccessTokenLifetime.Value != 90*time.Second || app.LongSession.ExtendSession.Value || app.SecretKey[0] != "s" {
+		t.Errorf("got %+v, want what the environment says", app)
+	}
+	if policy := app.ShortSession; policy.RefreshTokenLifetime.String() != "1d" || policy.MaxNumberActiveSessions.Value != 2 {
+		t.Errorf("got the policy %+v, want the defaults of SHORT", policy)
+	}
+}
+
+// TestFaultsAreReportedTogether checks that faults of different kinds are reported together, one
+// in each line.
+func TestFaultsAreReportedTogether(t *testing.T) {
+	const appName = `TOKENGATE_APPS: invalid app name "Shop": give lower-case letters, digits and -, starting with a letter, at most 32 characters`
+	const secretKey = "TOKENGATE_APP_SHOP_SECRET_KEY is required: give the secret that the app sends with a login"
+	const users = "TOKENGATE_APP_SHOP_USERS is required: give file:PATH, redis:, or an http(s):// or postgres:// address"
+	const signingKey = "TOKENGATE_APP_SHOP_SIGNING_KEY is required: give the key that signs this app's tokens"
+	for _, test := range []struct {
+		lines []string
+		want  []string
+	}{
+		{[]string{"TOKENGATE_APPS=shop"}, []string{secretKey, users, signingKey}},
+		{[]string{"TOKENGATE_APPS=Shop"}, []string{appName, secretKey, users, signingKey}},
+		{[]string{"TOKENGATE_APPS=Shop", "TOKENGATE_APP_SHOP_SECRET_KEY=s", "TOKENGATE_APP_SHOP_USERS=file:u"}, []string{appName, signingKey}},
+		{[]string{"TOKENGATE_APPS=Shop", "TOKENGATE_LISTEN=", "TOKENGATE_APP_SHOP_SECRET_KYE=s", "TOKENGATE_APP_SHOP_USERS_FILE=/nosuch", "TOKENGATE_APP_SHOP_SIGNING_KEY=k", "TOKENGATE_APP_SHOP_LEEWAY=x"}, []string{
+			"TOKENGATE_LISTEN is empty: give HOST:PORT, or :PORT for every interface", appName, secretKey,
+			"TOKENGATE_APP_SHOP_USERS: _FILE can't be read: no such file or directory",
+			"TOKENGATE_APP_SHOP_LEEWAY: give a duration such as 90s, 12h or 30d; 106751d is the longest",
+			"unknown setting TOKENGATE_APP_SHOP_SECRET_KYE; did you mean TOKENGATE_APP_SHOP_SECRET_KEY?",
+		}},
+		{[]string{"TOKENGATE_REDIS_URL=redis://h", "TOKENGATE_APP_SHOP_SECRET_KEY=s", "TOKENGATE_APS=shop"}, []string{
+			"TOKENGATE_APPS is required with TOKENGATE_REDIS_URL: name the apps that this gateway fronts",
+			"unknown setting TOKENGATE_APS; did you mean TOKENGATE_APPS?",
+		}},
+		{web(webPrefix+"PASSWORD_MIN_LENGTH=0", webPrefix+"LONG_SESSION_RETRY_WINDOW=301s", webPrefix+"SHORT_SESSION_MAX_NUMBER_ACTIVE_SESSIONS=-1"), []string{
+			webPrefix + "PASSWORD_MIN_LENGTH is 0: give 1 to 128 characters",
+			webPrefix + "LONG_SESSION_RETRY_WINDOW is 5m1s: give 0s to 300s",
+			webPrefix + "SHORT_SESSION_MAX_NUMBER_ACTIVE_SESSIONS is -1: give 0 to 1000, or LIMIT_NUMBER_OF_AVAIL_SESSIONS=false",
+		}},
+	} {
+		_, err := read(t, test.lines...)
+		if err == nil || err.Error() != strings.Join(test.want, "\n") {
+			t.Errorf("%q: got\n%v\nwant\n%s", test.lines, err, strings.Join(test.want, "\n"))
+		}
+	}
+}
+
+func TestReadRejectsInvalidAppNames(t *testing.T) {
+	for _, name := range []string{"Shop", "1shop", "a_b", "a b", "ä", strings.Repeat("a", 33)} {
+		_, err := read(t, "TOKENGATE_APPS="+name, "TOKENGATE_APP_1SHOP_SECRET_KEY=x", "TOKENGATE_APP_A_B_SECRET_KEY=x")
+		if err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("TOKENGATE_APPS: invalid app name %q", name)) {
+			t.Errorf("%s: got %v, want the error that the app name is invalid", name, err)
+		}
+		if err != nil && name != "Shop" && strings.Contains(err.Error(), "unknown setting") {
+			t.Errorf("%s: got %v, want no word of the app's settings", name, err)
+		}
+	}
+}
+
+func TestReadRejectsEmptySettings(t *testing.T) {
+	for name, fault := range map[string]string{
+		"SECRET_KEY": "is required", "USERS": "is required", "SIGNING_KEY": "is required",
+		"ALGORITHM": "is empty", "USERNAME_FIELD": "is empty", "TOKEN_PROFILE": "is empty", "AUTH_HEADER_TYPES": "is empty",
+	} {
+		if _, err := read(t, web(webPrefix+name+"=")...); err == nil || !strings.HasPrefix(err.Error(), webPrefix+name+" "+fault+": give ") {
+			t.Errorf("%s: got %v, want the error that it %s", name, err, fault)
+		}
+	}
+}
+
+func TestUsersInRedisNeedRedis(t *testing.T) {
+	for url, inMemory := range map[string]bool{"": true, "redis://h": false} {
+		_, err := read(t, web(webPrefix+"USERS=redis:", "TOKENGATE_REDIS_URL="+url)...)
+		if rejected := err != nil && strings.Contains(err.Error(), webPrefix+"USERS is redis:"); rejected != inMemory {
+			t.Errorf("TOKENGATE_REDIS_URL=%s: got %v, want users in redis: rejected: %t", url, err, inMemory)
+		}
+	}
+}
+
+// TestTrustedProxies checks that an address is a network of one, and that what is no network
+// is rejected.
+func TestTrustedProxies(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "10.0.0.1": "10.0.0.1/32", " 10.1.2.3/8 ,\n2001:db8::1,": "10.0.0.0/8,2001:db8::1/128",
+		"::ffff:10.0.0.1": "10.0.0.1/32", "::ffff:10.1.0.0/104": "10.0.0.0/8", "0.0.0.0/0,::/0": "0.0.0.0/0,::/0",
+	} {
+		c, err := read(t, web("TOKENGATE_TRUSTED_PROXIES="+text)...)
+		if err != nil || c.TrustedProxies.String() != want {
+			t.Errorf("%q: got %s, %v, want %s", text, c.TrustedProxies, err, want)
+		}
+	}
+	for _, text := range []string{"10.0.0.1/33", "10.0.0.256", "10.0.0.1:80", "proxy", "fe80::1%eth0", "fe80::1%eth0/64", "10.0.0.1 10.0.0.2", "[::1]", "010.0.0.1"} {
+		if _, err := read(t, web("TOKENGATE_TRUSTED_PROXIES="+text)...); err == nil || strings.Contains(err.Error(), text) {
+			t.Errorf("%q: got %v, want an error without the value", text, err)
+		}
+	}
+	c, err := read(t, web("TOKENGATE_TRUSTED_PROXIES=10.0.0.1")...)
+	if err != nil || !slices.Equal(c.TrustedProxies.Value, config.Networks{netip.MustParsePrefix("10.0.0.1/32")}) {
+		t.Errorf("got %v, %v, want a network of one", c.TrustedProxies, err)
+	}
+}
+
+// FuzzRead gives one setting a value. If it is accepted, the table's form of it must be read
+// as the same. If it is rejected, the error must name the setting and not contain the value.
+func FuzzRead(f *testing.F) {
+	rows := config.AllRows()
+	for i, row := range rows {
+		for _, value := range []string{row.Default, "", "hunter2 is a secret", "30d", "-1s", "off", "a,b\n c", "10.0.0.1,::1/64", "9999999999999999999", "tRuE", "Info+1"} {
+			f.Add(i, value)
+		}
+	}
+	f.Fuzz(func(t *testing.T, i int, value string) {
+		row := rows[uint(i)%uint(len(rows))]
+		name := strings.Replace(row.Name, "<NAME>", "WEB_SHOP", 1)
+		if strings.ContainsRune(value, 0) || name == "TOKENGATE_APPS" { // no variable has a NUL; the error repeats the names of apps
+			t.Skip()
+		}
+		c, err := read(t, web(name+"="+value)...)
+		if err == nil {
+			checkReadAgain(t, c, name, row.Secret)
+			return
+		}
+		for line := range strings.Lines(err.Error()) {
+			short := strings.TrimPrefix(strings.TrimPrefix(name, webPrefix), config.Prefix)
+			if !strings.Contains(line, short) && !strings.Contains(line, "SESSION_") && !strings.Contains(line, "USERS is redis:") {
+				t.Errorf("%s=%q: the error does not name the setting: %s", name, value, line)
+			}
+			if len(value) > 8 && strings.ContainsFunc(value, unicode.IsLetter) && strings.Contains(line, value) { // a number may be repeated
+				t.Errorf("%s: the error repeats the value: %s", name, line)
+			}
+		}
+	})
+}
+
+// checkReadAgain checks that the printed form of a setting's value is read as the same value.
+func checkReadAgain(t *testing.T, c *config.Config, name string, secret bool) {
+	t.Helper()
+	printed := config.Texts(c)
+	if secret { // it is printed as "[secret]"
+		return
+	}
+	again, err := read(t, web(name+"="+printed[name])...)
+	if err != nil {
+		t.Fatalf("%s=%s: got %v, want the printed form accepted", name, printed[name], err)
+	}
+	if got := config.Texts(again); !maps.Equal(got, printed) {
+		t.Errorf("%s: got %q, want %q", name, got[name], printed[name])
+	}
+}

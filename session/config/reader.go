@@ -1,0 +1,123 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// reader reads structs of settings from the environment. It records the names of all
+// settings, so that [reader.unknown] can return the variables that no setting uses.
+type reader struct {
+	known   map[string]bool
+	skipped bool // whether an app's settings were not read, because its name is missing or invalid
+}
+
+func newReader() *reader { return &reader{known: map[string]bool{}} }
+
+// read sets the fields of settings, a pointer to a struct, from the variables whose names
+// begin with prefix. A field whose variable is not set keeps its value. A variable that is
+// empty counts as set. The error lists every fault.
+func (r *reader) read(prefix string, settings any) error {
+	if err := envconfig.Process(strings.TrimSuffix(prefix, "_"), settings); err != nil {
+		return fmt.Errorf("%T has a field that can't hold every text", settings) // err repeats the value
+	}
+	var faults []error
+	for _, s := range settingsOf(prefix, reflect.ValueOf(settings).Elem()) {
+		if err := r.finish(s); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// finish reads a secret's file and returns the setting's fault, if it has one.
+func (r *reader) finish(s setting) error {
+	r.known[s.name] = true
+	if s.secret() {
+		r.known[s.name+fileSuffix] = true
+		if err := s.readFile(); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	if err := s.fault(); err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	if fault := s.tags.Get("empty"); fault != "" && s.value.IsZero() {
+		return fmt.Errorf("%s %s", s.name, fault)
+	}
+	return nil
+}
+
+// setting is one field of a struct of settings.
+type setting struct {
+	name  string
+	value reflect.Value
+	tags  reflect.StructTag
+}
+
+// settingsOf returns the settings that envconfig reads into a struct, in order. envconfig
+// lists them only by package text/template, which would make the program 8 MB larger.
+func settingsOf(prefix string, settings reflect.Value) (found []setting) {
+	for i := range settings.NumField() {
+		field := settings.Type().Field(i)
+		s := setting{prefix + variableName(field.Name), settings.Field(i), field.Tag}
+		if _, leaf := s.value.Addr().Interface().(envconfig.Decoder); !leaf && field.Type.Kind() == reflect.Struct {
+			found = append(found, settingsOf(s.name+"_", s.value)...)
+		} else {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// wordEnd matches the end of one word of a field's name and the beginning of the next. A
+// word that is all capitals, such as ID, ends before the last one.
+var wordEnd = regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`)
+
+// variableName returns the name that envconfig gives a field with the tag split_words.
+func variableName(field string) string {
+	return strings.ToUpper(wordEnd.ReplaceAllString(field, "${1}${3}_${2}${4}"))
+}
+
+const fileSuffix = "_FILE"
+
+// secret reports whether the setting is a secret, which may be given in a file.
+func (s setting) secret() bool {
+	switch s.value.Interface().(type) {
+	case Secret, Secrets:
+		return true
+	}
+	return false
+}
+
+// readFile sets a secret to the content of the file that the environment names, if it names
+// one, without line ends behind it.
+func (s setting) readFile() error {
+	path, fromFile := os.LookupEnv(s.name + fileSuffix)
+	if !fromFile {
+		return nil
+	}
+	if _, found := os.LookupEnv(s.name); found {
+		return fmt.Errorf("is given twice: keep it or %s%s, not both", s.name, fileSuffix)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		err = errors.Unwrap(err) // drops the path: it may be the secret itself, given in the wrong variable
+		return fmt.Errorf("%s can't be read: %w", fileSuffix, err)
+	}
+	return s.value.Addr().Interface().(envconfig.Decoder).Decode(strings.TrimRight(string(content), "\r\n"))
+}
+
+// fault returns the error of a [Parsed] whose text is invalid.
+func (s setting) fault() error {
+	if parsed, ok := s.value.Addr().Interface().(interface{ fault() error }); ok {
+		return parsed.fault()
+	}
+	return nil
+}
