@@ -11,8 +11,30 @@ import (
 )
 
 // Options configures a Store. Start from Defaults.
+//
+// URL has one of these forms:
+//
+//	redis://USER:PASSWORD@HOST:PORT/DB
+//	unix://USER:PASSWORD@/PATH/OF/SOCKET
+//	redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER
+//	redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT
+//
+// With rediss instead of redis, connections use TLS. These parameters may follow after "?",
+// separated by "&":
+//
+//   - db, the number of the database, for Sentinel and sockets
+//   - dial_timeout (default 2s), read_timeout and write_timeout (3s), and pool_timeout (2s),
+//     in Go's syntax, which limit a step whose context does not
+//   - pool_size (10 per CPU), min_idle_conns, max_idle_conns and max_active_conns, per server
+//   - conn_max_idle_time and conn_max_lifetime of a connection
+//   - client_name, as CLIENT LIST shows it
+//   - sentinel_username and sentinel_password, for Sentinel itself
+//   - ca_cert, the path of a PEM file with the only certificates to trust
+//   - skip_verify=true, for tests: the certificate of the server is not checked
+//   - auto_pipeline=true sends steps that run at the same time together, on one connection:
+//     Redis has half the work if there are many, but a single step takes a little longer
 type Options struct {
-	URL          string        // required; see parseURL and parameters for its forms
+	URL          string        // required
 	Prefix       string        // first part of every key and channel
 	WaitReplicas int           // replicas that must have a change before it counts as durable; 0 means no wait
 	WaitTimeout  time.Duration // longest wait for them

@@ -43,16 +43,8 @@ var topologies = map[string]topology{
 var errURL = errors.New("URL is invalid: give redis://USER:PASSWORD@HOST:PORT/DB or another of its forms, " +
 	"with %XX for special characters in the password")
 
-// parseURL parses a URL:
-//
-//	redis://USER:PASSWORD@HOST:PORT/DB
-//	unix://USER:PASSWORD@/PATH/OF/SOCKET
-//	redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER
-//	redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT
-//
-// With rediss instead of redis, connections use TLS. Options may follow after "?"; see
-// parameters. Errors never repeat any part of the URL that may be the password, or may
-// contain it by mistake.
+// parseURL parses a URL, which has one of the forms that [Options] lists. Errors never repeat
+// any part of the URL that may be the password, or may contain it by mistake.
 func parseURL(text string) (servers, error) {
 	scheme, rest, _ := strings.Cut(text, "://")
 	kind, encrypted := topologies[scheme], strings.HasPrefix(scheme, "rediss")
@@ -190,15 +182,7 @@ func (s *servers) parseQuery(values url.Values) error {
 	return nil
 }
 
-// parameters are the options that a URL may have after "?".
-//
-// Durations have Go's syntax. dial_timeout (default 2s), read_timeout and write_timeout
-// (3s), and pool_timeout (2s) limit a step whose context does not. pool_size and the
-// other numbers of connections are per server, 10 per CPU by default. The user and the
-// password of the URL are for Redis; sentinel_username and sentinel_password are for
-// Sentinel. ca_cert is the path of a PEM file with the only certificates to trust.
-// auto_pipeline=true sends steps that run at the same time together, on one connection:
-// Redis has half the work if there are many, but a single step takes a little longer.
+// parameters are the parameters that a URL may have after "?"; [Options] describes them.
 var parameters = map[string]func(*servers, string) error{
 	"db":                 intParameter(func(s *servers) *int { return &s.DB }),
 	"pool_size":          intParameter(func(s *servers) *int { return &s.PoolSize }),

@@ -146,3 +146,24 @@ func certificate(t *testing.T) (cert, key string) {
 	}
 	return cert, key
 }
+
+// TestParametersAreDocumented checks that settings.md lists every parameter of a URL.
+func TestParametersAreDocumented(t *testing.T) {
+	document, err := os.ReadFile("../deploy/docs/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(document), "\n## Parameters of")
+	options := redisstore.Defaults()
+	options.URL = "redis://h?nosuch=1"
+	err = options.Validate()
+	if err == nil {
+		t.Fatal("got no error for an unknown parameter, want one that lists them all")
+	}
+	_, names, _ := strings.Cut(err.Error(), "give one of ")
+	for name := range strings.SplitSeq(names, ", ") {
+		if !strings.Contains(section, "`"+name+"`") {
+			t.Errorf("settings.md lacks the parameter %q", name)
+		}
+	}
+}

@@ -117,7 +117,7 @@ func parseJWK(text string) ([]parsedKey, error) {
 		member, _ := set.Key(i)
 		raw, err := exportKey(member)
 		if err != nil {
-			return nil, fmt.Errorf("key %d cannot be read: give all members of RFC 7518 section 6, p and q included", i+1)
+			return nil, fmt.Errorf("key %d cannot be read: give all members of its type, which must belong together: for RSA and EC those of RFC 7518 section 6, p and q included, for Ed25519 those of RFC 8037 section 2", i+1)
 		}
 		k := newParsedKey(raw)
 		k.kid, _ = member.KeyID()
