@@ -67,9 +67,15 @@ func (u UserID) AppendJSON(b []byte) []byte {
 	if u.number {
 		return append(b, u.text...)
 	}
+	if !strings.ContainsFunc(u.text, needsEscape) { // a UUID, for example; json.Marshal would allocate
+		return append(append(append(b, '"'), u.text...), '"')
+	}
 	quoted, _ := json.Marshal(u.text) // never fails for a string
 	return append(b, quoted...)
 }
+
+// needsEscape reports whether r is not printable ASCII, or json.Marshal escapes it.
+func needsEscape(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r) }
 
 // MarshalJSON implements [json.Marshaler] with AppendJSON.
 func (u UserID) MarshalJSON() ([]byte, error) { return u.AppendJSON(nil), nil }

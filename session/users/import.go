@@ -64,7 +64,7 @@ func (p *userParser) parse() ([]session.Account, error) {
 	if token, err := p.dec.Token(); err != nil || token != json.Delim('[') {
 		return nil, errors.New("not a JSON array of users")
 	}
-	for p.dec.More() {
+	for p.dec.More() && len(bytes.TrimSpace(p.data[p.dec.InputOffset():])) > 0 { // with Go 1.27, More is true at the end
 		p.startEntry()
 		if err := p.entry(); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.describe(p.current), err)
