@@ -117,18 +117,18 @@ func mustFail(t *testing.T, env []string, args []string, texts ...string) (out s
 
 // --- settings ---
 
-// TestReadmeListsSettings checks that README's table is the output of
+// TestSettingsAreDocumented checks that the table in the documents is the output of
 // `tokengate env --markdown`.
-func TestReadmeListsSettings(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+func TestSettingsAreDocumented(t *testing.T) {
+	document, err := os.ReadFile("deploy/docs/settings.md")
 	must(t, err)
-	_, rest, opened := strings.Cut(string(readme), "<!-- settings: made by `tokengate env --markdown` -->\n")
+	_, rest, opened := strings.Cut(string(document), "<!-- settings: made by `tokengate env --markdown` -->\n")
 	table, _, closed := strings.Cut(rest, "<!-- /settings -->")
 	if !opened || !closed {
-		t.Fatal("README has no marks around its table of settings")
+		t.Fatal("settings.md has no marks around its table")
 	}
 	if printed := mustSucceed(t, nil, "", "env", "--markdown"); table != printed {
-		t.Errorf("README's table of settings differs from what `tokengate env --markdown` prints: put the output between the marks\n%s", printed)
+		t.Errorf("the table in settings.md differs from what `tokengate env --markdown` prints: put the output between the marks\n%s", printed)
 	}
 	plain := mustSucceed(t, nil, "", "env")
 	for _, row := range config.AllRows() {

@@ -27,22 +27,22 @@ func PrintWalkthrough(w io.Writer, address string, demo *config.Demo) {
 		cmp.Or(username, "YOUR_USERNAME"), cmp.Or(password, "YOUR_PASSWORD"), try)
 }
 
-// walkthrough keeps every answer in tokens.json. Each command takes the newest token in
-// it, so that the refresh command can be run again at any time: an error adds no token,
-// and sed's first ".*" skips the older ones of a line.
+// walkthrough keeps the answers with tokens in a shell variable. Each command takes the last
+// token in it, so that the refresh command can be run again at any time: an error has no
+// token, and sed's first ".*" skips the older ones.
 const walkthrough = `
 tokengate is running with sessions in memory and the app "demo". %[5]s
 
-# log in
-curl -s http://%[1]s/api/session/login/ -H 'Content-Type: application/json' \
-  -d '{"username":"%[3]s","password":"%[4]s","secret_key":"%[2]s","session":"LONG","info":"my first device"}' | tee tokens.json
+# log in; $tokens keeps the answer
+tokens=$(curl -s http://%[1]s/api/session/login/ -H 'Content-Type: application/json' \
+  -d '{"username":"%[3]s","password":"%[4]s","secret_key":"%[2]s","session":"LONG","info":"my first device"}'); echo "$tokens"
 
-# refresh, as often as you like; tokens.json keeps the newest token
-curl -s http://%[1]s/api/session/refresh/ -H 'Content-Type: application/json' \
-  -d '{"refresh":"'$(sed -n 's/.*"refresh":"\([^"]*\)".*/\1/p' tokens.json | tail -n 1)'","secret_key":"%[2]s","session":"LONG"}' | tee -a tokens.json
+# refresh, as often as you like; $tokens keeps the newest token
+answer=$(curl -s http://%[1]s/api/session/refresh/ -H 'Content-Type: application/json' \
+  -d '{"refresh":"'$(echo "$tokens" | sed 's/.*"refresh":"\([^"]*\)".*/\1/')'","secret_key":"%[2]s","session":"LONG"}'); tokens="$tokens$answer"; echo "$answer"
 
 # list the user's sessions
 curl -s http://%[1]s/api/session/list/ -H 'Content-Type: application/json' \
-  -H "Authorization: Bearer $(sed -n 's/.*"access":"\([^"]*\)".*/\1/p' tokens.json | tail -n 1)" -d '{"session":"ALL"}'
+  -H "Authorization: Bearer $(echo "$tokens" | sed 's/.*"access":"\([^"]*\)".*/\1/')" -d '{"session":"ALL"}'
 
 `

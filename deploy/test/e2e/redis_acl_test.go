@@ -19,18 +19,18 @@ var neededCommands = strings.Fields(`evalsha eval time exists get set del
 	zadd zrem zcard zrange zrevrange zrangebyscore zrevrangebyscore zremrangebyrank
 	pexpire pexpireat xadd xrange publish subscribe ping info`)
 
-// TestReadmeListsNeededCommands checks that README grants the rights that
+// TestNeededCommandsAreDocumented checks that operations.md grants the rights that
 // TestRestrictedUser tests.
-func TestReadmeListsNeededCommands(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
+func TestNeededCommandsAreDocumented(t *testing.T) {
+	document, err := os.ReadFile("../../docs/operations.md")
 	must(t, err)
-	_, rest, _ := strings.Cut(string(readme), "ACL SETUSER tokengate ")
+	_, rest, _ := strings.Cut(string(document), "ACL SETUSER tokengate ")
 	_, rest, _ = strings.Cut(rest, "-@all")
 	rights, _, _ := strings.Cut(rest, "\n\n")
 	listed := strings.Fields(strings.NewReplacer("\\", "", "+", "").Replace(rights))
 	slices.Sort(listed)
 	if needed := slices.Sorted(slices.Values(neededCommands)); !slices.Equal(listed, needed) {
-		t.Errorf("README: got the commands\n%q, want\n%q", listed, needed)
+		t.Errorf("operations.md: got the commands\n%q, want\n%q", listed, needed)
 	}
 }
 

@@ -9,7 +9,7 @@
 //
 //	go run ./deploy/test/loadtest -op refresh -clients 64 -time 10s
 //	go run ./deploy/test/loadtest -url http://127.0.0.1:8000 -app shop -secret … -user alice -password …
-//	go run ./deploy/test/loadtest bench [-quick] [-only P1,P4] [-o README.md]
+//	go run ./deploy/test/loadtest bench [-quick] [-only P1,P4] [-o deploy/docs/performance.md]
 package main
 
 import (

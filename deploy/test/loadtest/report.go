@@ -106,7 +106,7 @@ const (
 	markEnd   = "<!-- /bench -->"
 )
 
-// markdown returns the report in the form in which README has it, with the marks.
+// markdown returns the report in the form in which the documents have it, with the marks.
 func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s.", markBegin, r.Machine)

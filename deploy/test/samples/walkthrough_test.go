@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,28 +17,54 @@ import (
 )
 
 // TestWalkthroughKeepsNewestToken runs the commands that the program prints when it starts
-// without settings. The refresh command must go on working when it is run again, also
-// without a retry window and after an error.
+// without settings, in one shell. The refresh command must go on working when it is run
+// again, also without a retry window and after an error.
 func TestWalkthroughKeepsNewestToken(t *testing.T) {
 	commands := printedCommands(t)
 	if len(commands) != 3 {
 		t.Fatalf("got %d commands, want login, refresh and list:\n%s", len(commands), strings.Join(commands, "\n\n"))
 	}
-	dir := t.TempDir()
 	login, refresh, list := commands[0], commands[1], commands[2]
-	seen := map[string]bool{}
-	for n, command := range []string{login, refresh, refresh, strings.ReplaceAll(refresh, "LONG", "OTHER"), refresh, login, refresh} {
-		var answer gatewaytest.Response
-		must(t, json.Unmarshal([]byte(runIn(t, dir, "", "sh", "-c", command)), &answer))
-		if fails := strings.Contains(command, "OTHER"); (answer.Access == "") != fails || seen[answer.Refresh] {
-			t.Fatalf("step %d: got %+v, want new tokens: %t", n, answer, !fails)
+	invalid := strings.Replace(refresh, `"session":"LONG"`, `"session":"OTHER"`, 1)
+	steps := []string{login, refresh, refresh, invalid, refresh, login, refresh, list}
+	for round, shell := range []string{"sh", "bash"} {
+		printed := strings.Split(runIn(t, t.TempDir(), "", shell, "-c", strings.Join(steps, "\necho ----\n")), "----\n")
+		if len(printed) != len(steps) {
+			t.Fatalf("%s: got %d answers, want %d:\n%q", shell, len(printed), len(steps), printed)
 		}
-		seen[answer.Refresh] = true
+		seen := map[string]bool{}
+		for n, text := range printed[:len(steps)-1] {
+			var answer gatewaytest.Response
+			must(t, json.Unmarshal([]byte(text), &answer))
+			if fails := steps[n] == invalid; (answer.Access == "") != fails || seen[answer.Refresh] {
+				t.Fatalf("%s, step %d: got %s, want new tokens: %t", shell, n, text, !fails)
+			}
+			seen[answer.Refresh] = true
+		}
+		var listed map[string]struct{ Sessions []any }
+		must(t, json.Unmarshal([]byte(printed[len(steps)-1]), &listed))
+		if got, want := len(listed["Long"].Sessions), 2*(round+1); got != want {
+			t.Errorf("%s: got %d sessions, want %d: one for each login", shell, got, want)
+		}
 	}
-	var listed map[string]struct{ Sessions []any }
-	must(t, json.Unmarshal([]byte(runIn(t, dir, "", "sh", "-c", list)), &listed))
-	if len(listed["Long"].Sessions) != 2 {
-		t.Errorf("list: got %v, want the sessions of both logins", listed)
+}
+
+// generated matches the values that the program generates for each start.
+var generated = regexp.MustCompile(`("(?:secret_key|password)":)"[A-Z0-9]+"|127\.0\.0\.1:\d+`)
+
+// TestReadmeShowsTheWalkthrough checks that README shows the commands that the program prints.
+func TestReadmeShowsTheWalkthrough(t *testing.T) {
+	readme := readFile(t, filepath.Join(root, "README.md"))
+	for _, command := range printedCommands(t) {
+		command = generated.ReplaceAllStringFunc(command, func(value string) string {
+			if name, _, found := strings.Cut(value, `:"`); found {
+				return name + `:"…"`
+			}
+			return "127.0.0.1:8000"
+		})
+		if !strings.Contains(readme, "\n"+command+"\n") {
+			t.Errorf("README lacks the command that the program prints:\n%s", command)
+		}
 	}
 }
 
@@ -57,7 +85,7 @@ func printedCommands(t *testing.T) (commands []string) {
 	var command []string
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		switch line := lines.Text(); {
-		case strings.HasPrefix(line, "curl ") || len(command) > 0 && line != "":
+		case strings.Contains(line, "curl -s ") || len(command) > 0 && line != "":
 			command = append(command, line)
 		case len(command) > 0:
 			commands, command = append(commands, strings.Join(command, "\n")), nil
