@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -20,8 +21,7 @@ import (
 // prints, as a new user does. The first login must succeed within a minute.
 func TestDemo(t *testing.T) {
 	start := time.Now()
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "tokengate")
+	binary := filepath.Join(t.TempDir(), "tokengate")
 	if output, err := exec.Command("go", "build", "-o", binary, "tokengate").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
@@ -31,14 +31,15 @@ func TestDemo(t *testing.T) {
 	}
 
 	var login, refreshed gatewaytest.Response
-	runShell(t, dir, commands[0], &login)
+	answers := runShell(t, commands...)
+	must(t, json.Unmarshal(answers[0], &login))
 	if login.Refresh == "" || login.Access == "" || login.SessionID == "" {
 		t.Errorf("login: got %+v, want two tokens and a session ID", login)
 	}
 	if took := time.Since(start); took > time.Minute {
 		t.Errorf("the first login succeeded after %s, want at most a minute", took)
 	}
-	runShell(t, dir, commands[1], &refreshed)
+	must(t, json.Unmarshal(answers[1], &refreshed))
 	if refreshed.Access == "" || refreshed.Refresh == "" || refreshed.Refresh == login.Refresh {
 		t.Errorf("refresh: got %+v, want an access token and a new refresh token", refreshed)
 	}
@@ -48,7 +49,7 @@ func TestDemo(t *testing.T) {
 			Info string `json:"session_info"`
 		}
 	}
-	runShell(t, dir, commands[2], &list)
+	must(t, json.Unmarshal(answers[2], &list))
 	if long := list["Long"].Sessions; len(long) != 1 || long[0].ID != login.SessionID || long[0].Info != "my first device" {
 		t.Errorf("list: got %+v, want only the session %s", list, login.SessionID)
 	}
@@ -57,7 +58,7 @@ func TestDemo(t *testing.T) {
 // TestDemoPrintsGeneratedValuesOnly sets the demo app's secret or its users. The program
 // must print the generated value of the other, and placeholders for what is set.
 func TestDemoPrintsGeneratedValuesOnly(t *testing.T) {
-	binary, dir := gatewaytest.Binary(t), t.TempDir()
+	binary := gatewaytest.Binary(t)
 	for name, c := range map[string]struct {
 		settings     []string
 		placeholders []string // placeholder, value, placeholder, value...
@@ -71,7 +72,7 @@ func TestDemoPrintsGeneratedValuesOnly(t *testing.T) {
 			t.Fatalf("%s: the program printed\n%s\nwant the placeholder %s and no value of a setting", name, printed, c.placeholders[0])
 		}
 		var login gatewaytest.Response
-		runShell(t, dir, strings.NewReplacer(c.placeholders...).Replace(curlCommands(lines)[0]), &login)
+		must(t, json.Unmarshal(runShell(t, strings.NewReplacer(c.placeholders...).Replace(curlCommands(lines)[0]))[0], &login))
 		if login.Access == "" {
 			t.Errorf("%s: login: got %+v, want an access token", name, login)
 		}
@@ -108,7 +109,7 @@ func startDemo(t *testing.T, binary string, settings ...string) (lines []string)
 // curlCommands returns the curl commands in lines, each with its continuation lines.
 func curlCommands(lines []string) (commands []string) {
 	for i := 0; i < len(lines); i++ {
-		if !strings.HasPrefix(lines[i], "curl ") {
+		if !strings.Contains(lines[i], "curl -s ") {
 			continue
 		}
 		from := i
@@ -120,16 +121,15 @@ func curlCommands(lines []string) (commands []string) {
 	return commands
 }
 
-// runShell runs a shell command and decodes the JSON that it prints.
-func runShell(t *testing.T, dir, command string, into any) {
+// runShell runs commands in one shell, one after the other, and returns what each prints.
+func runShell(t *testing.T, commands ...string) [][]byte {
 	t.Helper()
-	cmd := exec.Command("/bin/sh", "-c", command)
-	cmd.Dir = dir
+	cmd := exec.Command("/bin/sh", "-c", strings.Join(commands, "\necho ----\n"))
+	cmd.Dir = t.TempDir()
 	output, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s\n%s", err, command, output)
+	printed := bytes.Split(output, []byte("----\n"))
+	if err != nil || len(printed) != len(commands) {
+		t.Fatalf("%v\n%q\n%s", err, commands, output)
 	}
-	if err := json.Unmarshal(output, into); err != nil {
-		t.Fatalf("%v\n%s\n%s", err, command, output)
-	}
+	return printed
 }
