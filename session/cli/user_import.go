@@ -77,6 +77,6 @@ func terminalOf(stream any) (fd int, terminal bool) {
 	if !ok {
 		return 0, false
 	}
-	fd = int(file.Fd()) //nolint:gosec // file descriptors are small
+	fd = int(file.Fd()) // file descriptors are small
 	return fd, term.IsTerminal(fd)
 }

@@ -156,12 +156,12 @@ func (h *argon2Hash) parameters(s string) error {
 	if err != nil {
 		return err
 	}
-	h.memory, h.passes, h.lanes = uint32(m), uint32(t), uint8(p) //nolint:gosec // bounded above
+	h.memory, h.passes, h.lanes = uint32(m), uint32(t), uint8(p) // bounded above
 	return nil
 }
 
 func (h argon2Hash) key(password string) []byte {
-	return h.derive([]byte(password), h.salt, h.passes, h.memory, h.lanes, uint32(len(h.sum))) //nolint:gosec // at most maxEncoded
+	return h.derive([]byte(password), h.salt, h.passes, h.memory, h.lanes, uint32(len(h.sum))) // at most maxEncoded
 }
 
 // encode returns h, which must be argon2id, as a PHC string.
@@ -232,7 +232,7 @@ func number(s string, least, most int, name string) (int, error) {
 	if err != nil {
 		return 0, errMalformed
 	}
-	if n < uint64(least) || n > uint64(most) { //nolint:gosec // the bounds are positive
+	if n < uint64(least) || n > uint64(most) { // the bounds are positive
 		return 0, fmt.Errorf("%s is %d: it must be between %d and %d", name, n, least, most)
 	}
 	return int(n), nil

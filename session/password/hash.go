@@ -2,7 +2,7 @@ package password
 
 import (
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // Django's pbkdf2_sha1; HMAC-SHA-1 is not broken
+	"crypto/sha1" // Django's pbkdf2_sha1; HMAC-SHA-1 is not broken
 	"crypto/sha256"
 	"errors"
 	"fmt"

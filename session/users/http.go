@@ -105,7 +105,7 @@ func (h *httpSource) check(ctx context.Context, username, pw string) (session.Us
 	defer cancel()
 	body, err := json.Marshal(struct {
 		Username string `json:"username"`
-		Password string `json:"password"` //nolint:gosec // the other program needs it
+		Password string `json:"password"`
 	}{username, pw})
 	if err != nil {
 		return session.User{}, unavailable(err)

@@ -56,7 +56,7 @@ func startServer(t *testing.T) *server {
 		}
 	}
 	secret := filepath.Join(dir, "password")
-	if err := os.WriteFile(secret, []byte(serverPassword), 0o644); err != nil { //nolint:gosec // the server reads it as another user
+	if err := os.WriteFile(secret, []byte(serverPassword), 0o644); err != nil { // the server reads it as another user
 		t.Fatal(err)
 	}
 	out, err := s.command("initdb", "-D", filepath.Join(dir, "data"), "-U", "gate", "--pwfile", secret,

@@ -2,7 +2,7 @@ package e2e
 
 import (
 	"crypto/pbkdf2"
-	"crypto/sha1" //nolint:gosec // a format that Django has used
+	"crypto/sha1" // a format that Django has used
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"

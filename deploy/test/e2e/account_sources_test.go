@@ -129,7 +129,7 @@ func startPostgres(t *testing.T) *postgresSource {
 		return cmd
 	}
 	secret, data := filepath.Join(dir, "password"), filepath.Join(dir, "data")
-	must(t, os.WriteFile(secret, []byte(postgresPassword), 0o644)) //nolint:gosec // the server reads it as another user
+	must(t, os.WriteFile(secret, []byte(postgresPassword), 0o644)) // the server reads it as another user
 	if out, err := run("initdb", "-D", data, "-U", "gate", "--pwfile", secret, "--auth", "scram-sha-256", "-E", "UTF8", "--no-locale", "-N").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}

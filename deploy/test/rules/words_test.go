@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"go/ast"
+	"go/token"
 	"regexp"
 	"slices"
 	"strings"
@@ -50,7 +52,7 @@ func word(pattern string) *regexp.Regexp { return regexp.MustCompile(`\b(?:` + p
 // TestRetiredWords looks for retired expressions in code and documents. It leaves out
 // this file, and the recordings, which are answers of another program.
 func TestRetiredWords(t *testing.T) {
-	for path, text := range files(t, ".go", ".lua", ".md", ".txtar", ".conf", ".cfg", ".yaml", ".txt", "") {
+	for path, text := range files(t, ".go", ".lua", ".md", ".txtar", ".conf", ".cfg", ".yaml", ".yml", ".txt", "") {
 		if path == "deploy/test/rules/words_test.go" || path == "LICENSE" || strings.HasPrefix(path, "api/testdata/contract/") && !strings.HasSuffix(path, ".md") {
 			continue
 		}
@@ -67,6 +69,20 @@ func TestRetiredWords(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNoLinterDirectives rejects comments for a linter that the checks do not run. The
+// reason for unusual code is a plain comment.
+func TestNoLinterDirectives(t *testing.T) {
+	visitFiles(t, func(_ string, set *token.FileSet, file *ast.File) {
+		for _, group := range file.Comments {
+			for _, c := range group.List {
+				if strings.HasPrefix(c.Text, "//nolint") {
+					t.Errorf("%s: %s: give the reason as a plain comment", set.Position(c.Pos()), c.Text)
+				}
+			}
+		}
+	})
 }
 
 // TestPackageNames rejects names that say nothing about a package's job.
