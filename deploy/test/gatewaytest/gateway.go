@@ -44,18 +44,22 @@ var build struct {
 
 // Binary builds the gateway once per test process and returns its path. The variable
 // TOKENGATE_BIN names another binary to use instead.
+//
+// The gateway is built beside the test binary. That is in a directory which `go test` makes
+// for this run of this package and removes after it, also if the test panics or is killed.
+// A binary made by `go test -c` leaves the gateway beside itself.
 func Binary(tb testing.TB) string {
 	tb.Helper()
 	build.Do(func() {
 		if build.path = os.Getenv("TOKENGATE_BIN"); build.path != "" {
 			return
 		}
-		dir, err := os.MkdirTemp("", "gatewaytest")
+		self, err := os.Executable()
 		if err != nil {
 			build.err = err
 			return
 		}
-		build.path = filepath.Join(dir, "tokengate")
+		build.path = filepath.Join(filepath.Dir(self), "tokengate")
 		if out, err := exec.Command("go", "build", "-o", build.path, "tokengate").CombinedOutput(); err != nil {
 			build.err = fmt.Errorf("%w\n%s", err, out)
 		}
