@@ -24,7 +24,7 @@ var flagTexts = map[string]struct{ value, meaning string }{
 	"id":         {"ID", "id of the new user: digits are a number, everything else is text"},
 	"integer-id": {"", "give the new user the next number as id"},
 	"claims":     {"JSON", "JSON object with more claims for the user's access tokens"},
-	"env-file":   {"FILE", "file with lines NAME=value that override the environment; empty lines and lines that begin with # are skipped"},
+	"env-file":   {"FILE", "file with lines NAME=value of settings that override the environment; empty lines and lines that begin with # are skipped"},
 	"markdown":   {"", "print a Markdown table"},
 }
 

@@ -99,10 +99,12 @@ func readEnvFile(path string) (lines []string, err error) {
 	return lines, nil
 }
 
-// override sets environment variables from lines of the form NAME=value. A later line for a
-// name overrides an earlier one, and NAME also overrides NAME_FILE, and the other way round.
+// override sets the settings in lines of the form NAME=value in the environment. A later line
+// for a name overrides an earlier one, and NAME also overrides NAME_FILE, and the other way
+// round. Variables that are no settings stay as they are.
 func override(lines []string) error {
 	const file = "_FILE"
+	lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.HasPrefix(line, config.Prefix) })
 	for _, line := range lines {
 		name, _, _ := strings.Cut(line, "=")
 		for _, replaced := range []string{name, name + file, strings.TrimSuffix(name, file)} {

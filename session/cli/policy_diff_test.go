@@ -88,10 +88,14 @@ func TestEnvFile(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("another-secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte("TOKENGATE_APP_SHOP_SECRET_KEY_FILE="+secret+"\nTOKENGATE_APP_BANK_SECRET_KEY=x=y\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("TOKENGATE_APP_SHOP_SECRET_KEY_FILE="+secret+"\nTOKENGATE_APP_BANK_SECRET_KEY=x=y\nNO_SETTING=set\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("NO_SETTING", "stays")
 	c.env = append(c.env, "TOKENGATE_APP_BANK_SECRET_KEY_FILE="+secret)
 	c.env = slices.DeleteFunc(c.env, func(line string) bool { return strings.HasPrefix(line, "TOKENGATE_APP_BANK_SECRET_KEY=") })
 	c.must("", "policy diff --env-file "+path)
+	if got := os.Getenv("NO_SETTING"); got != "stays" {
+		t.Errorf("a variable that is no setting: got %q, want it unchanged", got)
+	}
 }
