@@ -128,7 +128,9 @@ func TestSettingsAreDocumented(t *testing.T) {
 		t.Fatal("settings.md has no marks around its table")
 	}
 	if printed := mustSucceed(t, nil, "", "env", "--markdown"); table != printed {
-		t.Errorf("the table in settings.md differs from what `tokengate env --markdown` prints: put the output between the marks\n%s", printed)
+		present := func(line string) bool { return strings.Contains(table, line) }
+		t.Errorf("settings.md differs from what `tokengate env --markdown` prints: put the output between the marks. It lacks\n%s",
+			strings.Join(slices.DeleteFunc(strings.SplitAfter(printed, "\n"), present), ""))
 	}
 	plain := mustSucceed(t, nil, "", "env")
 	for _, row := range config.AllRows() {
@@ -165,7 +167,7 @@ func TestUnknownSettingIsRejected(t *testing.T) {
 func TestInvalidValueIsNotPrinted(t *testing.T) {
 	const value = "hunter2-is-a-secret"
 	accepting := []string{
-		"LISTEN", "ADMIN_LISTEN", "ADMIN_TOKEN", "REDIS_PREFIX", "SECRET_KEY", "ISSUER", "AUDIENCE",
+		"ADMIN_TOKEN", "REDIS_PREFIX", "SECRET_KEY", "ISSUER", "AUDIENCE",
 		"USER_ID_CLAIM", "TOKEN_TYPE_CLAIM", "JTI_CLAIM", "AUTH_HEADER_TYPES", "AUTH_HEADER_NAME", "USERNAME_FIELD",
 	}
 	for _, row := range config.AllRows() {
@@ -182,7 +184,7 @@ func TestInvalidValueIsNotPrinted(t *testing.T) {
 				t.Errorf("%s: got the error %s, want none", name, out)
 			}
 		case err == nil:
-			t.Errorf("%s: the value is accepted", name)
+			t.Errorf("%s: the value is accepted: reject it, or add the setting to accepting", name)
 		case !strings.Contains(out, short):
 			t.Errorf("%s: the error does not name the setting: %s", name, out)
 		}

@@ -29,19 +29,20 @@ func PrintWalkthrough(w io.Writer, address string, demo *config.Demo) {
 
 // walkthrough keeps the answers with tokens in a shell variable. Each command takes the last
 // token in it, so that the refresh command can be run again at any time: an error has no
-// token, and sed's first ".*" skips the older ones.
+// token, and sed's first ".*" skips the older ones. An interactive zsh runs comments as
+// commands, so they have no characters that mean something to it.
 const walkthrough = `
 tokengate is running with sessions in memory and the app "demo". %[5]s
 
-# log in; $tokens keeps the answer
+# log in
 tokens=$(curl -s http://%[1]s/api/session/login/ -H 'Content-Type: application/json' \
   -d '{"username":"%[3]s","password":"%[4]s","secret_key":"%[2]s","session":"LONG","info":"my first device"}'); echo "$tokens"
 
-# refresh, as often as you like; $tokens keeps the newest token
+# refresh, as often as you like
 answer=$(curl -s http://%[1]s/api/session/refresh/ -H 'Content-Type: application/json' \
   -d '{"refresh":"'$(echo "$tokens" | sed 's/.*"refresh":"\([^"]*\)".*/\1/')'","secret_key":"%[2]s","session":"LONG"}'); tokens="$tokens$answer"; echo "$answer"
 
-# list the user's sessions
+# list the sessions
 curl -s http://%[1]s/api/session/list/ -H 'Content-Type: application/json' \
   -H "Authorization: Bearer $(echo "$tokens" | sed 's/.*"access":"\([^"]*\)".*/\1/')" -d '{"session":"ALL"}'
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,9 @@ type App struct {
 	LongSession                 Policy                `split_words:"true"`
 	ShortSession                Policy                `split_words:"true"`
 }
+
+// longSession and shortSession begin the names of the settings of a session type.
+const longSession, shortSession = "LONG_SESSION_", "SHORT_SESSION_"
 
 // Policy holds the settings of one session type. BlacklistAfterRotation has no effect and
 // exists because the Django app has it: a spent token is always rejected outside the retry
@@ -98,7 +102,11 @@ func readApps(r *reader, names []string, inMemory bool) (map[string]App, *Demo, 
 	apps := map[string]App{}
 	var demo *Demo
 	var faults []error
-	for _, name := range names {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			faults = append(faults, fmt.Errorf("TOKENGATE_APPS names %s twice", name))
+			continue
+		}
 		app := DefaultApp()
 		generated := inMemory && name == DemoName
 		if generated {
@@ -129,6 +137,7 @@ func readApp(r *reader, name string, app *App) error {
 			return invalid
 		}
 	}
+	r.apps = append(r.apps, AppPrefix(name))
 	err := r.read(AppPrefix(name), app)
 	if err == nil {
 		err = app.validate(AppPrefix(name))
@@ -147,10 +156,10 @@ func (a *App) validate(prefix string) error {
 		faults = append(faults, fmt.Errorf("%sPASSWORD_MIN_LENGTH is %d: give 1 to %d characters", prefix, n, maxMinPassword))
 	}
 	if err := a.LongSession.SessionPolicy().Validate(); err != nil {
-		faults = append(faults, fmt.Errorf("%sLONG_SESSION_%w", prefix, err))
+		faults = append(faults, fmt.Errorf("%s%s%w", prefix, longSession, err))
 	}
 	if err := a.ShortSession.SessionPolicy().Validate(); err != nil {
-		faults = append(faults, fmt.Errorf("%sSHORT_SESSION_%w", prefix, err))
+		faults = append(faults, fmt.Errorf("%s%s%w", prefix, shortSession, err))
 	}
 	return errors.Join(faults...)
 }

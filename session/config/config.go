@@ -9,8 +9,9 @@
 // Each field is a string or has a type of this package that accepts every text: envconfig
 // would stop at the first error and print the value. Durations are Go's plus whole days
 // ("30d"). A [Secret] called NAME may be given as NAME_FILE, the path of a file that holds
-// the value; giving both is an error. Errors name the setting and what it takes, never the
-// value.
+// the value; giving both is an error. Errors name the setting and what it takes. They don't
+// repeat a value that can't be parsed, which may be a secret in the wrong setting; they do
+// repeat the names of apps, and numbers and durations that are out of range.
 package config
 
 import (
@@ -28,9 +29,9 @@ type Config struct {
 	Demo  *Demo          // nil unless the demo app was generated
 }
 
-// Read reads and checks all settings. Its error lists every fault. Unknown settings are
-// reported together with missing ones, because an unknown setting may be a missing one,
-// misspelt.
+// Read reads and checks all settings. Its error lists all that are missing, unknown or can't
+// be parsed: an unknown setting may be a missing one, misspelt. If an app has none of these
+// faults, its values are checked too.
 func Read() (*Config, error) {
 	c, r := &Config{Process: DefaultProcess()}, newReader()
 	faults := []error{r.read(Prefix, &c.Process), c.validate()}

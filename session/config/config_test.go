@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +102,42 @@ func TestReadRejectsEmptySettings(t *testing.T) {
 	} {
 		if _, err := read(t, web(webPrefix+name+"=")...); err == nil || !strings.HasPrefix(err.Error(), webPrefix+name+" "+fault+": give ") {
 			t.Errorf("%s: got %v, want the error that it %s", name, err, fault)
+		}
+	}
+}
+
+// TestReadRejectsEmptyFiles checks that the error about a required secret says that its file
+// is empty.
+func TestReadRejectsEmptyFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte("\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := read(t, append(web()[:1], webPrefix+"SECRET_KEY=s", webPrefix+"USERS=file:u", webPrefix+"SIGNING_KEY_FILE="+path)...)
+	if err == nil || err.Error() != webPrefix+"SIGNING_KEY is given as an empty file: write the value to the file" {
+		t.Errorf("got %v, want the error that the file is empty", err)
+	}
+}
+
+func TestReadRejectsAppsNamedTwice(t *testing.T) {
+	_, err := read(t, web("TOKENGATE_APPS=web-shop,web-shop", webPrefix+"LEEWAY=x")...)
+	if want := webPrefix + "LEEWAY: give a duration such as 90s, 12h or 30d; 106751d is the longest\nTOKENGATE_APPS names web-shop twice"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestListenAddresses checks that what can't be an address is rejected, without the value.
+func TestListenAddresses(t *testing.T) {
+	for _, name := range []string{"TOKENGATE_LISTEN", "TOKENGATE_ADMIN_LISTEN"} {
+		for _, address := range []string{":8000", "127.0.0.1:0", "localhost:http", "[::1]:65535", "gateway.example:8000"} {
+			if _, err := read(t, web(name+"="+address)...); err != nil {
+				t.Errorf("%s=%s: got %v, want it accepted", name, address, err)
+			}
+		}
+		for _, address := range []string{"8000", "0.0.0.0", "0.0.0.0:99999", "http://0.0.0.0:8000", "::1:8000", "hunter2-secret", "h:hunter2-secret", "u@h:1", " :8000", "h:-1"} {
+			if _, err := read(t, web(name+"="+address)...); err == nil || !strings.HasPrefix(err.Error(), name+": give HOST:PORT") || strings.Contains(err.Error(), address) {
+				t.Errorf("%s=%s: got %v, want an error without the value", name, address, err)
+			}
 		}
 	}
 }

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"log/slog"
+	"net"
+	"strings"
 	"time"
 )
 
@@ -48,8 +50,25 @@ func (p Process) InMemory() bool { return p.Redis.URL == "" }
 
 // validate checks what no other package checks.
 func (p Process) validate() error {
+	if !isListenAddress(p.Listen) && p.Listen != "" {
+		return errors.New("TOKENGATE_LISTEN: give HOST:PORT, or :PORT for every interface")
+	}
+	if !isListenAddress(p.AdminListen) && p.AdminListen != "" {
+		return errors.New("TOKENGATE_ADMIN_LISTEN: give HOST:PORT, :PORT for every interface, or nothing")
+	}
 	if p.RevocationBound.Value < 0 || p.ShutdownDelay.Value < 0 || p.ShutdownGrace.Value < 0 {
 		return errors.New("TOKENGATE_REVOCATION_BOUND, TOKENGATE_SHUTDOWN_DELAY and TOKENGATE_SHUTDOWN_GRACE take no negative duration")
 	}
 	return nil
+}
+
+// isListenAddress reports whether a program may listen at the address HOST:PORT. Whether
+// this machine has the host's address is known only when it listens.
+func isListenAddress(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || strings.ContainsAny(host, "/@ ") {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port) // also checks the range
+	return err == nil
 }

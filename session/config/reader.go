@@ -15,7 +15,8 @@ import (
 // settings, so that [reader.unknown] can return the variables that no setting uses.
 type reader struct {
 	known   map[string]bool
-	skipped bool // whether an app's settings were not read, because its name is missing or invalid
+	apps    []string // prefixes of the apps whose settings were read
+	skipped bool     // whether an app's settings were not read, because its name is missing or invalid
 }
 
 func newReader() *reader { return &reader{known: map[string]bool{}} }
@@ -49,6 +50,9 @@ func (r *reader) finish(s setting) error {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	if fault := s.tags.Get("empty"); fault != "" && s.value.IsZero() {
+		if _, fromFile := os.LookupEnv(s.name + fileSuffix); fromFile && s.secret() {
+			fault = "is given as an empty file: write the value to the file"
+		}
 		return fmt.Errorf("%s %s", s.name, fault)
 	}
 	return nil

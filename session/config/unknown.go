@@ -26,21 +26,50 @@ func (r *reader) unknown() (names []string) {
 
 // unknownError returns the error for an unknown setting, with what to do about it.
 func (r *reader) unknownError(name string) error {
-	if serviceLink.MatchString(strings.TrimPrefix(name, Prefix)) {
-		return fmt.Errorf("unknown setting %s; if Kubernetes set it for a Service of this name, give the pod enableServiceLinks: false", name)
+	advice, nearest := "", Nearest(name, slices.Collect(maps.Keys(r.known)))
+	value, isFile := strings.CutSuffix(name, fileSuffix)
+	switch app, rest := r.splitName(name); {
+	case serviceLink.MatchString(strings.TrimPrefix(name, Prefix)):
+		advice = "if Kubernetes set it for a Service of this name, give the pod enableServiceLinks: false"
+	case isFile && r.known[value]:
+		advice = "only secrets can be given in a file: give " + value
+	case r.known[app+longSession+rest]:
+		advice = fmt.Sprintf("give %s%s%s, %s%s%s or both", app, longSession, rest, app, shortSession, rest)
+	case app == "" && rest != "" && distance(name, nearest) > maxTypos:
+		advice = fmt.Sprintf("if %s is an app, add it to TOKENGATE_APPS", rest)
+	default:
+		advice = fmt.Sprintf("did you mean %s?", nearest)
 	}
-	return fmt.Errorf("unknown setting %s; did you mean %s?", name, r.nearest(name))
+	return fmt.Errorf("unknown setting %s; %s", name, advice)
+}
+
+// maxTypos is the distance up to which an app's name counts as misspelt.
+const maxTypos = 2
+
+// splitName splits the name of an app's setting after the app's prefix. If no app has been
+// read that the name begins with, app is empty, and rest is what the app's name would be, or
+// empty if there is none.
+func (r *reader) splitName(name string) (app, rest string) {
+	for _, app := range r.apps {
+		if rest, ok := strings.CutPrefix(name, app); ok {
+			return app, rest
+		}
+	}
+	name, _ = strings.CutPrefix(name, Prefix+"APP_")
+	for _, s := range AllRows() {
+		setting, _ := strings.CutPrefix(s.Name, Prefix+"APP_<NAME>")
+		before, found := strings.CutSuffix(strings.TrimSuffix(name, fileSuffix), setting)
+		if app := strings.ToLower(strings.ReplaceAll(before, "_", "-")); found && appName.MatchString(app) {
+			return "", app
+		}
+	}
+	return "", ""
 }
 
 // serviceLink matches the rest of the variable names, after "TOKENGATE_", that Kubernetes
 // sets in every pod for a Service called tokengate, or tokengate-admin and the like.
 // They look like settings.
 var serviceLink = regexp.MustCompile(`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
-
-// nearest returns the known setting whose name is the most similar to name.
-func (r *reader) nearest(name string) string {
-	return Nearest(name, slices.Collect(maps.Keys(r.known)))
-}
 
 // Nearest returns the most similar of the known names to name, the first in alphabetical
 // order if several are, and an empty string if there are none.

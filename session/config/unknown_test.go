@@ -20,6 +20,33 @@ func TestUnknownSettingSuggestsNearest(t *testing.T) {
 	}
 }
 
+// TestUnknownSettingSaysWhatToDo checks the advice for settings whose nearest name is not what
+// was meant.
+func TestUnknownSettingSaysWhatToDo(t *testing.T) {
+	for name, advice := range map[string]string{
+		"TOKENGATE_APP_BLOG_SECRET_KEY":              "if blog is an app, add it to TOKENGATE_APPS",
+		"TOKENGATE_APP_MY_BLOG_SIGNING_KEY_FILE":     "if my-blog is an app, add it to TOKENGATE_APPS",
+		"TOKENGATE_APP_X_LONG_SESSION_RETRY_WINDOW":  "if x is an app, add it to TOKENGATE_APPS",
+		"TOKENGATE_APP_WBE_SHOP_SECRET_KEY":          "did you mean " + webPrefix + "SECRET_KEY?",
+		webPrefix + "RETRY_WINDOW":                   "give " + webPrefix + "LONG_SESSION_RETRY_WINDOW, " + webPrefix + "SHORT_SESSION_RETRY_WINDOW or both",
+		webPrefix + "MAX_NUMBER_ACTIVE_SESSIONS":     "give " + webPrefix + "LONG_SESSION_MAX_NUMBER_ACTIVE_SESSIONS, " + webPrefix + "SHORT_SESSION_MAX_NUMBER_ACTIVE_SESSIONS or both",
+		"TOKENGATE_LISTEN_FILE":                      "only secrets can be given in a file: give TOKENGATE_LISTEN",
+		webPrefix + "ISSUER_FILE":                    "only secrets can be given in a file: give " + webPrefix + "ISSUER",
+		webPrefix + "LONG_SESSION_RETRY_WINDOW_SECS": "did you mean " + webPrefix + "LONG_SESSION_RETRY_WINDOW?",
+		webPrefix + "USERS_QUERIES":                  "did you mean " + webPrefix + "USERS_QUERY?",
+		"TOKENGATE_APP_DEBUG":                        "did you mean TOKENGATE_APPS?",
+	} {
+		_, err := read(t, web(name+"=x")...)
+		if want := "unknown setting " + name + "; " + advice; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	_, err := read(t, "TOKENGATE_APP_SHOP_SECRET_KEY=x") // with sessions in memory and the demo app
+	if err == nil || !strings.HasSuffix(err.Error(), "if shop is an app, add it to TOKENGATE_APPS") {
+		t.Errorf("without TOKENGATE_APPS: got %v, want the advice to add the app", err)
+	}
+}
+
 func TestServiceLinksAreRecognized(t *testing.T) {
 	links := []string{
 		"PORT", "PORT_8000_TCP", "PORT_8000_TCP_ADDR", "PORT_8000_TCP_PORT", "PORT_8000_TCP_PROTO",
