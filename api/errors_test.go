@@ -1,11 +1,15 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,6 +86,49 @@ func TestEveryCodeHasAnAnswer(t *testing.T) {
 		if !slices.Contains(codes, code) {
 			t.Errorf("answerTable has an entry for %s, which is not declared", code)
 		}
+	}
+}
+
+// neverSent are the codes that no client of the public API gets: the engine turns them into
+// others, or only the admin API has them.
+var neverSent = []session.Code{
+	session.CredentialChanged, session.AppUnknown, session.UserExists, session.UserChanged, session.UsersElsewhere,
+	codeAdminOff, codeAdminToken, codeNotReady, codeClientGone,
+}
+
+// TestCodesAreDocumented checks that clients.md has every code that a client of the public
+// API gets, with its status, and no others.
+func TestCodesAreDocumented(t *testing.T) {
+	sent := map[string]bool{}
+	add := func(code session.Code, a answer) {
+		sent[strconv.Itoa(a.status)+" "+string(cmp.Or(session.Code(a.wireCode), code))] = true
+	}
+	for code, entry := range answerTable {
+		if slices.Contains(neverSent, code) {
+			continue
+		}
+		add(code, entry.answer)
+		for endpoint, a := range entry.byEndpoint {
+			if !strings.HasPrefix(endpoint, "admin_") {
+				add(code, a)
+			}
+		}
+	}
+	for _, e := range []*wireError{malformed(""), notAnObject(""), unsupportedMediaType(""), methodNotAllowed("")} {
+		add(e.code, e.answer)
+	}
+	document, err := os.ReadFile("../deploy/docs/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([0-9]+) \| ([^|]+) \|`).FindAllStringSubmatch(string(document), -1) {
+		for _, code := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(row[2], -1) {
+			documented[row[1]+" "+code[1]] = true
+		}
+	}
+	if got, want := slices.Sorted(maps.Keys(documented)), slices.Sorted(maps.Keys(sent)); !slices.Equal(got, want) {
+		t.Errorf("clients.md has\n%q, want\n%q", got, want)
 	}
 }
 
