@@ -39,10 +39,10 @@ type Options struct {
 	WaitReplicas int           // replicas that must have a change before it counts as durable; 0 means no wait
 	WaitTimeout  time.Duration // longest wait for them
 
-	TombstoneLifetime time.Duration // how long tombstones are kept after the user's last revocation
-	Retention         time.Duration // how long the outbox keeps a revocation: at least the longest access-token lifetime
-	NotBeforeLifetime time.Duration // how long the effect of RevokeApp lasts: at least the longest absolute lifetime
-	PollInterval      time.Duration // how often Follow reads the outboxes, which bounds how late it may report a revocation
+	TombstoneLifetime time.Duration // how long tombstones are kept after the user's last revocation; 7 days in Defaults
+	Retention         time.Duration // how long the outbox keeps a revocation: at least the longest access-token lifetime; 1 h in Defaults
+	NotBeforeLifetime time.Duration // how long the effect of RevokeApp lasts: at least the longest absolute lifetime; 400 days in Defaults
+	PollInterval      time.Duration // how often Follow reads the outboxes, which bounds how late it may report a revocation; 3 s in Defaults
 
 	// Now is for tests only: the clock to use instead of Redis's. It must not be
 	// behind the real time, because Redis would then delete keys too early.
