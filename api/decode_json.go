@@ -22,10 +22,10 @@ func eachJSONMember(body []byte, found func(key, raw []byte)) error {
 		return malformed("JSON parse error - the text is not UTF-8")
 	}
 	if !plain && !json.Valid(body) {
-		at := syntaxOffset(body)
-		line := 1 + bytes.Count(body[:at], []byte("\n"))
-		column := at - bytes.LastIndexByte(body[:at], '\n')
-		return malformed(fmt.Sprintf("JSON parse error - Expecting value: line %d column %d (char %d)", line, column, at))
+		valid := body[:syntaxOffset(body)]
+		line := 1 + bytes.Count(valid, []byte("\n"))
+		column := 1 + utf8.RuneCount(valid[1+bytes.LastIndexByte(valid, '\n'):])
+		return malformed(fmt.Sprintf("JSON parse error - Expecting value: line %d column %d (char %d)", line, column, utf8.RuneCount(valid)))
 	}
 	w := jsonWalker{data: body}
 	w.skipSpace()
@@ -290,11 +290,16 @@ func pythonType(raw []byte) string {
 }
 
 // syntaxOffset returns the offset of the syntax error in a document that json.Valid
-// has rejected.
+// has rejected: that of the first byte of a character, for all versions of Go.
 func syntaxOffset(data []byte) int {
 	var raw json.RawMessage
-	if e, ok := json.Unmarshal(data, &raw).(*json.SyntaxError); ok {
-		return max(int(e.Offset)-1, 0)
+	e, ok := json.Unmarshal(data, &raw).(*json.SyntaxError)
+	if !ok {
+		return 0
 	}
-	return 0
+	at := max(int(e.Offset)-1, 0)
+	for at > 0 && !utf8.RuneStart(data[at]) {
+		at--
+	}
+	return at
 }

@@ -64,7 +64,7 @@ func (p *userParser) parse() ([]session.Account, error) {
 	if token, err := p.dec.Token(); err != nil || token != json.Delim('[') {
 		return nil, errors.New("not a JSON array of users")
 	}
-	for p.dec.More() && len(bytes.TrimSpace(p.data[p.dec.InputOffset():])) > 0 { // with Go 1.27, More is true at the end
+	for p.dec.More() && p.next() < len(p.data) { // with Go 1.27, More is true at the end
 		p.startEntry()
 		if err := p.entry(); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.describe(p.current), err)
@@ -73,8 +73,8 @@ func (p *userParser) parse() ([]session.Account, error) {
 	if _, err := p.dec.Token(); err != nil {
 		return nil, fmt.Errorf("line %d: the array is not closed", p.line(len(p.data)))
 	}
-	if _, err := p.dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("line %d: there is more text after the array", p.line(int(p.dec.InputOffset())))
+	if end := p.next(); end < len(p.data) {
+		return nil, fmt.Errorf("line %d: there is more text after the array", p.line(end))
 	}
 	return p.list, nil
 }
@@ -99,6 +99,11 @@ type userParser struct {
 type position struct{ entry, offset int }
 
 func (p *userParser) line(offset int) int { return 1 + bytes.Count(p.data[:offset], []byte("\n")) }
+
+// next returns the offset of what comes after white space.
+func (p *userParser) next() int {
+	return len(p.data) - len(bytes.TrimLeft(p.data[p.dec.InputOffset():], " \t\r\n"))
+}
 
 func (p *userParser) describe(at position) string {
 	return fmt.Sprintf("line %d, entry %d", p.line(at.offset), at.entry)

@@ -64,6 +64,7 @@ func TestParseUsersErrors(t *testing.T) {
 		`"` + secret:             "not a JSON array",
 		"[\n":                    "line 2: the array is not closed",
 		"[]\n[]":                 "line 2: there is more text after the array",
+		"[]\nx":                  "line 2: there is more text after the array",
 		`[` + aliceEntry + `] x`: "more text after the array",
 		"[\n\n" + aliceEntry + ",\n" + strings.Replace(aliceEntry, `"id":1`, `"id":2`, 1) + "]": "line 4, entry 2: username is already that of line 3, entry 1",
 		"[" + aliceEntry + "," + strings.Replace(aliceEntry, `"alice"`, `"bob"`, 1) + "]":       "line 1, entry 2: id is already that of line 1, entry 1",
