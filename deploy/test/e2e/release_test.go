@@ -46,6 +46,9 @@ func TestRelease(t *testing.T) {
 	if output, err := release(version, dir); err == nil || !strings.Contains(output, "is not empty") {
 		t.Errorf("with files of another release in the directory: got %q, %v; want an error", output, err)
 	}
+	if output, err := release("v1/../x", t.TempDir()); err == nil || !strings.Contains(output, "invalid version") {
+		t.Errorf("with a path as version: got %q, %v; want an error", output, err)
+	}
 	if output, err := release("", t.TempDir()); err == nil || !strings.HasPrefix(output, "deploy/release VERSION") {
 		t.Errorf("without a version: got %q, %v; want the usage", output, err)
 	}
@@ -57,5 +60,19 @@ func TestReleaseHasImagesFlags(t *testing.T) {
 	image, _ := flagsOf(t, "../../Dockerfile")
 	if flags, _ := flagsOf(t, "../../release"); flags != image {
 		t.Errorf("deploy/release has the flags\n%s, want those of the Dockerfile\n%s", flags, image)
+	}
+}
+
+// TestReleaseNotes checks that each version of CHANGELOG.md has a section, and that a tag
+// without one is rejected.
+func TestReleaseNotes(t *testing.T) {
+	output, err := exec.Command("../../release-notes", "v0.1.0").Output()
+	if text := string(output); err != nil || !strings.Contains(text, "The first version.") || strings.Contains(text, "## [") {
+		t.Errorf("got %q, %v; want the section of 0.1.0", output, err)
+	}
+	for _, tag := range []string{"v0.1", "v0.1.00", "v99.0.0", "0.1.0", "v0.1.0-", "v0.1.0/x", "v.*.*", ""} {
+		if output, err := exec.Command("../../release-notes", tag).Output(); err == nil || len(output) > 0 {
+			t.Errorf("%s: got %q, %v; want an error", tag, output, err)
+		}
 	}
 }
