@@ -35,15 +35,15 @@ const walkthrough = `
 tokengate is running with sessions in memory and the app "demo". %[5]s
 
 # log in
-tokens=$(curl -s http://%[1]s/api/session/login/ -H 'Content-Type: application/json' \
+tokens=$(curl -s 'http://%[1]s/api/session/login/' -H 'Content-Type: application/json' \
   -d '{"username":"%[3]s","password":"%[4]s","secret_key":"%[2]s","session":"LONG","info":"my first device"}'); echo "$tokens"
 
 # refresh, as often as you like
-answer=$(curl -s http://%[1]s/api/session/refresh/ -H 'Content-Type: application/json' \
-  -d '{"refresh":"'$(echo "$tokens" | sed 's/.*"refresh":"\([^"]*\)".*/\1/')'","secret_key":"%[2]s","session":"LONG"}'); tokens="$tokens$answer"; echo "$answer"
+answer=$(curl -s 'http://%[1]s/api/session/refresh/' -H 'Content-Type: application/json' \
+  -d '{"refresh":"'"$(echo "$tokens" | sed -n 's/.*"refresh":"\([^"]*\)".*/\1/p')"'","secret_key":"%[2]s","session":"LONG"}'); tokens="$tokens$answer"; echo "$answer"
 
 # list the sessions
-curl -s http://%[1]s/api/session/list/ -H 'Content-Type: application/json' \
-  -H "Authorization: Bearer $(echo "$tokens" | sed 's/.*"access":"\([^"]*\)".*/\1/')" -d '{"session":"ALL"}'
+curl -s 'http://%[1]s/api/session/list/' -H 'Content-Type: application/json' \
+  -H "Authorization: Bearer $(echo "$tokens" | sed -n 's/.*"access":"\([^"]*\)".*/\1/p')" -d '{"session":"ALL"}'
 
 `

@@ -26,7 +26,8 @@ func TestWalkthroughKeepsNewestToken(t *testing.T) {
 	}
 	login, refresh, list := commands[0], commands[1], commands[2]
 	invalid := strings.Replace(refresh, `"session":"LONG"`, `"session":"OTHER"`, 1)
-	steps := []string{login, refresh, refresh, invalid, refresh, login, refresh, list}
+	rejected := strings.Replace(login, `"username":"`, `"username":"no`, 1)
+	steps := []string{rejected, refresh, login, refresh, refresh, invalid, refresh, login, refresh, list}
 	for round, shell := range []string{"sh", "bash"} {
 		printed := strings.Split(runIn(t, t.TempDir(), "", shell, "-c", strings.Join(steps, "\necho ----\n")), "----\n")
 		if len(printed) != len(steps) {
@@ -34,12 +35,16 @@ func TestWalkthroughKeepsNewestToken(t *testing.T) {
 		}
 		seen := map[string]bool{}
 		for n, text := range printed[:len(steps)-1] {
-			var answer gatewaytest.Response
+			var answer map[string]any
 			must(t, json.Unmarshal([]byte(text), &answer))
-			if fails := steps[n] == invalid; (answer.Access == "") != fails || seen[answer.Refresh] {
+			token, refreshed := answer["refresh"].(string)
+			if fails := n < 2 || steps[n] == invalid; refreshed == fails || seen[token] && !fails {
 				t.Fatalf("%s, step %d: got %s, want new tokens: %t", shell, n, text, !fails)
 			}
-			seen[answer.Refresh] = true
+			seen[token] = true
+		}
+		if !strings.Contains(printed[1], "may not be blank") {
+			t.Errorf("%s: a refresh after a failed login: got %s, want the error that the token is empty", shell, printed[1])
 		}
 		var listed map[string]struct{ Sessions []any }
 		must(t, json.Unmarshal([]byte(printed[len(steps)-1]), &listed))
