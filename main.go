@@ -165,7 +165,7 @@ func (g *gateway) openUsers(ctx context.Context, name string, a config.App, queu
 		Recheck: users.Recheck(a.RecheckUser.Value), Queue: queue, Log: g.Log, Directory: g.Directory, App: name, DummyKey: a.DummyKey(name),
 	}
 	if demo := g.config.Demo; demo.HasGeneratedUser(a) {
-		user := session.Account{ID: session.NumberID(1), Username: config.DemoName, Password: password.NewHash(demo.Password), Active: true}
+		user := session.Account{ID: session.NumberID(1), Username: config.DemoName, Password: password.NewHash(string(demo.Password)), Active: true}
 		return users.Static([]session.Account{user}, o)
 	}
 	return users.Open(ctx, string(a.Users), o)

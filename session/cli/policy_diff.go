@@ -91,7 +91,7 @@ func readEnvFile(path string) (lines []string, err error) {
 		if text := strings.TrimSpace(line); text == "" || strings.HasPrefix(text, "#") {
 			continue
 		}
-		if name, _, found := strings.Cut(line, "="); !found || name == "" || strings.ContainsAny(name, " \t") {
+		if name, _, found := strings.Cut(line, "="); !found || name == "" || strings.ContainsAny(name, " \t") || strings.ContainsRune(line, 0) {
 			return nil, fmt.Errorf("%s: line %d is not of the form NAME=value", path, n)
 		}
 		lines = append(lines, line)

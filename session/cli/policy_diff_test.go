@@ -72,6 +72,7 @@ func TestEnvFile(t *testing.T) {
 		"A=1\nsécret\n":                      "line 2 is not of the form NAME=value",
 		"\n\n=sécret":                        "line 3 is not of the form",
 		"export A=sécret":                    "line 1 is not of the form",
+		"A=1\nTOKENGATE_LISTEN=sécret\x00":   "line 2 is not of the form",
 		"TOKENGATE_LOG_LEVELS=sécret":        "unknown setting TOKENGATE_LOG_LEVELS",
 		"TOKENGATE_APP_SHOP_LEEWAY=sécret\n": "TOKENGATE_APP_SHOP_LEEWAY",
 	} {

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"tokengate/session"
 	"tokengate/session/config"
 	"tokengate/session/config/configtest"
 )
@@ -106,16 +107,20 @@ func TestReadRejectsEmptySettings(t *testing.T) {
 	}
 }
 
-// TestReadRejectsEmptyFiles checks that the error about a required secret says that its file
-// is empty.
+// TestReadRejectsEmptyFiles checks that an empty file is an error also for a secret that need
+// not be given: without an address of Redis, sessions would be kept in memory.
 func TestReadRejectsEmptyFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(path, []byte("\r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := read(t, append(web()[:1], webPrefix+"SECRET_KEY=s", webPrefix+"USERS=file:u", webPrefix+"SIGNING_KEY_FILE="+path)...)
-	if err == nil || err.Error() != webPrefix+"SIGNING_KEY is given as an empty file: write the value to the file" {
-		t.Errorf("got %v, want the error that the file is empty", err)
+	for _, name := range []string{"TOKENGATE_REDIS_URL", webPrefix + "VERIFYING_KEYS"} {
+		if _, err := read(t, web(name+"_FILE="+path)...); err == nil || err.Error() != name+": _FILE names an empty file: write the value to it" {
+			t.Errorf("%s: got %v, want the error that the file is empty", name, err)
+		}
+	}
+	if _, err := read(t, web("TOKENGATE_ADMIN_TOKEN_FILE=/dev/zero")...); err == nil || err.Error() != "TOKENGATE_ADMIN_TOKEN: _FILE can't be read: it has more than 1048576 bytes" {
+		t.Errorf("a file without end: got %v, want an error", err)
 	}
 }
 
@@ -142,6 +147,63 @@ func TestListenAddresses(t *testing.T) {
 	}
 }
 
+// TestPolicySettings gives each setting of a policy another value than its default. Each must
+// reach the policy's field, and no other.
+func TestPolicySettings(t *testing.T) {
+	defaults := config.DefaultApp().LongSession.SessionPolicy()
+	for setting, change := range map[string]func(*session.Policy){
+		"REFRESH_TOKEN_LIFETIME=29d":           func(p *session.Policy) { p.Lifetime = 29 * 24 * time.Hour },
+		"ROTATE_REFRESH_TOKENS=false":          func(p *session.Policy) { p.Rotate = false },
+		"BLACKLIST_AFTER_ROTATION=false":       func(*session.Policy) {},
+		"REUSE_DETECTION=false":                func(p *session.Policy) { p.ReuseDetection = false },
+		"RETRY_WINDOW=31s":                     func(p *session.Policy) { p.RetryWindow = 31 * time.Second },
+		"UPDATE_LAST_LOGIN=false":              func(p *session.Policy) { p.UpdateLastLogin = false },
+		"EXTEND_SESSION=false":                 func(p *session.Policy) { p.Extend = false },
+		"EXTEND_SESSION_EVERY_TIME=true":       func(p *session.Policy) { p.ExtendEveryTime = true },
+		"EXTEND_SESSION_ONCE_AFTER_EACH=14d":   func(p *session.Policy) { p.ExtendOnceAfter = 14 * 24 * time.Hour },
+		"ABSOLUTE_LIFETIME=400d":               func(p *session.Policy) { p.AbsoluteLifetime = 400 * 24 * time.Hour },
+		"LIMIT_NUMBER_OF_AVAIL_SESSIONS=false": func(p *session.Policy) { p.Limit = false },
+		"MAX_NUMBER_ACTIVE_SESSIONS=6":         func(p *session.Policy) { p.Max = 6 },
+		"DESTROY_OLDEST_ACTIVE_SESSION=false":  func(p *session.Policy) { p.DestroyOldest = false },
+	} {
+		want := defaults
+		change(&want)
+		c, err := read(t, web(webPrefix+"LONG_SESSION_"+setting)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ByApp["web-shop"].Policies()[session.Long]; got != want {
+			t.Errorf("%s: got %+v, want %+v", setting, got, want)
+		}
+	}
+}
+
+// TestLongestAccess checks that the leeway counts, and the app with the longest time.
+func TestLongestAccess(t *testing.T) {
+	c, err := read(t, web("TOKENGATE_APPS=web-shop,blog", webPrefix+"ACCESS_TOKEN_LIFETIME=10m", webPrefix+"LEEWAY=90s",
+		"TOKENGATE_APP_BLOG_SECRET_KEY=s", "TOKENGATE_APP_BLOG_USERS=file:u", "TOKENGATE_APP_BLOG_SIGNING_KEY=k", "TOKENGATE_APP_BLOG_ACCESS_TOKEN_LIFETIME=11m")...)
+	if err != nil || c.LongestAccess() != 690*time.Second {
+		t.Errorf("got %s, %v, want 11m30s", c.LongestAccess(), err)
+	}
+}
+
+// TestBounds checks the largest and the smallest values, and those beyond them.
+func TestBounds(t *testing.T) {
+	for setting, valid := range map[string]bool{
+		webPrefix + "PASSWORD_MIN_LENGTH=1": true, webPrefix + "PASSWORD_MIN_LENGTH=128": true,
+		webPrefix + "PASSWORD_MIN_LENGTH=0": false, webPrefix + "PASSWORD_MIN_LENGTH=129": false,
+		webPrefix + "RECHECK_USER=400d": true, webPrefix + "RECHECK_USER=0s": true,
+		webPrefix + "RECHECK_USER=400d1ns": false, webPrefix + "RECHECK_USER=401d": false, webPrefix + "RECHECK_USER=-1ns": false,
+		"TOKENGATE_REVOCATION_BOUND=0s": true, "TOKENGATE_REVOCATION_BOUND=-1ns": false,
+		"TOKENGATE_SHUTDOWN_DELAY=0s": true, "TOKENGATE_SHUTDOWN_DELAY=-1ns": false,
+		"TOKENGATE_SHUTDOWN_GRACE=0s": true, "TOKENGATE_SHUTDOWN_GRACE=-1ns": false,
+	} {
+		if _, err := read(t, web(setting)...); (err == nil) != valid {
+			t.Errorf("%s: got %v, want it accepted: %t", setting, err, valid)
+		}
+	}
+}
+
 func TestUsersInRedisNeedRedis(t *testing.T) {
 	for url, inMemory := range map[string]bool{"": true, "redis://h": false} {
 		_, err := read(t, web(webPrefix+"USERS=redis:", "TOKENGATE_REDIS_URL="+url)...)
@@ -156,7 +218,7 @@ func TestUsersInRedisNeedRedis(t *testing.T) {
 func TestTrustedProxies(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "10.0.0.1": "10.0.0.1/32", " 10.1.2.3/8 ,\n2001:db8::1,": "10.0.0.0/8,2001:db8::1/128",
-		"::ffff:10.0.0.1": "10.0.0.1/32", "::ffff:10.1.0.0/104": "10.0.0.0/8", "0.0.0.0/0,::/0": "0.0.0.0/0,::/0",
+		"::ffff:10.0.0.1": "10.0.0.1/32", "::ffff:10.1.0.0/104": "10.0.0.0/8", "::ffff:0:0/96,::ffff:0:0/90": "0.0.0.0/0,::ffc0:0:0/90", "0.0.0.0/0,::/0": "0.0.0.0/0,::/0",
 	} {
 		c, err := read(t, web("TOKENGATE_TRUSTED_PROXIES="+text)...)
 		if err != nil || c.TrustedProxies.String() != want {

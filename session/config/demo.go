@@ -9,10 +9,10 @@ import (
 // empty or contains its name. Its secret, its keys and the password of its user
 // are random, and are lost when the process ends.
 type Demo struct {
-	Secret     string // secret_key of the app
-	Password   string // of the user DemoName
-	key        string // signing key
-	refreshKey string
+	Secret     Secret // secret_key of the app
+	Password   Secret // of the user DemoName
+	key        Secret // signing key
+	refreshKey Secret
 	app        App // the app with its settings applied
 }
 
@@ -24,13 +24,15 @@ const demoUsers = "demo:"
 
 // newDemo generates a Demo.
 func newDemo() *Demo {
-	return &Demo{Secret: rand.Text(), Password: rand.Text(), key: rand.Text() + rand.Text(), refreshKey: rand.Text() + rand.Text()}
+	return &Demo{Secret: newSecret(), Password: newSecret(), key: newSecret() + newSecret(), refreshKey: newSecret() + newSecret()}
 }
+
+func newSecret() Secret { return Secret(rand.Text()) }
 
 // defaults returns app with generated values for the settings that are required.
 func (d *Demo) defaults(app App) App {
-	app.SecretKey, app.SigningKey, app.Users = Secrets{d.Secret}, Secret(d.key), demoUsers
-	app.RefreshKey = Secrets{d.refreshKey}
+	app.SecretKey, app.SigningKey, app.Users = Secrets{string(d.Secret)}, d.key, demoUsers
+	app.RefreshKey = Secrets{string(d.refreshKey)}
 	return app
 }
 
@@ -44,11 +46,11 @@ func (d *Demo) Generated() (secret, username, password string) {
 	if d == nil {
 		return "", "", ""
 	}
-	if slices.Contains(d.app.SecretKey, d.Secret) {
-		secret = d.Secret
+	if slices.Contains(d.app.SecretKey, string(d.Secret)) {
+		secret = string(d.Secret)
 	}
 	if d.HasGeneratedUser(d.app) {
-		username, password = DemoName, d.Password
+		username, password = DemoName, string(d.Password)
 	}
 	return secret, username, password
 }

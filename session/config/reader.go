@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"regexp"
@@ -50,9 +51,6 @@ func (r *reader) finish(s setting) error {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	if fault := s.tags.Get("empty"); fault != "" && s.value.IsZero() {
-		if _, fromFile := os.LookupEnv(s.name + fileSuffix); fromFile && s.secret() {
-			fault = "is given as an empty file: write the value to the file"
-		}
 		return fmt.Errorf("%s %s", s.name, fault)
 	}
 	return nil
@@ -110,12 +108,36 @@ func (s setting) readFile() error {
 	if _, found := os.LookupEnv(s.name); found {
 		return fmt.Errorf("is given twice: keep it or %s%s, not both", s.name, fileSuffix)
 	}
-	content, err := os.ReadFile(path)
+	content, err := readLimited(path)
 	if err != nil {
-		err = errors.Unwrap(err) // drops the path: it may be the secret itself, given in the wrong variable
 		return fmt.Errorf("%s can't be read: %w", fileSuffix, err)
 	}
-	return s.value.Addr().Interface().(envconfig.Decoder).Decode(strings.TrimRight(string(content), "\r\n"))
+	text := strings.TrimRight(content, "\r\n")
+	if text == "" {
+		return fmt.Errorf("%s names an empty file: write the value to it", fileSuffix)
+	}
+	return s.value.Addr().Interface().(envconfig.Decoder).Decode(text)
+}
+
+// maxFile bounds the file of a secret. A device could have no end.
+const maxFile = 1 << 20
+
+// readLimited returns the content of a file. Its errors have no path, which may be the secret
+// itself, given in the wrong variable.
+func readLimited(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", errors.Unwrap(err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	switch {
+	case err != nil:
+		return "", errors.Unwrap(err)
+	case len(content) > maxFile:
+		return "", fmt.Errorf("it has more than %d bytes", maxFile)
+	}
+	return string(content), nil
 }
 
 // fault returns the error of a [Parsed] whose text is invalid.

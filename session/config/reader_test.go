@@ -52,7 +52,7 @@ func TestRead(t *testing.T) {
 	if err := os.WriteFile(keyFile, []byte("a, b\r\nc \r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := readSample(t, "P_KEY_FILE="+keyFile, "P_KEYS_FILE="+keyFile, "P_ON=true", "P_LIST= a, ,b\r\n \nc\n", "P_NETWORKS=10.0.0.1",
+	got, err := readSample(t, "P_KEY_FILE="+keyFile, "P_KEYS_FILE="+keyFile, "P_ON=true", "P_LIST= a, ,b\r \nc\n", "P_NETWORKS=10.0.0.1",
 		"P_RECHECK=off", "P_LEVEL=WARN", "P_GRACE=30d", "P_IN_LIFE=90s", "P_COUNT=-3")
 	if err != nil {
 		t.Fatal(err)

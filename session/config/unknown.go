@@ -11,17 +11,22 @@ import (
 )
 
 // unknown returns, in order, the names of the variables that begin with [Prefix] and are no
-// setting. It leaves out the settings of apps if those of an app were not read.
+// setting. It leaves out those that may belong to an app whose settings were not read.
 func (r *reader) unknown() (names []string) {
 	for _, line := range os.Environ() {
 		name, _, _ := strings.Cut(line, "=")
-		skipped := r.skipped && strings.HasPrefix(name, Prefix+"APP_")
-		if strings.HasPrefix(name, Prefix) && !r.known[name] && !skipped {
+		if strings.HasPrefix(name, Prefix) && !r.known[name] && !r.ofSkippedApp(name) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// ofSkippedApp reports whether a variable may be a setting of an app that was not read.
+func (r *reader) ofSkippedApp(name string) bool {
+	app, _ := r.splitName(name)
+	return r.skipped && app == "" && strings.HasPrefix(name, Prefix+"APP_")
 }
 
 // unknownError returns the error for an unknown setting, with what to do about it.

@@ -41,7 +41,11 @@ func TestUnknownSettingSaysWhatToDo(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	_, err := read(t, "TOKENGATE_APP_SHOP_SECRET_KEY=x") // with sessions in memory and the demo app
+	_, err := read(t, web("TOKENGATE_APPS=web-shop,my_shop", "TOKENGATE_APP_MY_SHOP_USERS=x", webPrefix+"USER=x", webPrefix+"ISSUERS=x")...)
+	if err == nil || strings.Contains(err.Error(), "MY_SHOP") || !strings.HasSuffix(err.Error(), "unknown setting "+webPrefix+"ISSUERS; did you mean "+webPrefix+"ISSUER?\nunknown setting "+webPrefix+"USER; did you mean "+webPrefix+"USERS?") {
+		t.Errorf("with an invalid name of another app: got %v, want the unknown settings of this one, in order", err)
+	}
+	_, err = read(t, "TOKENGATE_APP_SHOP_SECRET_KEY=x") // with sessions in memory and the demo app
 	if err == nil || !strings.HasSuffix(err.Error(), "if shop is an app, add it to TOKENGATE_APPS") {
 		t.Errorf("without TOKENGATE_APPS: got %v, want the advice to add the app", err)
 	}
