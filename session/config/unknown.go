@@ -25,23 +25,24 @@ func (r *reader) unknown() (names []string) {
 
 // ofSkippedApp reports whether a variable may be a setting of an app that was not read.
 func (r *reader) ofSkippedApp(name string) bool {
-	app, _ := r.splitName(name)
-	return r.skipped && app == "" && strings.HasPrefix(name, Prefix+"APP_")
+	return r.skipped && r.appPrefix(name) == "" && strings.HasPrefix(name, Prefix+"APP_")
 }
 
 // unknownError returns the error for an unknown setting, with what to do about it.
 func (r *reader) unknownError(name string) error {
 	advice, nearest := "", Nearest(name, slices.Collect(maps.Keys(r.known)))
 	value, isFile := strings.CutSuffix(name, fileSuffix)
-	switch app, rest := r.splitName(name); {
+	app := r.appPrefix(name)
+	rest := strings.TrimPrefix(name, app)
+	switch missing := missingApp(name); {
 	case serviceLink.MatchString(strings.TrimPrefix(name, Prefix)):
 		advice = "if Kubernetes set it for a Service of this name, give the pod enableServiceLinks: false"
 	case isFile && r.known[value]:
 		advice = "only secrets can be given in a file: give " + value
 	case r.known[app+longSession+rest]:
 		advice = fmt.Sprintf("give %s%s%s, %s%s%s or both", app, longSession, rest, app, shortSession, rest)
-	case app == "" && rest != "" && distance(name, nearest) > maxTypos:
-		advice = fmt.Sprintf("if %s is an app, add it to TOKENGATE_APPS", rest)
+	case app == "" && missing != "" && distance(name, nearest) > maxTypos:
+		advice = fmt.Sprintf("if %s is an app, add it to TOKENGATE_APPS", missing)
 	default:
 		advice = fmt.Sprintf("did you mean %s?", nearest)
 	}
@@ -51,24 +52,29 @@ func (r *reader) unknownError(name string) error {
 // maxTypos is the distance up to which an app's name counts as misspelt.
 const maxTypos = 2
 
-// splitName splits the name of an app's setting after the app's prefix. If no app has been
-// read that the name begins with, app is empty, and rest is what the app's name would be, or
-// empty if there is none.
-func (r *reader) splitName(name string) (app, rest string) {
-	for _, app := range r.apps {
-		if rest, ok := strings.CutPrefix(name, app); ok {
-			return app, rest
+// appPrefix returns the prefix of the app that a variable belongs to, or empty if no app has
+// been read that it may belong to.
+func (r *reader) appPrefix(name string) string {
+	for _, prefix := range r.apps {
+		if strings.HasPrefix(name, prefix) {
+			return prefix
 		}
 	}
+	return ""
+}
+
+// missingApp returns what the name of an app would be that has a setting of this name, or
+// empty if there is no such setting.
+func missingApp(name string) string {
 	name, _ = strings.CutPrefix(name, Prefix+"APP_")
 	for _, s := range AllRows() {
 		setting, _ := strings.CutPrefix(s.Name, Prefix+"APP_<NAME>")
 		before, found := strings.CutSuffix(strings.TrimSuffix(name, fileSuffix), setting)
 		if app := strings.ToLower(strings.ReplaceAll(before, "_", "-")); found && appName.MatchString(app) {
-			return "", app
+			return app
 		}
 	}
-	return "", ""
+	return ""
 }
 
 // serviceLink matches the rest of the variable names, after "TOKENGATE_", that Kubernetes
