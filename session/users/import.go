@@ -64,7 +64,7 @@ func (p *userParser) parse() ([]session.Account, error) {
 	if token, err := p.dec.Token(); err != nil || token != json.Delim('[') {
 		return nil, errors.New("not a JSON array of users")
 	}
-	for p.dec.More() && p.next() < len(p.data) { // with Go 1.27, More is true at the end
+	for p.dec.More() && p.next(space) < len(p.data) { // with Go 1.27, More is true at the end
 		p.startEntry()
 		if err := p.entry(); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.describe(p.current), err)
@@ -73,7 +73,7 @@ func (p *userParser) parse() ([]session.Account, error) {
 	if _, err := p.dec.Token(); err != nil {
 		return nil, fmt.Errorf("line %d: the array is not closed", p.line(len(p.data)))
 	}
-	if end := p.next(); end < len(p.data) {
+	if end := p.next(space); end < len(p.data) {
 		return nil, fmt.Errorf("line %d: there is more text after the array", p.line(end))
 	}
 	return p.list, nil
@@ -100,9 +100,12 @@ type position struct{ entry, offset int }
 
 func (p *userParser) line(offset int) int { return 1 + bytes.Count(p.data[:offset], []byte("\n")) }
 
-// next returns the offset of what comes after white space.
-func (p *userParser) next() int {
-	return len(p.data) - len(bytes.TrimLeft(p.data[p.dec.InputOffset():], " \t\r\n"))
+// space holds the white space of JSON.
+const space = " \t\r\n"
+
+// next returns the offset of the next byte that is not in cutset.
+func (p *userParser) next(cutset string) int {
+	return len(p.data) - len(bytes.TrimLeft(p.data[p.dec.InputOffset():], cutset))
 }
 
 func (p *userParser) describe(at position) string {
@@ -112,9 +115,7 @@ func (p *userParser) describe(at position) string {
 // startEntry sets current to the position of the next entry, which follows white space and
 // a comma.
 func (p *userParser) startEntry() {
-	from := int(p.dec.InputOffset())
-	skipped := len(p.data[from:]) - len(bytes.TrimLeft(p.data[from:], ", \t\r\n"))
-	p.current = position{p.current.entry + 1, from + skipped}
+	p.current = position{p.current.entry + 1, p.next("," + space)}
 }
 
 func (p *userParser) entry() error {
