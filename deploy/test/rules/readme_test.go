@@ -1,8 +1,6 @@
 package rules
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -11,7 +9,7 @@ import (
 const maxReadmeBytes = 10_000
 
 func TestReadmeIsShort(t *testing.T) {
-	if size := len(readDocument(t, "README.md")); size > maxReadmeBytes {
+	if size := len(files(t, ".md")["README.md"]); size > maxReadmeBytes {
 		t.Errorf("README.md has %d bytes, want at most %d: move the details to deploy/docs", size, maxReadmeBytes)
 	}
 }
@@ -19,8 +17,9 @@ func TestReadmeIsShort(t *testing.T) {
 // TestReadmeShowsMeasuredFigures checks that the rows of README's table of speed are rows of
 // the table that deploy/bench has made.
 func TestReadmeShowsMeasuredFigures(t *testing.T) {
-	measured := readDocument(t, "deploy/docs/performance.md")
-	_, section, _ := strings.Cut(readDocument(t, "README.md"), "\n## Speed\n")
+	documents := files(t, ".md")
+	measured := documents["deploy/docs/performance.md"]
+	_, section, _ := strings.Cut(documents["README.md"], "\n## Speed\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	rows := 0
 	for line := range strings.Lines(section) {
@@ -35,13 +34,4 @@ func TestReadmeShowsMeasuredFigures(t *testing.T) {
 	if rows != 3 {
 		t.Errorf("got %d rows of speed in README, want 3", rows)
 	}
-}
-
-func readDocument(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
