@@ -126,9 +126,13 @@ func (keys *appKeys) secrets(o Options) session.SecretSet {
 }
 
 // warnings returns what [Signer.Warnings] returns.
-func (keys *appKeys) warnings(o Options, a algorithm) (list []string) {
-	if a.hash != nil && len(o.RefreshKeys) == 0 {
-		list = append(list, "REFRESH_KEY is not set: with an HS* ALGORITHM, whoever holds SIGNING_KEY and a refresh token of a session can make further ones; "+
+func (keys *appKeys) warnings(o Options, a algorithm, derivedSigns bool) (list []string) {
+	if a.hash != nil && derivedSigns {
+		state := "is not set"
+		if len(o.RefreshKeys) > 0 {
+			state = "begins with " + Derived
+		}
+		list = append(list, "REFRESH_KEY "+state+": with an HS* ALGORITHM, whoever holds SIGNING_KEY and a refresh token of a session can make further ones; "+
 			"set it to a secret that only the gateway has")
 	}
 	for _, name := range keys.publicOnly() {

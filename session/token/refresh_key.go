@@ -35,14 +35,25 @@ type refreshKey struct {
 // minRefreshSecret is the minimum length of a refresh secret in bytes.
 const minRefreshSecret = 32
 
-// newRefreshKeys returns the refresh keys of an app: those of REFRESH_KEY, then one for
-// each signing key whose secret or private value is known. The first signs, with the
-// algorithm of a if that is HS*, else with HS256. Tokens of all others are accepted, with
-// any HS* algorithm, so that a change of ALGORITHM or a new key logs no user out.
-func newRefreshKeys(o Options, a algorithm, signingKeys [][]byte) (*refreshKeys, error) {
+// Derived is the entry of REFRESH_KEY that stands for the key that is derived from
+// SIGNING_KEY. As the first one, it lets all instances accept the tokens of a new secret
+// before one of them signs with it.
+const Derived = "derived"
+
+// newRefreshKeys returns the refresh keys of an app: those of REFRESH_KEY, and one for
+// each signing key whose secret or private value is known. The first of REFRESH_KEY signs,
+// or with derivedSigns the one of the first signing key, with the algorithm of a if that is
+// HS*, else with HS256. Tokens of all others are accepted, with any HS* algorithm, so that a
+// change of ALGORITHM or a new key logs no user out.
+func newRefreshKeys(o Options, a algorithm, signingKeys [][]byte, derivedSigns bool) (*refreshKeys, error) {
 	r := &refreshKeys{byHeader: map[string]*refreshKey{}, kids: map[string]bool{}}
 	if a.hash == nil {
 		a = algorithms[0]
+	}
+	if derivedSigns {
+		if err := r.addDerived(o.App, signingKeys, a); err != nil {
+			return nil, err
+		}
 	}
 	for i, secret := range o.RefreshKeys {
 		size := minRefreshSecret
@@ -56,17 +67,23 @@ func newRefreshKeys(o Options, a algorithm, signingKeys [][]byte) (*refreshKeys,
 			return nil, err
 		}
 	}
+	return r, r.addDerived(o.App, signingKeys, a)
+}
+
+// addDerived adds the refresh keys that are derived from signing keys. Those that were added
+// before stay as they are.
+func (r *refreshKeys) addDerived(app string, signingKeys [][]byte, a algorithm) error {
 	for _, key := range signingKeys {
 		const length = 64 // enough for each HS* algorithm
-		secret, err := hkdf.Key(sha256.New, key, nil, "tokengate refresh key "+o.App, length)
+		secret, err := hkdf.Key(sha256.New, key, nil, "tokengate refresh key "+app, length)
 		if err == nil {
-			err = r.add(o.App, secret, a)
+			err = r.add(app, secret, a)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // add adds a refresh secret with each HS* algorithm. The first one added, with the

@@ -265,3 +265,32 @@ func TestRefreshTokensOfOtherApps(t *testing.T) {
 		checkRefresh(t, name, app, mustSign(t, app, refreshClaims()), refreshClaims())
 	}
 }
+
+// TestFirstRefreshKey checks the way from a derived key to a first REFRESH_KEY: at each step an
+// instance accepts the tokens of one that is a step ahead or behind.
+func TestFirstRefreshKey(t *testing.T) {
+	for _, o := range []Options{{}, {Algorithm: "ES256", SigningKey: marshalPKCS8(t, newKeys(t).ec)}} {
+		fresh := strings.Repeat("fresh-", 12)
+		var steps []*Signer
+		for _, keys := range [][]string{nil, {Derived, fresh}, {fresh, Derived}, {fresh}} {
+			o.RefreshKeys = keys
+			steps = append(steps, newSigner(t, o))
+		}
+		for i, signs := range steps {
+			token := mustSign(t, signs, refreshClaims())
+			for j := max(0, i-1); j <= min(len(steps)-1, i+1); j++ {
+				checkRefresh(t, fmt.Sprintf("%s: step %d reads step %d", o.Algorithm, j, i), steps[j], token, refreshClaims())
+			}
+		}
+		if headers := []string{tokenHeader(t, steps[0]), tokenHeader(t, steps[1]), tokenHeader(t, steps[2])}; headers[0] != headers[1] || headers[1] == headers[2] {
+			t.Errorf("%s: got the headers %q, want the derived key to sign in the first two steps only", o.Algorithm, headers)
+		}
+	}
+}
+
+// tokenHeader returns the header of a signer's refresh tokens.
+func tokenHeader(t *testing.T, s *Signer) string {
+	t.Helper()
+	header, _, _ := strings.Cut(mustSign(t, s, refreshClaims()), ".")
+	return header
+}

@@ -90,8 +90,9 @@ type Options struct {
 	// rejected, because it would have no effect.
 	VerifyingKeys string
 	// RefreshKeys holds the secrets that sign refresh tokens, of at least 32 bytes; the
-	// first signs, and has at least the length of the hash of an HS* Algorithm. If it
-	// is empty, the first is derived from SigningKey.
+	// first signs, and has at least the length of the hash of an HS* Algorithm. [Derived]
+	// stands for the key that is derived from SigningKey. It signs if it is the first,
+	// or if RefreshKeys is empty, and is accepted in any case.
 	RefreshKeys []string
 	// Issuer is written as iss, and then required of a token. An empty value
 	// means neither.
@@ -193,6 +194,8 @@ func New(o Options) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	derivedSigns := len(o.RefreshKeys) == 0 || o.RefreshKeys[0] == Derived
+	o.RefreshKeys = slices.DeleteFunc(slices.Clone(o.RefreshKeys), func(secret string) bool { return secret == Derived })
 	keys, err := readKeys(o, a)
 	if err != nil {
 		return nil, err
@@ -201,7 +204,7 @@ func New(o Options) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	refresh, err := newRefreshKeys(o, a, keys.derivable)
+	refresh, err := newRefreshKeys(o, a, keys.derivable, derivedSigns)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +214,7 @@ func New(o Options) (*Signer, error) {
 	}
 	secrets.Add("REFRESH_KEY", o.RefreshKeys...)
 	s := &Signer{
-		keyring: ring, refresh: refresh, refreshSecrets: o.RefreshKeys, secrets: secrets, warnings: keys.warnings(o, a),
+		keyring: ring, refresh: refresh, refreshSecrets: o.RefreshKeys, secrets: secrets, warnings: keys.warnings(o, a, derivedSigns),
 		leeway: o.Leeway, rfc9068: o.Profile == RFC9068, issuer: o.Issuer, audience: o.Audience,
 		claimNames:       claimNames{o.TokenTypeClaim, o.UserIDClaim, o.JTIClaim},
 		accessClaimNames: claimNames{o.TokenTypeClaim, "sub", "jti"},
