@@ -167,10 +167,10 @@ func (o Options) Validate() error {
 			return fmt.Errorf("api: the engine has no app %q", name)
 		}
 		if _, err := newTokenHeader(a.HeaderName, a.HeaderTypes); err != nil {
-			return fmt.Errorf("app %s: %w", name, err)
+			return &session.AppError{App: name, Err: err}
 		}
 		if slices.ContainsFunc(loginFields[1:], func(f field) bool { return f.name == a.UsernameField }) {
-			return fmt.Errorf("app %s: USERNAME_FIELD is %s, which is another field of the login: give the user model's field, such as email", name, a.UsernameField)
+			return &session.AppError{App: name, Err: fmt.Errorf("USERNAME_FIELD is %s, which is another field of the login: give the user model's field, such as email", a.UsernameField)}
 		}
 	}
 	for _, p := range o.TrustedProxies {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -47,8 +48,22 @@ type App struct {
 	secretSet SecretSet // of Secrets
 }
 
-// New validates cfg and returns an Engine that uses it. The error of an invalid
-// app names the app and the setting.
+// AppError is the error of an app whose settings are invalid. The text of Err begins with
+// the setting's name.
+type AppError struct {
+	App   string
+	Other string // another app that the settings do not go together with; empty if there is none
+	Err   error
+}
+
+// Error implements error.
+func (e *AppError) Error() string { return "app " + e.App + ": " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *AppError) Unwrap() error { return e.Err }
+
+// New validates cfg and returns an Engine that uses it. The error of an invalid app is an
+// [*AppError].
 func New(cfg Config) (*Engine, error) {
 	if cfg.Store == nil || cfg.Revocations == nil {
 		return nil, errors.New("session: Store and Revocations are required")
@@ -64,14 +79,43 @@ func New(cfg Config) (*Engine, error) {
 	}
 	_, _ = rand.Read(e.digestKey[:]) // never fails: crypto/rand aborts the program instead
 	for i := range cfg.Apps {
-		if err := e.add(&cfg.Apps[i]); err != nil {
-			return nil, fmt.Errorf("app %s: %w", cfg.Apps[i].Name, err)
+		if other, err := e.add(&cfg.Apps[i]); err != nil {
+			return nil, &AppError{App: cfg.Apps[i].Name, Other: other, Err: err}
 		}
 	}
 	return e, nil
 }
 
-func (e *Engine) add(app *App) error {
+// add validates an app and adds it. If another app is a part of the error, it returns its
+// name.
+func (e *Engine) add(app *App) (other string, err error) {
+	if err := e.checkApp(app); err != nil {
+		return "", err
+	}
+	app.secretSet = SecretSet{}
+	app.secretSet.Add("SECRET_KEY", app.Secrets...)
+	if err := e.checkSecrets(app); err != nil {
+		return "", err
+	}
+	for _, other := range e.apps {
+		if err := cmp.Or(checkSecretsOf(app, other), checkDistinct(app, other)); err != nil {
+			return other.Name, err
+		}
+	}
+	for _, secret := range app.Secrets {
+		e.bySecret[e.digest(secret)] = app
+	}
+	app.clock = appClock{e, app.Name}
+	for _, h := range app.Signer.Headers() {
+		e.byHeader[h] = append(e.byHeader[h], app)
+	}
+	e.byName[app.Name] = app
+	e.apps = append(e.apps, app)
+	return "", nil
+}
+
+// checkApp checks what concerns an app alone.
+func (e *Engine) checkApp(app *App) error {
 	switch {
 	case app.Signer == nil || app.Checker == nil:
 		return errors.New("a signer and a checker are required")
@@ -91,34 +135,15 @@ func (e *Engine) add(app *App) error {
 			return fmt.Errorf("%s_SESSION_%w", t, err)
 		}
 	}
-	app.secretSet = SecretSet{}
-	app.secretSet.Add("SECRET_KEY", app.Secrets...)
-	if err := e.checkSecrets(app); err != nil {
-		return err
-	}
-	if err := e.checkDistinct(app); err != nil {
-		return err
-	}
-	for _, secret := range app.Secrets {
-		e.bySecret[e.digest(secret)] = app
-	}
-	app.clock = appClock{e, app.Name}
-	for _, h := range app.Signer.Headers() {
-		e.byHeader[h] = append(e.byHeader[h], app)
-	}
-	e.byName[app.Name] = app
-	e.apps = append(e.apps, app)
 	return nil
 }
 
 // checkDistinct rejects an app if its access tokens would be valid for another
 // app, or the other way round. That is so when two apps share a key and nothing
 // in their tokens names the app.
-func (e *Engine) checkDistinct(app *App) error {
-	for _, other := range e.apps {
-		if app.Signer.Trusts(other.Signer) || other.Signer.Trusts(app.Signer) {
-			return fmt.Errorf("its tokens and those of app %s would be valid for both apps: give each its own SIGNING_KEY, VERIFYING_KEYS and REFRESH_KEY; apps with one SIGNING_KEY need their own AUDIENCE or ISSUER", other.Name)
-		}
+func checkDistinct(app, other *App) error {
+	if app.Signer.Trusts(other.Signer) || other.Signer.Trusts(app.Signer) {
+		return fmt.Errorf("SIGNING_KEY, VERIFYING_KEYS or REFRESH_KEY: tokens of this app and of app %s would be valid for both: give each app its own; apps with one SIGNING_KEY need their own AUDIENCE or ISSUER", other.Name)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func TestNewRejectsInvalidConfig(t *testing.T) {
 		{"no secret", func(c *session.Config) { c.Apps[1].Secrets = nil }, "app other: SECRET_KEY is empty"},
 		{"two apps with one name", func(c *session.Config) { c.Apps[1].Name = "shop" }, "app shop: two apps"},
 		{"two apps with one secret", func(c *session.Config) { c.Apps[1].Secrets = []string{"x", "s"} }, "app other: SECRET_KEY is also that of app shop"},
-		{"two apps with one key", func(c *session.Config) { c.Apps[1].Signer = c.Apps[0].Signer }, "app other: its tokens and those of app shop would be valid for both"},
+		{"two apps with one key", func(c *session.Config) { c.Apps[1].Signer = c.Apps[0].Signer }, "app other: SIGNING_KEY, VERIFYING_KEYS or REFRESH_KEY: tokens of this app and of app shop would be valid for both"},
 		{"one app with a secret twice", func(c *session.Config) { c.Apps[0].Secrets = []string{"s", "s"} }, ""},
 		{"a type without policy", func(c *session.Config) {
 			c.Apps[0].Policies = map[session.Type]session.Policy{session.Long: validPolicy()}

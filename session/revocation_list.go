@@ -10,14 +10,15 @@ import (
 // can fill it, and an [Engine] adds its own revocations. It answers without I/O,
 // and reports when it may be incomplete. It is safe for concurrent use.
 type RevocationList struct {
-	retention time.Duration // see NewRevocationList
-	bound     time.Duration
-	now       func() time.Time
+	bound time.Duration
+	now   func() time.Time
 
 	mu        sync.RWMutex
+	retention time.Duration // see NewRevocationList
 	revoked   map[ID]revokedEntry
 	notBefore map[string]time.Time // by app: the moment before which its sessions are revoked
 	caughtUp  time.Time            // the list is complete up to this time; zero until a feed has caught up
+	unread    map[string]bool      // the apps that no feed has caught up with yet; see Await
 	nextPurge time.Time            // when entries that are no longer needed are deleted next
 }
 
@@ -40,6 +41,35 @@ func NewRevocationList(retention, bound time.Duration, now func() time.Time) *Re
 		retention: retention, bound: bound, now: now,
 		revoked: map[ID]revokedEntry{}, notBefore: map[string]time.Time{},
 	}
+}
+
+// Await makes the list incomplete for some apps until the next CaughtUp, because the feed has
+// not read their revocations yet. Call it between two calls of [Feed].Follow, before an
+// engine with these apps uses the list.
+func (r *RevocationList) Await(apps ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unread = map[string]bool{}
+	for _, app := range apps {
+		r.unread[app] = true
+	}
+}
+
+// Grow keeps revocations for at least the given time from now on. If that is longer than
+// before, the list is not fresh until the next CaughtUp: another instance may already have
+// issued tokens with the longer lifetime, and this one has deleted revocations that concern
+// them. Call it between two calls of [Feed].Follow.
+func (r *RevocationList) Grow(retention time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if retention <= r.retention {
+		return
+	}
+	for id, entry := range r.revoked {
+		entry.until += (retention - r.retention).Milliseconds()
+		r.revoked[id] = entry
+	}
+	r.retention, r.caughtUp = retention, time.Time{}
 }
 
 // clockTolerance is how much longer than the retention an access token may live without a
@@ -71,6 +101,7 @@ func (r *RevocationList) CaughtUp(asOf time.Time) {
 	if asOf.After(r.caughtUp) {
 		r.caughtUp = asOf
 	}
+	r.unread = nil
 	if asOf.Before(r.nextPurge) {
 		return
 	}
@@ -95,6 +126,7 @@ type AccessToken struct {
 // fresh is false in these cases:
 //
 //   - The list is older than its bound, or was never complete.
+//   - The app's revocations have not been read yet; see Await.
 //   - The token lives longer than the list keeps revocations, because it was
 //     issued before ACCESS_TOKEN_LIFETIME was lowered, or with clocks far apart.
 //   - The token was issued before its app's not-before. The list keeps only the
@@ -106,7 +138,7 @@ func (r *RevocationList) Check(t AccessToken, now time.Time) (cause Cause, revok
 		return entry.cause, true, true
 	}
 	covered := !t.Expires.After(t.Issued.Add(r.retention+clockTolerance)) && !t.Issued.Before(r.notBefore[t.App])
-	return "", false, covered && !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
+	return "", false, covered && !r.unread[t.App] && !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
 }
 
 // Age returns the time from the moment up to which the list is complete until now.

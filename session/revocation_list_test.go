@@ -135,3 +135,42 @@ func TestRevocationListConcurrent(t *testing.T) {
 		wantCheck(t, list, session.ID(fmt.Sprint(i)), 0, now, true, true)
 	}
 }
+
+// TestRevocationListAwaits checks that the list decides nothing about an app whose revocations
+// the feed has not read, and goes on deciding about the others.
+func TestRevocationListAwaits(t *testing.T) {
+	list, now := session.NewRevocationList(retention, bound, nil), time.Now()
+	list.CaughtUp(now)
+	list.Await("shop")
+	wantCheck(t, list, "a", 0, now, false, false)
+	other := session.AccessToken{App: "blog", Session: "b", Issued: now, Expires: now.Add(retention)}
+	if _, revoked, fresh := list.Check(other, now); revoked || !fresh {
+		t.Errorf("another app: got revoked %v, fresh %v, want false, true", revoked, fresh)
+	}
+	list.Revoked(revocation("shop", "c", now))
+	wantCheck(t, list, "c", 0, now, true, true)
+	list.CaughtUp(now)
+	wantCheck(t, list, "a", 0, now, false, true)
+}
+
+// TestRevocationListGrows checks that a longer retention applies to the revocations that are in
+// the list, and that the list is not fresh until a feed has caught up again.
+func TestRevocationListGrows(t *testing.T) {
+	start := time.Now()
+	list := session.NewRevocationList(retention, bound, func() time.Time { return start })
+	list.CaughtUp(start)
+	list.Revoked(revocation("shop", "a", start))
+	list.Grow(retention / 2)
+	wantCheck(t, list, "b", 0, start, false, true) // a shorter one changes nothing
+	list.Grow(2 * retention)
+	wantCheck(t, list, "b", 0, start, false, false)
+	wantCheck(t, list, "a", 0, start, true, true)
+	later := start.Add(2*retention + time.Minute)
+	list.CaughtUp(later)
+	wantCheck(t, list, "b", 0, later, false, true)
+	wantCheck(t, list, "a", 0, later, true, true)
+	long := session.AccessToken{App: "shop", Session: "b", Issued: later, Expires: later.Add(2 * retention)}
+	if _, _, fresh := list.Check(long, later); !fresh {
+		t.Error("the list does not decide about a token with the longer lifetime")
+	}
+}

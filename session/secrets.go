@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// checkSecrets rejects an app if one of its secrets or keys is also another secret of
-// this process. An app's secret is part of every client, so whoever holds a client
-// would hold the other secret as well: with a signing key, for example, they could
-// make access tokens for any user.
+// checkSecrets rejects an app if one of its secrets or keys is also a secret of the
+// operator, or if its secret is one of its keys. An app's secret is part of every client, so
+// whoever holds a client would hold the other secret as well: with a signing key, for example,
+// they could make access tokens for any user.
 func (e *Engine) checkSecrets(app *App) error {
 	if slices.ContainsFunc(app.Secrets, isKeyFile) {
 		return errors.New("SECRET_KEY holds a key in PEM or JWK form, and every client of the app would hold it: SECRET_KEY identifies the app; make one with `openssl rand -base64 24`")
@@ -29,11 +29,6 @@ func (e *Engine) checkSecrets(app *App) error {
 		if key := app.Signer.SecretSetting(secret); key != "" {
 			return fmt.Errorf("SECRET_KEY is also in %s, so every client could sign tokens for any user: "+
 				"make a new key with `openssl rand -base64 48`, and leave the old one out of VERIFYING_KEYS", key)
-		}
-	}
-	for _, other := range e.apps {
-		if err := checkSecretsOf(app, other); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -74,3 +74,10 @@ func (s *Store) since(next *uint64) ([]outboxEntry, <-chan struct{}) {
 	*next = s.trimmed + uint64(len(s.revocations))
 	return slices.Clone(s.revocations[from-s.trimmed:]), s.changed
 }
+
+// ExtendRetention keeps revocations for at least the given time from now on.
+func (s *Store) ExtendRetention(least time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retention = max(s.retention, least)
+}

@@ -38,10 +38,10 @@ const (
 
 // Store implements [session.Store] and [session.Feed].
 type Store struct {
-	now       func() time.Time
-	retention time.Duration
+	now func() time.Time
 
 	mu            sync.Mutex
+	retention     time.Duration
 	steps         uint64 // numbers the steps: orders Create and RevokeApp at equal times of the clock
 	owners        map[session.Owner]*ownerState
 	purgeOrder    *list.List // of *record: every session, in the order in which purge checks them
