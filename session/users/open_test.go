@@ -33,6 +33,7 @@ func TestOpenErrors(t *testing.T) {
 		{"postgres://u:" + secret + "/x@h/d", Options{DummyKey: testKey, Queue: queue}, "not a valid postgres URL"},
 		{"postgres://u:" + secret + "@h/d?sslpassword=" + secret + "%zz", Options{DummyKey: testKey, Queue: queue}, "not a valid postgres URL"},
 		{"postgres://u:" + secret + "@h/d?sslmode=perhaps", Options{DummyKey: testKey, Queue: queue}, "sslmode is invalid"},
+		{"postgres://u:" + secret + "@h:99999/d", Options{DummyKey: testKey, Queue: queue}, "check the host, the port"},
 		{"postgres://u:" + secret + "@h/d?pool_max_conns=none", Options{DummyKey: testKey, Queue: queue}, "invalid settings"},
 		{"file:users.json", Options{DummyKey: testKey, Queue: queue, EndOnChange: true}, "App is required with EndOnChange"},
 		{"postgres://u:" + secret + "@h/d", Options{DummyKey: testKey, Queue: queue, EndOnChange: true}, "App is required with EndOnChange"},

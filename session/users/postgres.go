@@ -3,10 +3,8 @@ package users
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/singleflight"
 
@@ -22,9 +19,8 @@ import (
 	"tokengate/session/password"
 )
 
-// djangoRecheck is the recheck query for Django's own table. The cast allows it to be sent
-// without preparing it first, for connection poolers that forbid prepared statements.
-const djangoRecheck = `select is_active, password from auth_user where id = cast($1 as bigint)`
+// djangoRecheck is the recheck query for Django's own table.
+const djangoRecheck = `select is_active, password from auth_user where id = $1`
 
 // djangoQuery returns the query that finds a user in Django's own table by the column that
 // the setting USERNAME_FIELD names.
@@ -59,7 +55,8 @@ type postgresSource struct {
 }
 
 func openPostgres(ctx context.Context, spec string, o Options) (*Source, error) {
-	config, err := poolConfig(spec, o.Timeout)
+	address := &postgresAddress{spec: spec, timeout: o.Timeout, log: o.Log, now: time.Now}
+	config, err := address.open()
 	if err != nil {
 		return nil, err
 	}
@@ -107,29 +104,6 @@ func (p *postgresSource) setQueries(o Options) {
 	if p.anyUserSQL == "" {
 		p.warnOnce.Do(func() { p.log.Warn(noProbe, "error", errNoTable) })
 	}
-}
-
-// poolConfig parses the address. Its errors contain nothing that may be a part of the
-// password.
-func poolConfig(spec string, timeout time.Duration) (*pgxpool.Config, error) {
-	u, err := url.Parse(spec)
-	if err == nil {
-		_, err = url.ParseQuery(u.RawQuery)
-	}
-	if err != nil {
-		return nil, errors.New("USERS is not a valid postgres URL: give postgres://user:password@host/database, with special characters in user and password percent-encoded")
-	}
-	config, err := pgxpool.ParseConfig(spec)
-	if err != nil {
-		if e, ok := errors.AsType[*pgconn.ParseConfigError](err); ok { // its text repeats the address
-			err = e.Unwrap()
-		}
-		return nil, fmt.Errorf("USERS is a postgres:// address with invalid settings: %w", err)
-	}
-	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = timeout // also bounds connection attempts that the pool makes itself
-	}
-	return config, nil
 }
 
 // find finds a user at a login. An active user is cached, with the time at which the query

@@ -128,6 +128,9 @@ func optionalColumn(columns []column, name string) int {
 func queryError(err error) error {
 	const invalidText, outOfRange = "22P02", "22003"
 	e, answered := errors.AsType[*pgconn.PgError](err)
+	if _, refused := errors.AsType[*pgconn.ConnectError](err); refused { // whatever the reason, no query was sent
+		answered = false
+	}
 	switch {
 	case answered && (e.Code == invalidText || e.Code == outOfRange):
 		return session.Fail(session.UserUnknown, errNoUser)
@@ -138,10 +141,10 @@ func queryError(err error) error {
 }
 
 // serverErrorClasses lists the classes of PostgreSQL's errors that any other query would
-// get as well: the server rejects the connection (28, 3D), lacks resources (53), has the
-// table locked (55), or is shutting down (57). An error of any other class may concern
-// only the user of the query.
-var serverErrorClasses = []string{"28", "3D", "53", "55", "57"}
+// get as well: the server or a pooler rejects the connection (08, 28, 3D), lacks resources
+// (53), has the table locked (55), or is shutting down (57). An error of any other class
+// may concern only the user of the query.
+var serverErrorClasses = []string{"08", "28", "3D", "53", "55", "57"}
 
 // unansweredError is the reason why a query got no answer, not even an error that concerns
 // its user. It opens the circuit breaker.

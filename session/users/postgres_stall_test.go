@@ -34,6 +34,20 @@ func queryCount(source *Source) int64 {
 	return pg.pool.Stat().AcquireCount()
 }
 
+// checkBreakerOpen rechecks alice, and checks that this causes neither a connection nor a
+// query.
+func checkBreakerOpen(t *testing.T, source *Source) {
+	t.Helper()
+	c, _ := source.Checker.(*hashChecker)
+	pg, _ := c.accounts.(*postgresSource)
+	before := pg.pool.Stat()
+	wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.Unavailable)
+	after := pg.pool.Stat()
+	if after.AcquireCount() != before.AcquireCount() || after.NewConnsCount() != before.NewConnsCount() {
+		t.Error("the circuit breaker is closed")
+	}
+}
+
 // waitFor waits up to 5 s until condition returns true.
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()

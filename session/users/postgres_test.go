@@ -168,7 +168,8 @@ func insertUser(t *testing.T, id int, name, password string, active bool) string
 func TestPostgres(t *testing.T) {
 	s := startServer(t)
 	s.exec(authUser, insertUser(t, 1, "alice", "correct horse", true), insertUser(t, 2, "bob", "correct horse", false),
-		insertUser(t, 3, "zoë", "pässwörd-密码", true), `insert into auth_user values (4, '!unusable', null, false, 'carol', '', '', '', false, true, now())`)
+		insertUser(t, 3, "zoë", "pässwörd-密码", true), `insert into auth_user values (4, '!unusable', null, false, 'carol', '', '', '', false, true, now())`,
+		`create role rotating login`, `grant select on auth_user to rotating`)
 	t.Run("DjangoTable", s.djangoTable)
 	t.Run("Recheck", s.recheck)
 	t.Run("RecheckIsCached", s.recheckIsCached)
@@ -192,17 +193,27 @@ func TestPostgres(t *testing.T) {
 	t.Run("EmptyTable", s.emptyTable)
 	t.Run("UnknownTable", s.unknownTable)
 	t.Run("UsernameField", s.usernameField)
-	t.Run("WithoutPreparedStatements", s.withoutPreparedStatements)
+	t.Run("ExecModes", s.execModes)
+	t.Run("PgBouncer", s.pgBouncer)
+	t.Run("RefusedConnection", s.refusedConnection)
+	t.Run("PasswordFile", s.passwordFile)
+	t.Run("CertificateFiles", s.certificateFiles)
 	t.Run("ServerRestart", s.serverRestart)
 	t.Run("WrongPassword", s.wrongPassword)
 }
 
 func (s *server) open(t *testing.T, o Options) *Source {
 	t.Helper()
+	return openAt(t, s.address(), o)
+}
+
+// openAt opens a source at an address, with a queue if o has none.
+func openAt(t *testing.T, address string, o Options) *Source {
+	t.Helper()
 	if o.Queue == nil {
 		o.Queue = password.NewQueue(0, time.Minute, nil)
 	}
-	return openSource(t, s.address(), o)
+	return openSource(t, address, o)
 }
 
 func (s *server) djangoTable(t *testing.T) {
@@ -293,11 +304,10 @@ func (s *server) failureIsNotCached(t *testing.T) {
 	wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.OK)
 }
 
-// withoutPreparedStatements checks the modes for connection poolers that forbid prepared
-// statements, which an operator sets in the address.
-func (s *server) withoutPreparedStatements(t *testing.T) {
-	for _, mode := range []string{"exec", "simple_protocol", "describe_exec", "cache_describe"} {
-		source := openSource(t, s.address()+"&default_query_exec_mode="+mode, Options{Queue: password.NewQueue(0, time.Minute, nil), Recheck: Recheck{Set: true, Every: 0}})
+// execModes checks the driver's modes, which an operator can set in the address.
+func (s *server) execModes(t *testing.T) {
+	for _, mode := range []string{"exec", "simple_protocol", "describe_exec", "cache_describe", "cache_statement"} {
+		source := openAt(t, s.address()+"&default_query_exec_mode="+mode, Options{Recheck: Recheck{Set: true, Every: 0}})
 		u, err := source.Check(t.Context(), "alice", "correct horse")
 		if err != nil || u.ID != session.NumberID(1) {
 			t.Errorf("%s: got user %v, %v, want 1", mode, u.ID, err)

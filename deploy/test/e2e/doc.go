@@ -4,7 +4,7 @@
 // verifies access tokens by itself, HAProxy in front of three gateways, shutdown without
 // lost requests, the commands, the log, and the recorded answers of the Django app.
 //
-// The tests need redis-server, haproxy, PostgreSQL, libfaketime, and /usr/bin/python3 with
+// The tests need redis-server, haproxy, PostgreSQL, pgbouncer, libfaketime, and /usr/bin/python3 with
 // Django, Django REST framework and simplejwt.
 //
 // TOKENGATE_ROUNDS sets the number of rounds of each race test. The default is small,

@@ -38,12 +38,13 @@ var own = map[string][]string{
 	"tokengate/redisstore/redistest":      {"tokengate/deploy/test/freeport"},
 
 	"tokengate/deploy/test/gatewaytest": {"tokengate/deploy/test/freeport"},
+	"tokengate/deploy/test/pgbouncer":   {"tokengate/deploy/test/freeport"},
 }
 
 // independent lists the packages that may not import the engine.
 var independent = []string{
 	"tokengate/session", "tokengate/lua", "tokengate/redisstore/redistest", "tokengate/api/wiretest",
-	"tokengate/deploy/test/freeport", "tokengate/deploy/test/gatewaytest",
+	"tokengate/deploy/test/freeport", "tokengate/deploy/test/gatewaytest", "tokengate/deploy/test/pgbouncer",
 }
 
 // TestImports checks that adapters import the engine and never each other. Packages
