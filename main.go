@@ -163,6 +163,7 @@ func (g *gateway) openUsers(ctx context.Context, name string, a config.App, queu
 	o := users.Options{
 		EndOnChange: a.SessionEndsOnPasswordChange.Value, UsernameField: a.UsernameField, Query: a.UsersQuery, RecheckQuery: a.UsersRecheckQuery,
 		Recheck: users.Recheck(a.RecheckUser.Value), Queue: queue, Log: g.Log, Directory: g.Directory, App: name, DummyKey: a.DummyKey(name),
+		Nearest: config.Nearest,
 	}
 	if demo := g.config.Demo; demo.HasGeneratedUser(a) {
 		user := session.Account{ID: session.NumberID(1), Username: config.DemoName, Password: password.NewHash(string(demo.Password)), Active: true}

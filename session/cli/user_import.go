@@ -10,6 +10,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"tokengate/session/config"
 	"tokengate/session/users"
 )
 
@@ -25,7 +26,7 @@ func (c *userCommand) importFile(ctx context.Context) error {
 		defer file.Close()
 		in = file
 	}
-	accounts, warnings, err := users.Import(in, users.ImportOptions{UsernameField: c.settings.UsernameField})
+	accounts, warnings, err := users.Import(in, users.ImportOptions{UsernameField: c.settings.UsernameField, Nearest: config.Nearest})
 	for _, w := range warnings {
 		fmt.Fprintln(c.Err, "warning:", w)
 	}

@@ -12,13 +12,17 @@
 // without a usable password, while a user file with such a hash is rejected.
 //
 // JSON of any source is read strictly: the names of members are exact, and a member that
-// has a meaning may occur once only.
+// has a meaning may occur once only. Members of a user file without a meaning are logged.
 //
 // # Opening
 //
 // Open reads a user file at once and fails if that is not possible. It does not
 // connect to other programs, so a gateway starts without them; [Source.Ping] checks
 // whether they can be reached.
+//
+// Passwords and certificates in files that a postgres address names are read again for
+// each new connection. Queries are not prepared, unless the address has
+// default_query_exec_mode, so that they work through a pooler such as PgBouncer.
 //
 // # Login
 //

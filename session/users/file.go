@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"tokengate/session"
@@ -34,6 +35,7 @@ type fileSource struct {
 	log          *slog.Logger
 	dummies      *password.DummyHashes
 	fingerprints fingerprints
+	nearest      func(name string, known []string) string // of Options
 	now          func() time.Time
 
 	mu        sync.Mutex
@@ -51,7 +53,7 @@ func openFile(path string, o Options) (*Source, error) {
 	}
 	c := o.newChecker(password.Argon2Dummy())
 	f := &fileSource{
-		path: path, log: o.Log, dummies: c.dummies, fingerprints: o.fingerprints(), now: time.Now,
+		path: path, log: o.Log, dummies: c.dummies, fingerprints: o.fingerprints(), nearest: o.Nearest, now: time.Now,
 		removed: session.NewCache[session.Status](maxRemoved),
 	}
 	f.checkedAt = f.now()
@@ -59,7 +61,9 @@ func openFile(path string, o Options) (*Source, error) {
 		return nil, fmt.Errorf("USERS is file:%s: %w", path, err)
 	}
 	c.accounts = f
-	return o.newSource(c), nil
+	s := o.newSource(c)
+	s.file = f
+	return s, nil
 }
 
 func (f *fileSource) find(ctx context.Context, username string) (session.Account, error) {
@@ -77,11 +81,27 @@ func (f *fileSource) recheck(ctx context.Context, id session.UserID, fresh bool)
 func (f *fileSource) current(fresh bool) *userList {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := f.now(); fresh || now.Sub(f.checkedAt) >= statInterval {
-		f.checkedAt = now
-		f.report(f.read())
+	if fresh || f.now().Sub(f.checkedAt) >= statInterval {
+		f.check()
 	}
 	return f.users
+}
+
+// refresh checks the file for changes, and returns its error if it can't be used.
+func (f *fileSource) refresh() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.check()
+	if err := f.previousError(); err != nil {
+		return fmt.Errorf("user file %s can't be used: its last valid content stays in use: %w", f.path, err)
+	}
+	return nil
+}
+
+// check reads the file if it has changed, and logs the outcome. The caller holds mu.
+func (f *fileSource) check() {
+	f.checkedAt = f.now()
+	f.report(f.read())
 }
 
 // report logs a change of the file's state: once when it becomes invalid and once when it
@@ -112,7 +132,7 @@ func (f *fileSource) read() error {
 		return f.previousError()
 	}
 	f.stat = nil
-	data, err := readRegular(f.path, stat)
+	data, stat, err := readRegular(f.path, stat)
 	if err != nil {
 		return err
 	}
@@ -137,9 +157,17 @@ func (f *fileSource) apply(data []byte) error {
 	if sum == f.sum && f.users != nil {
 		return nil
 	}
-	list, err := parseUsers(data)
+	p := newUserParser(data)
+	list, err := p.parse()
 	if err != nil {
 		return err
+	}
+	for _, m := range p.unknown {
+		attrs := []any{"path", f.path, "member", m.name, "users", m.users}
+		if f.nearest != nil {
+			attrs = append(attrs, "nearest", f.nearest(m.name, userMembers))
+		}
+		f.log.Warn("user file has a member that has no meaning and is ignored: correct it if it is misspelt", attrs...)
 	}
 	if f.users != nil {
 		f.log.Info("user file was read again", "path", f.path, "users", len(list))
@@ -183,15 +211,25 @@ func (f *fileSource) recordChanges(next *userList) {
 	}
 }
 
-// readRegular reads a regular file. It rejects pipes and devices, which may have no end.
-func readRegular(path string, stat os.FileInfo) ([]byte, error) {
+// readRegular reads a regular file and returns the state in which it was opened. It rejects
+// pipes and devices, which may have no end. A device is not even opened, if stat is its
+// state; a pipe that has replaced the file since is opened without waiting for a writer.
+func readRegular(path string, stat os.FileInfo) ([]byte, os.FileInfo, error) {
+	errOther := errors.New("not a regular file")
 	if !stat.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
+		return nil, nil, errOther
 	}
-	in, err := os.Open(path) // path is the operator's own setting
+	in, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // path is the operator's own setting
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = in.Close() }()
-	return io.ReadAll(io.LimitReader(in, maxFileSize+1))
+	if stat, err = in.Stat(); err != nil {
+		return nil, nil, err
+	}
+	if !stat.Mode().IsRegular() {
+		return nil, nil, errOther
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxFileSize+1))
+	return data, stat, err
 }

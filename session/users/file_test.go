@@ -137,6 +137,67 @@ func TestMissingFileChangesNothing(t *testing.T) {
 	}
 }
 
+// TestReplacedByPipe checks that a pipe is rejected, and its opening does not wait for a
+// writer, if it replaces the file after the check that it is regular.
+func TestReplacedByPipe(t *testing.T) {
+	w := openWatchedFile(t, activeOne)
+	stat, err := os.Stat(w.path)
+	if err == nil {
+		err = os.Remove(w.path)
+	}
+	if err == nil {
+		err = syscall.Mkfifo(w.path, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := readRegular(w.path, stat)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("got error %v, want one that the file is not regular", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("opening the pipe does not return")
+	}
+}
+
+// TestRefresh checks that Refresh reads a changed file at once, and returns the error of a
+// file that can't be used, also of one that has not changed since.
+func TestRefresh(t *testing.T) {
+	w := openWatchedFile(t, activeOne)
+	for _, c := range []struct {
+		content, fault string
+		want           session.Code
+	}{
+		{activeOne, "", session.OK},
+		{inactiveOne, "", session.UserInactive},
+		{activeOne[:40], "last valid content stays in use", session.UserInactive},
+		{activeOne, "", session.OK},
+	} {
+		w.write(c.content)
+		for range 3 {
+			err := w.Refresh()
+			if (err == nil) != (c.fault == "") || err != nil && (!strings.Contains(err.Error(), c.fault) || !strings.Contains(err.Error(), w.path)) {
+				t.Errorf("%s: got error %v, want one with %q", c.content, err, c.fault)
+			}
+			wantCode(t, recheck(t.Context(), session.NumberID(1), w), c.want)
+			w.now = w.now.Add(mtimeGranularity)
+		}
+	}
+	if w.logCount("level=ERROR") != 1 {
+		t.Errorf("got the log\n%s\nwant one line with an error", &w.log)
+	}
+	other := openStatic(t, testUsers(t), Options{})
+	if err := other.Refresh(); err != nil {
+		t.Errorf("another source: got error %v, want none", err)
+	}
+}
+
 // TestFileChangedWithinTick checks that a second change within one tick of the file
 // system's clock is noticed, though file, size and time are the same.
 func TestFileChangedWithinTick(t *testing.T) {

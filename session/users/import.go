@@ -21,6 +21,10 @@ type ImportOptions struct {
 	// UsernameField (USERNAME_FIELD) is the field of a dump that holds the username. A
 	// user file always has it in the member username. Empty means username.
 	UsernameField string
+
+	// Nearest returns the most similar of the known names to name. A warning about a member
+	// without a meaning then names it. It may be nil.
+	Nearest func(name string, known []string) string
 }
 
 // Import reads users for a [session.Directory] from a user file or from the output of
@@ -28,9 +32,10 @@ type ImportOptions struct {
 // skipped; a custom user model is read if it has a username field and a password.
 //
 // A user whose hash [password.ValidateHash] rejects gets the unusable password "!", and
-// can't log in until a new password is set; a warning says which user and why. Any other
-// fault is an error, and then Import returns no users. Errors and warnings give the line
-// and the entry, and repeat nothing of its content except the id.
+// can't log in until a new password is set; a warning says which user and why. Another
+// warning names a member of a user file that has no meaning, since it may be misspelt. Any
+// other fault is an error, and then Import returns no users. Errors and warnings give the
+// line and the entry, and repeat nothing of its content except the id and such a name.
 func Import(r io.Reader, o ImportOptions) (list []session.Account, warnings []string, err error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFileSize+1))
 	if err != nil {
@@ -44,17 +49,21 @@ func Import(r io.Reader, o ImportOptions) (list []session.Account, warnings []st
 	if err != nil {
 		return nil, nil, err
 	}
+	for _, m := range p.unknown {
+		advice := ""
+		if o.Nearest != nil {
+			advice = "; did you mean " + o.Nearest(m.name, userMembers) + "?"
+		}
+		p.warnings = append(p.warnings, fmt.Sprintf("member %q has no meaning and is ignored (users with it: %d)%s", m.name, m.users, advice))
+	}
 	return list, p.warnings, nil
 }
-
-// parseUsers parses a user file. If any entry is invalid, it returns no users.
-func parseUsers(data []byte) ([]session.Account, error) { return newUserParser(data).parse() }
 
 func newUserParser(data []byte) *userParser {
 	return &userParser{data: data, usernameField: defaultUsernameField, names: map[string]position{}, ids: map[string]position{}}
 }
 
-// parse parses the whole input.
+// parse parses the whole input. If any entry is invalid, it returns no users.
 func (p *userParser) parse() ([]session.Account, error) {
 	if len(p.data) > maxFileSize {
 		return nil, fmt.Errorf("longer than %d bytes", maxFileSize)
@@ -92,6 +101,7 @@ type userParser struct {
 	names    map[string]position
 	ids      map[string]position
 	warnings []string
+	unknown  unknownMembers // of entries of a user file
 }
 
 // position is the position of an entry: its number, from 1, and the offset of its first
@@ -146,11 +156,12 @@ var errOtherModel = errors.New("not a user")
 
 // readAccount reads one entry of a user file or of a dump.
 func (p *userParser) readAccount(raw json.RawMessage) (session.Account, error) {
-	member, err := objectMembers(raw, "model", "pk", "fields", "id", "username", "password", "is_active", "claims")
+	member, others, err := splitMembers(raw, append([]string{"model", "pk", "fields"}, userMembers...)...)
 	if err != nil {
 		return session.Account{}, err
 	}
 	if member["model"] == nil || member["fields"] == nil {
+		p.unknown.add(others)
 		return p.readMembers(member)
 	}
 	fields, err := objectMembers(member["fields"], p.usernameField, "password", "is_active")

@@ -32,6 +32,9 @@ func quickHash(t testing.TB, password string) string {
 	return ""
 }
 
+// parseUsers parses a user file.
+func parseUsers(data []byte) ([]session.Account, error) { return newUserParser(data).parse() }
+
 func TestParseUsers(t *testing.T) {
 	list, err := parseUsers([]byte("\ufeff" + `[
 	  {"id": 1, "username": "alice", "password": "` + quickHash(t, "correct horse") + `", "is_active": true,

@@ -55,6 +55,10 @@ type Options struct {
 	// is required by every source except http(s).
 	DummyKey []byte
 
+	// Nearest returns the most similar of the known names to name. The log line about a
+	// member of a user file that has no meaning then names it. It may be nil.
+	Nearest func(name string, known []string) string
+
 	Queue     *password.Queue   // required by every source except http(s)
 	Log       *slog.Logger      // nil means that nothing is logged
 	Directory session.Directory // required by redis:
@@ -85,6 +89,7 @@ type Source struct {
 	session.Checker
 	managed      bool
 	usersInStore bool
+	file         *fileSource // of a file: source, otherwise nil
 	ping         func(context.Context) error
 	close        func()
 }
@@ -98,6 +103,16 @@ func (s *Source) Ping(ctx context.Context) error {
 		return nil
 	}
 	return s.ping(ctx)
+}
+
+// Refresh reads the file of a file: source at once if it has changed. It returns an error
+// if the file can't be used; then its last valid content stays in use. It returns nil for
+// other sources.
+func (s *Source) Refresh() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.file.refresh()
 }
 
 // Managed reports whether the users are in a [session.Directory], where the user
