@@ -57,6 +57,7 @@ type gateway struct {
 	store     session.Store
 	feed      session.Feed
 	listeners *api.Listeners
+	cert      *api.Certificate // of the public listener; nil without TLS
 	server    *api.Server
 	worker    *password.Worker
 }
@@ -69,7 +70,12 @@ func assemble(ctx context.Context, c *config.Config, std cli.Stdio) (*gateway, e
 		return nil, fmt.Errorf("%sLOG_%w", config.Prefix, err)
 	}
 	g.Sources = map[string]*users.Source{}
-	g.listeners = &api.Listeners{Logger: g.Log, Delay: c.ShutdownDelay.Value, Grace: c.ShutdownGrace.Value}
+	g.listeners = &api.Listeners{Logger: g.Log, IdleTimeout: c.IdleTimeout.Value, Delay: c.ShutdownDelay.Value, Grace: c.ShutdownGrace.Value}
+	if c.TLSCertFile != "" {
+		if g.cert, err = api.LoadCertificate(c.TLSCertFile, c.TLSKeyFile); err != nil {
+			return nil, fmt.Errorf("%sTLS_%w", config.Prefix, err)
+		}
+	}
 	g.worker = &password.Worker{Path: std.Executable, Args: []string{cli.WorkerCommand}, Log: g.Log}
 	if err := g.openStore(); err != nil {
 		return nil, err
@@ -183,12 +189,12 @@ func serve(ctx context.Context, c *config.Config, std cli.Stdio) error {
 	}
 	defer g.Close()
 	defer g.worker.Close()
-	address, err := g.listeners.Listen(c.Listen, g.server.Public())
+	address, err := g.listeners.Listen(c.Listen, g.server.Public(), g.cert)
 	if err != nil {
 		return fmt.Errorf("TOKENGATE_LISTEN: %w", err)
 	}
 	if c.AdminListen != "" {
-		if _, err := g.listeners.Listen(c.AdminListen, g.server.Admin()); err != nil {
+		if _, err := g.listeners.Listen(c.AdminListen, g.server.Admin(), nil); err != nil {
 			return fmt.Errorf("TOKENGATE_ADMIN_LISTEN: %w", err)
 		}
 	}
@@ -196,6 +202,6 @@ func serve(ctx context.Context, c *config.Config, std cli.Stdio) error {
 	defer stop()
 	go g.FollowRevocations(background, g.feed)
 	go g.Inspect(background)
-	cli.PrintWalkthrough(std.Out, address, c.Demo)
+	cli.PrintWalkthrough(std.Out, address, g.cert != nil, c.Demo)
 	return g.listeners.Wait(ctx)
 }

@@ -8,7 +8,7 @@ import (
 
 // clientOf returns the address that a request came from.
 func (s *Server) clientOf(r *http.Request) netip.Addr {
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero on a Unix socket
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero on a Unix socket, see trusts
 	return clientAddr(peer.Addr().Unmap(), r.Header["X-Forwarded-For"], s.trusted)
 }
 
@@ -21,7 +21,7 @@ func clientAddr(peer netip.Addr, forwarded []string, trusted []netip.Prefix) net
 	hop := peer
 	for i := len(forwarded) - 1; i >= 0; i-- {
 		for rest := forwarded[i]; rest != ""; {
-			if !anyContains(trusted, hop) {
+			if !trusts(trusted, hop) {
 				return hop
 			}
 			comma := strings.LastIndexByte(rest, ',')
@@ -46,9 +46,14 @@ func parseHop(s string) (netip.Addr, bool) {
 	return addr.Unmap(), err == nil
 }
 
-func anyContains(prefixes []netip.Prefix, addr netip.Addr) bool {
-	for _, p := range prefixes {
-		if p.Contains(addr) {
+// trusts reports whether the header of a hop is read. The peer on a Unix socket, which has
+// no address, is trusted: the permissions of the socket's file say which process connects.
+func trusts(trusted []netip.Prefix, hop netip.Addr) bool {
+	if !hop.IsValid() {
+		return true
+	}
+	for _, p := range trusted {
+		if p.Contains(hop) {
 			return true
 		}
 	}

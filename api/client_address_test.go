@@ -42,6 +42,20 @@ func TestClientAddr(t *testing.T) {
 	}
 }
 
+// TestClientAddrOnUnixSocket checks that the header is read if the peer has no address.
+func TestClientAddrOnUnixSocket(t *testing.T) {
+	for forwarded, want := range map[string]string{
+		"198.51.100.1": "198.51.100.1", "1.1.1.1, 198.51.100.1": "198.51.100.1", "198.51.100.1, 10.0.0.2": "198.51.100.1", "unknown": "invalid IP",
+	} {
+		if got := clientAddr(netip.Addr{}, []string{forwarded}, prefixes("10.0.0.0/8")); got.String() != want {
+			t.Errorf("%s: got %s, want %s", forwarded, got, want)
+		}
+	}
+	if got := clientAddr(netip.Addr{}, nil, nil); got.IsValid() {
+		t.Errorf("nothing forwarded: got %s, want no address", got)
+	}
+}
+
 // FuzzForwardedFor checks that the header of an untrusted peer is ignored, and that
 // the result is the peer or an entry of the header.
 func FuzzForwardedFor(f *testing.F) {

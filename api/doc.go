@@ -6,7 +6,7 @@
 // [Server.Admin] for operators and their machines, which main serves on a
 // listener of its own. The two route tables in api.go list everything that is
 // served. The package also has what main needs around the handlers: [Listeners]
-// runs them, and [NewLogger], [LogBuffer], [Metrics] and [Observer] report what
+// runs them, with or without a [Certificate], and [NewLogger], [LogBuffer], [Metrics] and [Observer] report what
 // they do.
 //
 // # Terms

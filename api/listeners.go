@@ -2,11 +2,11 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,28 +14,16 @@ import (
 
 // Listeners is a set of HTTP servers that start and stop together, each with a listener.
 type Listeners struct {
-	Logger *slog.Logger  // required
-	Delay  time.Duration // how long connections are accepted after the stop has begun, for balancers to notice it
-	Grace  time.Duration // how long requests in flight may take after Delay
+	Logger      *slog.Logger  // required
+	IdleTimeout time.Duration // how long a connection is kept without a request; required
+	Delay       time.Duration // how long connections are accepted after the stop has begun, for balancers to notice it
+	Grace       time.Duration // how long requests in flight may take after Delay
 
 	draining atomic.Bool // the stop has begun
 	closed   atomic.Bool // no more connections are accepted
-	servers  []*tcpServer
+	servers  []*listener
 	serving  sync.WaitGroup
 	failed   chan error // the first error of a server
-}
-
-// tcpServer is an HTTP server and its TCP listener.
-type tcpServer struct {
-	*net.TCPListener
-	server http.Server
-	active atomic.Int64 // connections with a request in progress, or without any request yet
-}
-
-// trackedConn is a connection with its last state.
-type trackedConn struct {
-	*net.TCPConn
-	state atomic.Int32 // an http.ConnState
 }
 
 // ErrDraining is the reason why an instance that is stopping is not ready.
@@ -55,74 +43,40 @@ const (
 	headerTimeout  = 5 * time.Second
 	requestTimeout = 15 * time.Second
 	answerTimeout  = 45 * time.Second
-	idleTimeout    = 2 * time.Minute
 	maxHeader      = 32 << 10 // bytes
 )
 
-// Listen starts to serve handler at a TCP address. It returns the actual address,
-// which differs from the given one if the port is 0.
-func (l *Listeners) Listen(address string, handler http.Handler) (string, error) {
-	listener, err := net.Listen("tcp", address)
+// Listen starts to serve handler at an address, HOST:PORT or unix:/PATH. It replaces a
+// socket file that a process has left behind, and fails if another process accepts
+// connections there. With a certificate it serves only HTTPS, with HTTP/1.1 and HTTP/2.
+// Listen returns the actual address, which differs from the given one if the port is 0.
+func (l *Listeners) Listen(address string, handler http.Handler, certificate *Certificate) (string, error) {
+	one, err := listen(address)
 	if err != nil {
 		return "", err
 	}
 	if l.failed == nil {
 		l.failed = make(chan error, 1)
 	}
-	one := &tcpServer{TCPListener: listener.(*net.TCPListener), server: http.Server{
-		Handler: l.closeConnections(handler), ErrorLog: slog.NewLogLogger(l.Logger.Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-	}}
-	one.server.ConnState = one.trackState
+	one.log = l.Logger
+	one.server = http.Server{
+		Handler: l.closeConnections(handler), ErrorLog: slog.NewLogLogger(l.Logger.Handler(), slog.LevelDebug), ConnState: one.trackState,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: l.IdleTimeout, MaxHeaderBytes: maxHeader,
+	}
+	if certificate != nil {
+		one.server.TLSConfig = &tls.Config{GetCertificate: certificate.GetCertificate, MinVersion: tls.VersionTLS12}
+	}
 	l.servers = append(l.servers, one)
 	l.serving.Go(func() {
-		if err := one.server.Serve(one); !errors.Is(err, net.ErrClosed) {
+		if err := one.serve(); !errors.Is(err, net.ErrClosed) {
 			select {
 			case l.failed <- err:
 			default: // the first failure stops all servers and is returned by Wait
 			}
 		}
 	})
-	l.Logger.Info("listening", "address", one.Addr().String())
-	return one.Addr().String(), nil
-}
-
-// acceptDrain is how long a listener that is stopping must get no new connection
-// before it is closed.
-const acceptDrain = 200 * time.Microsecond
-
-// Accept implements [net.Listener]. Wait sets a deadline to stop it. After the
-// deadline it still accepts the connections that are already queued, because
-// closing the listener would reset them.
-func (s *tcpServer) Accept() (net.Conn, error) {
-	c, err := s.AcceptTCP()
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		_ = s.SetDeadline(time.Now().Add(acceptDrain))
-		c, err = s.AcceptTCP()
-	}
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, net.ErrClosed
-	case err != nil:
-		return nil, err
-	}
-	s.active.Add(1)
-	return &trackedConn{TCPConn: c}, nil
-}
-
-// trackState counts the active connections. It is the server's ConnState hook.
-func (s *tcpServer) trackState(c net.Conn, now http.ConnState) {
-	conn, ok := c.(*trackedConn)
-	if !ok {
-		return
-	}
-	active := func(state http.ConnState) bool { return state == http.StateNew || state == http.StateActive }
-	switch before := http.ConnState(conn.state.Swap(int32(now))); {
-	case active(before) && !active(now):
-		s.active.Add(-1)
-	case !active(before) && active(now):
-		s.active.Add(1)
-	}
+	l.Logger.Info("listening", "address", one.address(), "tls", certificate != nil)
+	return one.address(), nil
 }
 
 // closeConnections wraps a handler. Once no more connections are accepted, it asks
@@ -157,7 +111,7 @@ func (l *Listeners) Wait(ctx context.Context) error {
 	l.draining.Store(true)
 	time.Sleep(l.Delay)
 	for _, one := range l.servers {
-		_ = one.SetDeadline(time.Now()) // see Accept
+		one.stop()
 	}
 	l.serving.Wait()
 	l.closed.Store(true)
@@ -166,16 +120,7 @@ func (l *Listeners) Wait(ctx context.Context) error {
 	time.Sleep(min(l.Delay, l.Grace, keepAliveDrain))
 	var errs []error
 	for _, one := range l.servers {
-		one.waitIdle(ctx)
-		errs = append(errs, one.server.Shutdown(ctx))
+		errs = append(errs, one.shutdown(ctx))
 	}
 	return errors.Join(errs...)
-}
-
-// waitIdle waits until every request that has arrived is answered, or ctx is done.
-// Shutdown alone would drop requests that are only partly read.
-func (s *tcpServer) waitIdle(ctx context.Context) {
-	for s.active.Load() > 0 && ctx.Err() == nil {
-		time.Sleep(time.Millisecond)
-	}
 }

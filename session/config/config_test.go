@@ -62,7 +62,7 @@ func TestFaultsAreReportedTogether(t *testing.T) {
 		{[]string{"TOKENGATE_APPS=Shop"}, []string{appName, secretKey, users, signingKey}},
 		{[]string{"TOKENGATE_APPS=Shop", "TOKENGATE_APP_SHOP_SECRET_KEY=s", "TOKENGATE_APP_SHOP_USERS=file:u"}, []string{appName, signingKey}},
 		{[]string{"TOKENGATE_APPS=Shop", "TOKENGATE_LISTEN=", "TOKENGATE_APP_SHOP_SECRET_KYE=s", "TOKENGATE_APP_SHOP_USERS_FILE=/nosuch", "TOKENGATE_APP_SHOP_SIGNING_KEY=k", "TOKENGATE_APP_SHOP_LEEWAY=x"}, []string{
-			"TOKENGATE_LISTEN is empty: give HOST:PORT, or :PORT for every interface", appName, secretKey,
+			"TOKENGATE_LISTEN is empty: give HOST:PORT, :PORT for every interface, or unix:/PATH", appName, secretKey,
 			"TOKENGATE_APP_SHOP_USERS: _FILE can't be read: no such file or directory",
 			"TOKENGATE_APP_SHOP_LEEWAY: give a duration such as 90s, 12h or 30d; 106751d is the longest",
 			"unknown setting TOKENGATE_APP_SHOP_SECRET_KYE; did you mean TOKENGATE_APP_SHOP_SECRET_KEY?",
@@ -133,13 +133,14 @@ func TestReadRejectsAppsNamedTwice(t *testing.T) {
 
 // TestListenAddresses checks that what can't be an address is rejected, without the value.
 func TestListenAddresses(t *testing.T) {
+	longestSocket := "unix:/" + strings.Repeat("s", 106)
 	for _, name := range []string{"TOKENGATE_LISTEN", "TOKENGATE_ADMIN_LISTEN"} {
-		for _, address := range []string{":8000", "127.0.0.1:0", "localhost:http", "[::1]:65535", "gateway.example:8000"} {
+		for _, address := range []string{":8000", "127.0.0.1:0", "localhost:http", "[::1]:65535", "gateway.example:8000", "unix:/run/gateway.sock", longestSocket} {
 			if _, err := read(t, web(name+"="+address)...); err != nil {
 				t.Errorf("%s=%s: got %v, want it accepted", name, address, err)
 			}
 		}
-		for _, address := range []string{"8000", "0.0.0.0", "0.0.0.0:99999", "http://0.0.0.0:8000", "::1:8000", "hunter2-secret", "h:hunter2-secret", "u@h:1", " :8000", "h:-1"} {
+		for _, address := range []string{"8000", "0.0.0.0", "0.0.0.0:99999", "http://0.0.0.0:8000", "::1:8000", "hunter2-secret", "h:hunter2-secret", "u@h:1", " :8000", "h:-1", "unix:gateway.sock", "unix:/run/", "unix:@gateway", longestSocket + "x"} {
 			if _, err := read(t, web(name+"="+address)...); err == nil || !strings.HasPrefix(err.Error(), name+": give HOST:PORT") || strings.Contains(err.Error(), address) {
 				t.Errorf("%s=%s: got %v, want an error without the value", name, address, err)
 			}
@@ -195,12 +196,27 @@ func TestBounds(t *testing.T) {
 		webPrefix + "RECHECK_USER=400d": true, webPrefix + "RECHECK_USER=0s": true,
 		webPrefix + "RECHECK_USER=400d1ns": false, webPrefix + "RECHECK_USER=401d": false, webPrefix + "RECHECK_USER=-1ns": false,
 		"TOKENGATE_REVOCATION_BOUND=0s": true, "TOKENGATE_REVOCATION_BOUND=-1ns": false,
+		"TOKENGATE_IDLE_TIMEOUT=1ns": true, "TOKENGATE_IDLE_TIMEOUT=0s": false, "TOKENGATE_IDLE_TIMEOUT=-1s": false,
 		"TOKENGATE_SHUTDOWN_DELAY=0s": true, "TOKENGATE_SHUTDOWN_DELAY=-1ns": false,
 		"TOKENGATE_SHUTDOWN_GRACE=0s": true, "TOKENGATE_SHUTDOWN_GRACE=-1ns": false,
 	} {
 		if _, err := read(t, web(setting)...); (err == nil) != valid {
 			t.Errorf("%s: got %v, want it accepted: %t", setting, err, valid)
 		}
+	}
+}
+
+// TestCertificateAndKeyBelongTogether checks that one without the other is rejected.
+func TestCertificateAndKeyBelongTogether(t *testing.T) {
+	cert, key := "TOKENGATE_TLS_CERT_FILE=/run/cert.pem", "TOKENGATE_TLS_KEY_FILE=/run/key.pem"
+	for _, lines := range [][]string{{cert}, {key}, {cert, "TOKENGATE_TLS_KEY_FILE="}} {
+		if _, err := read(t, web(lines...)...); err == nil || !strings.Contains(err.Error(), "give both or neither") {
+			t.Errorf("%q: got %v, want the error that both are needed", lines, err)
+		}
+	}
+	c, err := read(t, web(cert, key)...)
+	if err != nil || c.TLSCertFile != "/run/cert.pem" || c.TLSKeyFile != "/run/key.pem" {
+		t.Errorf("got %+v, %v, want both paths", c.Process, err)
 	}
 }
 

@@ -14,8 +14,11 @@ const Prefix = "TOKENGATE_"
 // Process holds the settings of the whole process, under TOKENGATE_.
 type Process struct {
 	// Listen must not be empty: package net would take that for any port on every interface.
-	Listen          string                `split_words:"true" empty:"is empty: give HOST:PORT, or :PORT for every interface" desc:"public API"`
-	AdminListen     string                `split_words:"true" desc:"health, metrics and admin API; empty disables them"`
+	Listen          string                `split_words:"true" empty:"is empty: give HOST:PORT, :PORT for every interface, or unix:/PATH" desc:"public API: HOST:PORT, :PORT for every interface, or unix:/PATH"`
+	AdminListen     string                `split_words:"true" desc:"health, metrics and admin API, in the same form; empty disables them"`
+	TLSCertFile     string                `split_words:"true" desc:"PEM file with the certificate of LISTEN, then intermediate ones; with it LISTEN serves only HTTPS"`
+	TLSKeyFile      string                `split_words:"true" desc:"PEM file with the private key of that certificate"`
+	IdleTimeout     Parsed[time.Duration] `split_words:"true" desc:"how long a client's connection is kept without a request; more than the balancer keeps it"`
 	AdminToken      Secret                `split_words:"true" desc:"bearer token of the admin API; without it that API answers 403"`
 	Redis           Redis                 `split_words:"true"`
 	Apps            List                  `split_words:"true" desc:"names of the apps, comma-separated; with in-memory sessions the default is demo"`
@@ -40,6 +43,7 @@ func DefaultProcess() Process {
 	return Process{
 		Listen: "127.0.0.1:8000", AdminListen: "127.0.0.1:9000",
 		Redis:           Redis{Prefix: "tg", WaitTimeout: parsed(200 * time.Millisecond)},
+		IdleTimeout:     parsed(120 * time.Second),
 		RevocationBound: parsed(10 * time.Second), LogFormat: "text",
 		ShutdownDelay: parsed(time.Second), ShutdownGrace: parsed(15 * time.Second),
 	}
@@ -50,21 +54,36 @@ func (p Process) InMemory() bool { return p.Redis.URL == "" }
 
 // validate checks what no other package checks.
 func (p Process) validate() error {
+	var faults []error
 	if !isListenAddress(p.Listen) && p.Listen != "" {
-		return errors.New("TOKENGATE_LISTEN: give HOST:PORT, or :PORT for every interface")
+		faults = append(faults, errors.New("TOKENGATE_LISTEN: give HOST:PORT, :PORT for every interface, or unix:/PATH (at most 107 bytes)"))
 	}
 	if !isListenAddress(p.AdminListen) && p.AdminListen != "" {
-		return errors.New("TOKENGATE_ADMIN_LISTEN: give HOST:PORT, :PORT for every interface, or nothing")
+		faults = append(faults, errors.New("TOKENGATE_ADMIN_LISTEN: give HOST:PORT, :PORT for every interface, unix:/PATH (at most 107 bytes), or nothing"))
+	}
+	if (p.TLSCertFile == "") != (p.TLSKeyFile == "") {
+		faults = append(faults, errors.New("TOKENGATE_TLS_CERT_FILE and TOKENGATE_TLS_KEY_FILE belong together: give both or neither"))
+	}
+	if p.IdleTimeout.Value <= 0 {
+		faults = append(faults, errors.New("TOKENGATE_IDLE_TIMEOUT: give a positive duration, such as 120s"))
 	}
 	if p.RevocationBound.Value < 0 || p.ShutdownDelay.Value < 0 || p.ShutdownGrace.Value < 0 {
-		return errors.New("TOKENGATE_REVOCATION_BOUND, TOKENGATE_SHUTDOWN_DELAY and TOKENGATE_SHUTDOWN_GRACE take no negative duration")
+		faults = append(faults, errors.New("TOKENGATE_REVOCATION_BOUND, TOKENGATE_SHUTDOWN_DELAY and TOKENGATE_SHUTDOWN_GRACE take no negative duration"))
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
-// isListenAddress reports whether a program may listen at the address HOST:PORT. Whether
-// this machine has the host's address is known only when it listens.
+// maxSocketPath is the longest path of a Unix socket, in bytes. Linux has 108 for it, with
+// a zero byte at the end.
+const maxSocketPath = 107
+
+// isListenAddress reports whether a program may listen at the address, HOST:PORT or
+// unix:/PATH. Whether this machine has the host's address or the path's folder is known only
+// when it listens.
 func isListenAddress(address string) bool {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return strings.HasPrefix(path, "/") && !strings.HasSuffix(path, "/") && len(path) <= maxSocketPath
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || strings.ContainsAny(host, "/@ ") {
 		return false

@@ -40,16 +40,19 @@ func startTestbed(t *testing.T, redisURL string, settings gatewaytest.Settings) 
 		env = append(env, fmt.Sprintf("GATEWAY_%d=%s", i+1, strings.TrimPrefix(b.gateways[i].URL, "http://")),
 			fmt.Sprintf("ADMIN_%d=%s", i+1, port))
 	}
-	startHAProxy(t, address, env)
+	startHAProxy(t, haproxyConfig, address, env)
 	return b
 }
 
-// startHAProxy runs HAProxy with the configuration of deploy/haproxy until the test ends.
-func startHAProxy(t *testing.T, address string, env []string) {
+// haproxyConfig is the configuration that the documents recommend.
+const haproxyConfig = "../../haproxy/haproxy.cfg"
+
+// startHAProxy runs HAProxy with a configuration until the test ends.
+func startHAProxy(t *testing.T, config, address string, env []string) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "haproxy.log"))
 	must(t, err)
-	cmd := exec.Command("haproxy", "-db", "-f", "../../haproxy/haproxy.cfg")
+	cmd := exec.Command("haproxy", "-db", "-f", config)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("this test needs haproxy: %v", err)

@@ -165,19 +165,31 @@ func readiness(g *gatewaytest.Gateway, query string) gatewaytest.Response {
 // connections and never pause. A refused connection is not a lost request: nothing was
 // sent, and the client goes on at the other gateway, as a balancer does.
 func TestShutdownLosesNoRequest(t *testing.T) {
+	for _, kind := range listenerKinds(t) {
+		t.Run(kind.name, func(t *testing.T) {
+			server := redistest.Standalone(t)
+			settings := gatewaytest.Settings{"SHUTDOWN_DELAY": "1s"}
+			stopUnderLoad(t, [2]listening{kind.start(t, server.URL, settings), kind.start(t, server.URL, settings)})
+		})
+	}
+}
+
+// stopUnderLoad stops the first of two gateways while clients refresh there.
+func stopUnderLoad(t *testing.T, gateways [2]listening) {
+	t.Helper()
 	const clients = 8
-	gateways := startTwoGateways(t, redistest.Standalone(t), gatewaytest.Settings{"SHUTDOWN_DELAY": "1s"})
 	var wg sync.WaitGroup
 	var stop atomic.Bool
 	var answered, moved atomic.Int64
 	for i := range clients {
-		login := requireStatus(t, http.StatusOK, gateways[0].Client().Login(t.Context(), i, "LONG", "loop"), "login")
+		login := requireStatus(t, http.StatusOK, gateways[0].client().Login(t.Context(), i, "LONG", "loop"), "login")
 		wg.Go(func() {
-			c := gateways[0].Client()
+			at := 0
+			c := gateways[at].client()
 			for !stop.Load() {
 				resp := c.Refresh(t.Context(), "LONG", login.Refresh)
-				if isRefused(resp.Err) && c.URL == gateways[0].URL {
-					c = gateways[1].Client()
+				if isRefused(resp.Err) && at == 0 {
+					at, c = 1, gateways[1].client()
 					moved.Add(1)
 					continue
 				}
@@ -205,8 +217,8 @@ func TestShutdownLosesNoRequest(t *testing.T) {
 }
 
 // isRefused reports whether err means that the connection was refused, so that nothing
-// was sent.
+// was sent. A Unix socket may also be gone.
 func isRefused(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial" && errors.Is(err, syscall.ECONNREFUSED)
+	return ok && op.Op == "dial" && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT))
 }

@@ -13,15 +13,15 @@ import (
 	"tokengate/deploy/test/freeport"
 )
 
-// PrintWalkthrough starts the program with sessions in memory, on two free ports and with no
-// other settings than these, until the test is done. It returns what the program prints, up
+// PrintWalkthrough starts the program with sessions in memory, on two free ports unless
+// settings say otherwise, and with no other settings, until the test is done. It returns what the program prints, up
 // to the last command of the walk-through.
 func PrintWalkthrough(tb testing.TB, binary string, settings ...string) (printed string) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, binary)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Env = append(settings, "TOKENGATE_LISTEN="+freeport.Address(tb), "TOKENGATE_ADMIN_LISTEN="+freeport.Address(tb), "TOKENGATE_SHUTDOWN_DELAY=0s")
+	cmd.Env = append([]string{"TOKENGATE_LISTEN=" + freeport.Address(tb), "TOKENGATE_ADMIN_LISTEN=" + freeport.Address(tb), "TOKENGATE_SHUTDOWN_DELAY=0s"}, settings...)
 	stdout, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -12,7 +12,7 @@ import (
 // library and this module.
 var thirdParty = map[string][]string{
 	"tokengate":                   {"github.com/prometheus/client_golang"},
-	"tokengate/api":               {"github.com/go-chi/chi", "github.com/prometheus/client_golang"},
+	"tokengate/api":               {"github.com/go-chi/chi", "github.com/prometheus/client_golang", "golang.org/x/time"},
 	"tokengate/api/wiretest":      {"github.com/rogpeppe/go-internal"},
 	"tokengate/redisstore":        {"github.com/redis/go-redis"},
 	"tokengate/session/config":    {"github.com/kelseyhightower/envconfig"},

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync/atomic"
+)
+
+// Certificate is a server's certificate with its private key, from two PEM files. It is
+// safe for concurrent use.
+type Certificate struct {
+	certFile, keyFile string
+	pair              atomic.Pointer[tls.Certificate]
+}
+
+// LoadCertificate reads a certificate, with any intermediate ones behind it, and its
+// private key. Its errors begin with CERT_FILE or KEY_FILE and contain no path.
+func LoadCertificate(certFile, keyFile string) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile}
+	if err := c.Reload(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Reload reads the files again, for the connections that are made from then on. If a file
+// cannot be read, or the key is not that of the certificate, it returns an error like that
+// of LoadCertificate and keeps the last pair.
+func (c *Certificate) Reload() error {
+	cert, err := readPEM("CERT_FILE", c.certFile)
+	if err != nil {
+		return err
+	}
+	key, err := readPEM("KEY_FILE", c.keyFile)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return fmt.Errorf("CERT_FILE and KEY_FILE: %w", err)
+	}
+	c.pair.Store(&pair)
+	return nil
+}
+
+// readPEM reads the file of a setting.
+func readPEM(setting, path string) ([]byte, error) {
+	content, err := os.ReadFile(path)
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err // the path may be a secret, given in the wrong setting
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s can't be read: %w", setting, err)
+	}
+	return content, nil
+}
+
+// GetCertificate is for [tls.Config].
+func (c *Certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.pair.Load(), nil
+}
