@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/time/rate"
+
 	"tokengate/session"
 )
 
@@ -66,6 +68,7 @@ func New(opts Options) (*Server, error) {
 		engine: opts.Engine, log: opts.Logger, metrics: opts.Metrics, apps: map[string]app{}, accounts: opts.Accounts,
 		trusted: opts.TrustedProxies, draining: opts.Draining, ready: opts.Ready,
 		adminToken: sha256.Sum256([]byte(opts.AdminToken)), adminOff: opts.AdminToken == "",
+		readiness: readiness{failures: rate.Sometimes{Interval: logInterval}},
 	}
 	var headers []tokenHeader
 	for _, a := range opts.Engine.Apps {
@@ -139,6 +142,7 @@ type Server struct {
 	adminOff       bool
 	draining       func() error
 	ready          func(ctx context.Context) error
+	readiness      readiness
 	buffers        sync.Pool // of *[bufferSize]byte
 }
 

@@ -30,9 +30,10 @@
 //     (405), the media type (415), the body and its fields (400).
 //   - A handler reads at most 64 KiB, does not recurse over what it reads, and
 //     does not panic on it. A panic elsewhere results in one 500 and one log line.
-//   - Nothing that a client sends is trusted or logged, except a request id of
-//     harmless characters and the client's address from a trusted proxy. No log
-//     line, metric or error contains a token, password or secret.
+//   - Nothing that a client sends is trusted, except the client's address from a
+//     trusted proxy. A log line has the method, the path without query and without
+//     segments that may be tokens, a request id of harmless characters and a valid
+//     trace id. No log line, metric or error contains a token, password or secret.
 //   - Every answer has an X-Request-Id. Every request has one log line, and every
 //     login, refusal, replay, eviction and revocation has another (see [Observer]).
 //

@@ -17,9 +17,11 @@ type exchange struct {
 	server  *Server
 	start   time.Time
 	id      string // X-Request-Id
+	trace   string // trace id of the caller, or empty
 
 	endpoint  string // the route's name; empty until a route is found
 	pathApp   string // the app in the path where it is fixed text; empty where it is a parameter
+	options   bool   // the request is OPTIONS, and the route itself answers it
 	debugOnly bool   // log the request at debug level
 	challenge string // WWW-Authenticate of a 401
 	caller    session.Caller
@@ -131,10 +133,14 @@ func (x *exchange) logCaller(c session.Caller) {
 }
 
 // endpointName returns the endpoint's name for metrics and log, which is "none"
-// for a path without a route.
+// for a path without a route, and "options" for OPTIONS unless the endpoint accepts any
+// method: such a request is often a browser's preflight, and calls no endpoint.
 func (x *exchange) endpointName() string {
-	if x.endpoint == "" {
+	switch {
+	case x.endpoint == "":
 		return "none"
+	case x.options:
+		return "options"
 	}
 	return x.endpoint
 }

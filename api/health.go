@@ -2,8 +2,12 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // ReadyTimeout is the time that Options.Ready may take.
@@ -39,7 +43,9 @@ func (s *Server) readyz(x *exchange) error {
 	if withRedis && s.ready != nil {
 		ctx, cancel := context.WithTimeout(x.ctx(), ReadyTimeout)
 		defer cancel()
-		if err := s.ready(ctx); err != nil {
+		err := s.ready(ctx)
+		s.readiness.log(s.log, err)
+		if err != nil {
 			return notReady(err)
 		}
 	}
@@ -49,4 +55,23 @@ func (s *Server) readyz(x *exchange) error {
 
 func notReady(why error) *wireError {
 	return &wireError{answer: detail(http.StatusServiceUnavailable, why.Error()), code: codeNotReady}
+}
+
+// readiness logs when the instance ceases to be ready, with the cause, and when it is
+// ready again. It is safe for concurrent use.
+type readiness struct {
+	failures rate.Sometimes
+	logged   atomic.Bool // a failure has been logged, and no success since
+}
+
+// log reports the result of a check.
+func (r *readiness) log(log *slog.Logger, err error) {
+	if err != nil {
+		r.failures.Do(func() {
+			r.logged.Store(true)
+			log.Warn("not ready", "error", err)
+		})
+	} else if r.logged.Load() && r.logged.Swap(false) {
+		log.Info("ready again")
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"tokengate/session"
@@ -23,7 +24,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{
 			ResponseWriter: w, Request: r, server: s, start: time.Now(), challenge: s.challenge,
-			id: requestID(r.Header.Get("X-Request-Id")),
+			id: requestID(r.Header.Get("X-Request-Id")), trace: traceID(r.Header["Traceparent"]),
 		}
 		w.Header()["Cache-Control"] = noStore
 		x.setHeader("X-Request-Id", x.id)
@@ -61,12 +62,12 @@ func (s *Server) answerPanic(x *exchange, p any) bool {
 	return !started
 }
 
-// logRequest writes the request's log line. The line has neither path nor query,
-// because a client may have put a token there.
+// logRequest writes the request's log line. The line has no query, because a client may
+// have put a token there.
 func (s *Server) logRequest(x *exchange, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
-	case x.status >= http.StatusInternalServerError && x.code != codeClientGone:
+	case x.status >= http.StatusInternalServerError && x.code != codeClientGone && x.code != codeNotReady: // readiness has lines of its own
 		level = slog.LevelError
 	case x.debugOnly:
 		level = slog.LevelDebug
@@ -74,10 +75,12 @@ func (s *Server) logRequest(x *exchange, took time.Duration) {
 	if !s.log.Enabled(x.Request.Context(), level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 10)
+	attrs := make([]slog.Attr, 0, 13)
 	attrs = append(attrs,
-		slog.String("endpoint", x.endpointName()), slog.String("code", string(x.resultCode())), slog.Int("status", x.status),
+		slog.String("endpoint", x.endpointName()), slog.String("method", shorten(x.Request.Method, maxLogMethod)), slog.String("path", logPath(x.Request.URL.Path)),
+		slog.String("code", string(x.resultCode())), slog.Int("status", x.status),
 		slog.Duration("took", took), slog.String("client", x.clientIP()), slog.String("request", x.id))
+	attrs = appendNonEmpty(attrs, "trace", x.trace)
 	attrs = appendNonEmpty(attrs, "app", x.app)
 	attrs = appendNonEmpty(attrs, "user", x.user)
 	attrs = appendNonEmpty(attrs, "session", string(x.session))
@@ -88,16 +91,16 @@ func (s *Server) logRequest(x *exchange, took time.Duration) {
 }
 
 // maxRequestID is the maximum length of an X-Request-Id from a client, in bytes.
-const maxRequestID = 64
+const maxRequestID = 128
 
 // requestID returns the id that the client sent if it is harmless in a log and a
-// header, else a new one.
+// header, else a new one. The signs are those of the ids that proxies make.
 func requestID(sent string) string {
 	if sent == "" || len(sent) > maxRequestID {
 		return newRequestID()
 	}
 	for i := range len(sent) {
-		if c := sent[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+		if c := sent[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte("-._=:/+;@|~", c) < 0 {
 			return newRequestID()
 		}
 	}

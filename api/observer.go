@@ -67,7 +67,7 @@ func messageFor(e session.Event) (message string, level slog.Level) {
 // describe the failure of a store, signer or user source; their contracts forbid
 // secrets in it.
 func eventAttrs(e session.Event, x *exchange) []slog.Attr {
-	attrs := make([]slog.Attr, 0, 11)
+	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs, slog.String("step", string(e.Step)), slog.String("code", string(e.Code)))
 	attrs = appendNonEmpty(attrs, "app", e.App)
 	attrs = appendNonEmpty(attrs, "user", e.User)
@@ -77,6 +77,7 @@ func eventAttrs(e session.Event, x *exchange) []slog.Attr {
 	attrs = appendNonEmpty(attrs, "by", e.By)
 	if x != nil {
 		attrs = append(attrs, slog.String("client", x.clientIP()), slog.String("request", x.id))
+		attrs = appendNonEmpty(attrs, "trace", x.trace)
 	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.Any("error", e.Err))

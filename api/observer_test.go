@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"tokengate/api"
@@ -56,7 +57,7 @@ func TestLogLines(t *testing.T) {
 
 // TestRequestLogLevels checks the level of requests' log lines. A 5xx is an error, unless
 // the client has disconnected. Frequent requests, such as those of a balancer, are logged at
-// debug level, unless they fail with a 5xx.
+// debug level, unless they fail with a 5xx. A failed readiness check has a line of its own.
 func TestRequestLogLevels(t *testing.T) {
 	g := newGateway(t, options{change: func(o *api.Options) {
 		o.Ready = func(context.Context) error { return errors.New("redis: not yet reached") }
@@ -85,7 +86,7 @@ func TestRequestLogLevels(t *testing.T) {
 		"disconnected-unavailable": {"level=INFO", "status=503", "code=client_gone"},
 		"authz":                    {"level=DEBUG", "status=200", "code=ok"},
 		"healthz":                  {"level=DEBUG", "status=200", "code=ok"},
-		"readyz-failed":            {"level=ERROR", "status=503", "code=not_ready"},
+		"readyz-failed":            {"level=DEBUG", "status=503", "code=not_ready"},
 	} {
 		if !hasLine(g.log.String(), append(want, "msg=request", "request="+request)...) {
 			t.Errorf("no line of request %s contains %v", request, want)
@@ -93,6 +94,93 @@ func TestRequestLogLevels(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(g.log.String())
+	}
+}
+
+// TestRequestLinesNameMethodAndPath checks the method, the path and the trace id in the lines
+// of requests and of steps, and the endpoint of OPTIONS.
+func TestRequestLinesNameMethodAndPath(t *testing.T) {
+	g := newGateway(t, options{})
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	_, access, _ := g.login(t)
+	send := func(id, method, path, body string, headers ...string) {
+		g.do(method, path, body, append(headers, "X-Request-Id: "+id)...)
+	}
+	send("traced", "POST", "/api/session/login/?next=query-1", `{"username":"bob","password":"x","secret_key":"`+wiretest.Secret+`","session":"LONG","info":"x"}`,
+		"Traceparent: 00-"+trace+"-b7ad6b7169203331-01")
+	send("untraced", "POST", "/api/session/refresh/", "", "Traceparent: 00-"+trace+"-b7ad6b7169203331")
+	send("lost", "GET", "/no/such%0Apath?token="+access, "")
+	send("token-in-path", "POST", "/api/session/refresh/"+access+access, "")
+	send("preflight", "OPTIONS", "/api/session/refresh/", "")
+	send("preflight-rejected", "OPTIONS", "/api/session/list/", "")
+	send("authz", "OPTIONS", "/apps/wire/authz", "", "Authorization: JWT "+access)
+	send("not-options", "OPTIONS", "/apps/wire/jwks.json", "")
+
+	log := g.log.String()
+	for request, want := range map[string][]string{
+		"traced":             {"msg=refusal", "trace=" + trace},
+		"untraced":           {"msg=request", "endpoint=refresh", "method=POST", "path=/api/session/refresh/ "},
+		"lost":               {"msg=request", "endpoint=none", "method=GET", `path="/no/such\npath"`, "status=404"},
+		"token-in-path":      {"msg=request", "endpoint=none", "path=/api/session/refresh/" + access[:8] + "… "},
+		"preflight":          {"msg=request", "endpoint=options", "method=OPTIONS", "path=/api/session/refresh/ ", "code=ok"},
+		"preflight-rejected": {"msg=request", "endpoint=options", "path=/api/session/list/ ", "status=401"},
+		"authz":              {"msg=request", "endpoint=authz", "method=OPTIONS", "path=/apps/wire/authz ", "code=ok"},
+		"not-options":        {"msg=request", "endpoint=jwks", "status=405"},
+	} {
+		if !hasLine(log, append(want, "request="+request)...) {
+			t.Errorf("no line of request %s contains %q", request, want)
+		}
+	}
+	if !hasLine(log, "msg=request", "request=traced", "trace="+trace, "path=/api/session/login/ ") || hasLine(log, "request=untraced", "trace=") {
+		t.Error("want the trace id in the request's line if the header is valid")
+	}
+	if strings.Contains(log, "query-1") || strings.Contains(log, access) {
+		t.Error("the log contains a query or a token")
+	}
+	metrics := do(g.admin, "GET", "/metrics", "").Body.String()
+	for line, want := range map[string]bool{
+		`tokengate_requests_total{code="ok",endpoint="options"} 1`:                true,
+		`tokengate_requests_total{code="not_authenticated",endpoint="options"} 1`: true,
+		`tokengate_requests_total{code="ok",endpoint="refresh"}`:                  false,
+	} {
+		if strings.Contains(metrics, line) != want {
+			t.Errorf("metrics: want the line %s: %t", line, want)
+		}
+	}
+	if t.Failed() {
+		t.Log(log)
+	}
+}
+
+// TestReadinessIsLogged checks that a failed readiness check has a line with its cause, not
+// at every check, and that the next success has one too. A stop has no such lines.
+func TestReadinessIsLogged(t *testing.T) {
+	var cause, draining atomic.Pointer[error]
+	load := func(p *atomic.Pointer[error]) error {
+		if err := p.Load(); err != nil {
+			return *err
+		}
+		return nil
+	}
+	g := newGateway(t, options{change: func(o *api.Options) {
+		o.Ready = func(context.Context) error { return load(&cause) }
+		o.Draining = func() error { return load(&draining) }
+	}})
+	down := errors.New("no route to redis")
+	for _, results := range [][]*error{{nil, nil}, {&down, &down, &down}, {nil, nil}, {&down}, {nil}} {
+		for _, result := range results {
+			cause.Store(result)
+			do(g.admin, "GET", "/readyz", "")
+		}
+	}
+	draining.Store(&api.ErrDraining)
+	do(g.admin, "GET", "/readyz", "")
+	log := g.log.String()
+	if n := strings.Count(log, `msg="not ready"`); n != 1 || !hasLine(log, "level=WARN", `msg="not ready"`, `error="no route to redis"`) {
+		t.Errorf("got %d lines that the instance is not ready, want one, with the cause\n%s", n, log)
+	}
+	if n := strings.Count(log, `msg="ready again"`); n != 1 || !hasLine(log, "level=INFO", `msg="ready again"`) {
+		t.Errorf("got %d lines that the instance is ready again, want one\n%s", n, log)
 	}
 }
 

@@ -104,6 +104,7 @@ func serve(routes []route) http.HandlerFunc {
 		}
 		x.endpoint = rt.name
 		if rt.title != "" {
+			x.options = r.Method == http.MethodOptions
 			x.setDjangoHeaders()
 		}
 		if err := rt.run(x, allow); err != nil {

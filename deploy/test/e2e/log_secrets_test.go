@@ -56,7 +56,7 @@ func newLogTest(t *testing.T, format string) *logTest {
 	l := &logTest{T: t, server: server, secrets: map[string]string{
 		"the app's secret": gatewaytest.Secret, "the admin token": gatewaytest.AdminToken, "the signing key": gatewaytest.SigningKey,
 		"the password": gatewaytest.Password, "Redis's password": redisPassword, "a wrong password": "wrong-password-1",
-		"a wrong secret": "wrong-secret-1", "a wrong admin token": "wrong-admin-token-1", "a token in a path": "token-in-a-path-1",
+		"a wrong secret": "wrong-secret-1", "a wrong admin token": "wrong-admin-token-1",
 		"a token in a query": "token-in-a-query-1", "a token of another scheme": "basic-token-1", "junk in a body": "junk-in-a-body-1",
 	}}
 	l.gateway = gatewaytest.Start(t, "redis://gate:"+redisPassword+"@"+server.Addr, gatewaytest.Settings{
@@ -142,17 +142,17 @@ func (l *logTest) sendBadRequests() {
 	c.Destroy(ctx, access, refresh)
 	c.Destroy(ctx, refresh, access)
 	c.DestroyOthers(ctx, access, access, refresh)
-	c.Post(ctx, "/api/session/refresh/token-in-a-path-1", "", nil)
+	c.Post(ctx, "/api/session/refresh/"+refresh, "", nil)
 	c.Post(ctx, "/api/session/refresh/?token=token-in-a-query-1", "", nil)
 	for _, value := range []string{"Basic basic-token-1", "Bearer", "JWT basic-token-1 " + access, "basic-token-1"} {
 		l.send(http.MethodPost, l.gateway.URL+"/api/session/list/", "Authorization", value)
 	}
 	l.send(http.MethodDelete, l.gateway.URL+"/api/session/login/?password="+gatewaytest.Password, "X-Request-Id", "not fit for a log\t")
-	l.send(http.MethodGet, l.gateway.URL+"/apps/token-in-a-path-1/authz", "Authorization", "Bearer "+access)
+	l.send(http.MethodGet, l.gateway.URL+"/apps/"+access+"/authz", "Authorization", "Bearer "+access)
 	list := l.gateway.AdminURL + "/admin/apps/" + gatewaytest.App + "/users/1/sessions"
 	l.send(http.MethodGet, list, "Authorization", "Bearer wrong-admin-token-1")
 	l.send(http.MethodGet, list, "Authorization", "Bearer "+gatewaytest.AdminToken)
-	l.send(http.MethodGet, l.gateway.AdminURL+"/nothing/token-in-a-path-1", "Cookie", "basic-token-1")
+	l.send(http.MethodGet, l.gateway.AdminURL+"/nothing/"+access, "Cookie", "basic-token-1")
 }
 
 // send sends a request with one header.

@@ -139,7 +139,7 @@ func TestShutdownGraceIsBounded(t *testing.T) {
 }
 
 // TestReadinessWithoutRedis checks that /readyz reports that Redis is down, unless the
-// query excludes Redis.
+// query excludes Redis, and that the log has the cause.
 func TestReadinessWithoutRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Standalone(t)
@@ -148,6 +148,11 @@ func TestReadinessWithoutRedis(t *testing.T) {
 	requireStatus(t, http.StatusServiceUnavailable, readiness(g, ""), "readiness")
 	requireStatus(t, http.StatusOK, readiness(g, "?exclude=redis"), "readiness with exclude=redis")
 	requireStatus(t, http.StatusBadRequest, readiness(g, "?exclude=reddis"), "readiness with an unknown value of exclude")
+	waitUntil(t, 5*time.Second, "the log has the cause", func() bool {
+		_, line, found := strings.Cut(g.Log(), `level=WARN msg="not ready" error=`)
+		cause, _, _ := strings.Cut(line, "\n")
+		return found && strings.Contains(cause, server.Addr)
+	})
 }
 
 // readiness requests /readyz. query is empty or begins with "?".
