@@ -28,10 +28,11 @@ if check == '1' then
   if active ~= '1' then return {'user_inactive'} end
 end
 local expired, evicted = redis.call('ZRANGEBYSCORE', sessions, '-inf', ms), {}
-local changed, others = before ~= '' and with_other_credential(sessions, data) or {}, {}
-for k = 7, #KEYS, 2 do others[k] = with_other_credential(KEYS[k], KEYS[k + 1]) end
+local changed, others = {}, {}
+local own = before ~= '' and with_other_credential(sessions, data, changed) or {}
+for k = 7, #KEYS, 2 do others[k] = with_other_credential(KEYS[k], KEYS[k + 1], changed) end
 if maximum ~= '' and redis.call('ZCARD', sessions) - #expired >= tonumber(maximum) then
-  local ids, created, updated = live_sessions(sessions, data, changed)
+  local ids, created, updated = live_sessions(sessions, data, own)
   local surplus = #ids - maximum + 1
   if surplus > 0 and evict ~= '1' then return {'limit_reached'} end
   evicted = least_recent(surplus, ids, created, updated)
@@ -40,22 +41,24 @@ end
 local expires, absolute = math.floor((ms + lifetime) / 1000), math.floor((ms + absolute_lifetime) / 1000)
 local record = struct.pack(RECORD, VERSION, 1, ms, micros, ms, expires, absolute, claims ~= '' and 1 or 0, secret, credential, not_before)
 local field = id:sub(1, FIELD)
--- This write comes first, because Redis refuses it when memory is full, and then
--- nothing has changed. If another session of the user has the same fields, the login
--- fails; the next one draws another ID.
-if redis.call('HSETNX', data, field, record) == 0 then return {'unavailable'} end
-if info ~= '' then redis.call('HSET', data, field .. 'i', info) end
-if claims ~= '' then redis.call('HSET', data, field .. 'c', claims) end
+local fields = {field, record}
+if info ~= '' then fields[3], fields[4] = field .. 'i', info end
+if claims ~= '' then fields[#fields + 1], fields[#fields + 2] = field .. 'c', claims end
+-- If another session of the user has the same fields, the login fails; the next one
+-- draws another ID.
+if redis.call('HGET', data, field) then return {'unavailable'} end
+
+-- When memory is full, Redis refuses the first write, whichever it is.
+if #evicted > 0 then record_revocation(revocations, evicted, 'evicted', id) end
+if #changed > 0 then record_revocation(revocations, changed, 'account', '') end
+redis.call('HSET', data, unpack(fields))
 redis.call('ZADD', sessions, expires * 1000, id)
 delete_sessions(sessions, data, expired)
 delete_sessions(sessions, data, evicted)
-delete_sessions(sessions, data, changed)
+delete_sessions(sessions, data, own)
 set_expiry(sessions, data)
 for k = 7, #KEYS, 2 do
   delete_sessions(KEYS[k], KEYS[k + 1], others[k])
   set_expiry(KEYS[k], KEYS[k + 1])
-  for _, other in ipairs(others[k]) do changed[#changed + 1] = other end
 end
-if #evicted > 0 then record_revocation(revocations, evicted, 'evicted', id) end
-if #changed > 0 then record_revocation(revocations, changed, 'account', '') end
 return {'ok', micros, record, evicted, changed}

@@ -20,9 +20,9 @@ if not record or #record < RECORD_SIZE then return refuse_missing(id) end
 local word, why = token_outcome(record)
 if word == 'unknown' or word == 'spent' or word == 'ended' then return {word, why} end
 
+allow_when_full()
+if word ~= 'expired' then record_revocation(revocations, {id}, why or cause, '') end
 delete_sessions(sessions, data, {id})
 set_expiry(sessions, data)
-if word == 'expired' then return {word, why} end
-record_revocation(revocations, {id}, why or cause, '')
-if word == 'replayed' then return {word, why} end
+if word == 'expired' or word == 'replayed' then return {word, why} end
 return {'ok', micros}

@@ -20,11 +20,11 @@ for i, was in ipairs({was_json, was_name, was_password, was_active, was_claims, 
   end
 end
 local renamed = was_json == '' or was_name ~= name
-if renamed and redis.call('EXISTS', reservation) == 0 then return {'user_exists'} end
+if renamed and not redis.call('GET', reservation) then return {'user_exists'} end
 
--- A script that has deleted something may write when memory is full.
-redis.call('HDEL', user, 'id', 'name', 'password', 'active', 'claims', 'credential')
+-- A script that begins with DEL may write when memory is full. The account is written last:
+-- if Redis refuses one of these commands, the account is as before.
 redis.call('DEL', reservation)
-redis.call('HSET', user, 'id', json, 'name', name, 'password', password, 'active', active, 'claims', claims, 'credential', credential)
 redis.call('SADD', users, id)
+redis.call('HSET', user, 'id', json, 'name', name, 'password', password, 'active', active, 'claims', claims, 'credential', credential)
 return {'ok'}

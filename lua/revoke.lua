@@ -21,8 +21,10 @@ if not at then return refuse_missing(id) end
 refusal = refuse_ended(record)
 if refusal then return refusal[1] == 'ended' and refusal or {'unknown'} end
 
-if redis.call('ZREM', KEYS[at - 1], id) == 0 then return refuse_missing(id) end -- another session has the same fields
+if not redis.call('ZSCORE', KEYS[at - 1], id) then return refuse_missing(id) end -- another session has the same fields
+
+allow_when_full()
+record_revocation(revocations, {id}, cause, by)
 delete_sessions(KEYS[at - 1], KEYS[at], {id})
 set_expiry(KEYS[at - 1], KEYS[at])
-record_revocation(revocations, {id}, cause, by)
 return {'ok', micros}

@@ -32,7 +32,7 @@ if keep ~= '' and not keep_is_valid() then return {'unknown'} end
 refusal = refuse_caller(caller, 6, 2)
 if refusal then return refusal end
 
-local revoked = {}
+local revoked, of_type = {}, {}
 for k = 5, 4 + 2 * types, 2 do
   local ids = {}
   for _, id in ipairs(redis.call('ZRANGE', KEYS[k], 0, -1)) do
@@ -41,8 +41,13 @@ for k = 5, 4 + 2 * types, 2 do
       ids[#ids + 1], revoked[#revoked + 1] = id, id
     end
   end
-  delete_sessions(KEYS[k], KEYS[k + 1], ids)
+  of_type[k] = ids
+end
+
+allow_when_full()
+if #revoked > 0 then record_revocation(revocations, revoked, cause, by) end
+for k = 5, 4 + 2 * types, 2 do
+  delete_sessions(KEYS[k], KEYS[k + 1], of_type[k])
   set_expiry(KEYS[k], KEYS[k + 1])
 end
-if #revoked > 0 then record_revocation(revocations, revoked, cause, by) end
 return {'ok', micros, revoked}

@@ -39,7 +39,7 @@ func TestCommandsPerStep(t *testing.T) {
 			"evalsha time get hget hget hset zadd zrevrange pexpireat pexpireat"},
 		{"retried refresh", func() { spent := current; spent.Generation--; refresh(t, s, alice, spent, p) }, "evalsha time get hget hget"},
 		{"create", func() { login(t, s, alice, p) },
-			"evalsha time get zrangebyscore zcard hsetnx hset zadd zrevrange pexpireat pexpireat"},
+			"evalsha time get zrangebyscore zcard hget hset zadd zrevrange pexpireat pexpireat"},
 		{"list", func() {
 			_, _ = s.List(ctx, session.ListStep{Owner: alice, Caller: current.ID, Types: session.Types})
 		}, "evalsha time get hget hget zrange hgetall zrange hgetall"},
@@ -47,7 +47,7 @@ func TestCommandsPerStep(t *testing.T) {
 			"evalsha time get zrange hgetall"},
 		{"live", func() { _ = s.Live(ctx, session.LiveStep{Owner: alice, ID: current.ID}) }, "evalsha time get hget hget"},
 		{"revoke", func() { revoke(t, s, current.ID) },
-			"evalsha time get hget hget zrem zrem hdel zrevrange pexpireat pexpireat " +
+			"evalsha time get hget hget zscore zrem zrem hdel zrevrange pexpireat pexpireat " +
 				"zadd zremrangebyrank pexpireat xadd pexpire publish"},
 	} {
 		want := map[string]int{}

@@ -185,7 +185,9 @@ func (d *Directory) NextID(ctx context.Context, app string, above int64) (int64,
 		return 0, session.Fail(session.UserExists, errNoNumber)
 	}
 	c := newCall()
-	d.store.schema.bucket(app, 0).addLastID(c)
+	keys := d.store.schema.bucket(app, 0)
+	keys.addLastID(c)
+	keys.addProbe(c)
 	c.endKeys()
 	c.addInt(max(above, 0))
 	r, err := d.store.run(ctx, d.nextID, c, true)

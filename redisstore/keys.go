@@ -20,6 +20,7 @@ import (
 //	{app:00}:last_id       STRING  the highest number that was given to a user, or passed over; kept forever, so that no number is given again
 //	{app:b}:username:NAME  STRING  "U|n": the reservation of a username (b is the name's own bucket); replaced when another user takes the name
 //	{app:b}:reservation:n  STRING  lets one write use reservation n; deleted by that write or on cancellation, expires after a minute
+//	{app:b}:probe          no key, except for a moment: whether it can be written shows whether steps can
 //	revocations            channel the revocations, as in the streams
 //
 // U is the user's ID, f the first 10 characters of the session's ID, n a random number.
@@ -63,6 +64,7 @@ func (k ownerKeys) addNotBefore(c *call)   { c.add(k.prefix, "not_before") }
 func (k ownerKeys) addRevocations(c *call) { c.add(k.prefix, "revocations") }
 func (k ownerKeys) addUsers(c *call)       { c.add(k.prefix, "users") }
 func (k ownerKeys) addLastID(c *call)      { c.add(k.prefix, "last_id") }
+func (k ownerKeys) addProbe(c *call)       { c.add(k.prefix, "probe") }
 
 func (k ownerKeys) addTombstones(c *call) { c.add(k.prefix, "tombstones:", k.user) }
 func (k ownerKeys) addAccount(c *call)    { c.add(k.prefix, "user:", k.user) }

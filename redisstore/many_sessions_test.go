@@ -25,8 +25,8 @@ func TestRevokeOthersWritesOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if len(result.Revoked) != 50 || got["xadd"] != 1 || got["publish"] != 1 || got["zadd"] != 1 || got["zrem"] != 1 {
-		t.Errorf("revoked %d sessions with %v, want 50 with one xadd, publish, zadd and zrem", len(result.Revoked), got)
+	if len(result.Revoked) != 50 || got["xadd"] != 1 || got["publish"] != 1 || got["zadd"] != 1 || got["zrem"] != 2 {
+		t.Errorf("revoked %d sessions with %v, want 50 with one xadd, publish and zadd, and two zrem", len(result.Revoked), got)
 	}
 	tombstones, err := s.Tombstones(ctx, alice)
 	if err != nil || len(tombstones) != 32 || tombstones[0].By != others.By {

@@ -98,6 +98,7 @@ func (s *Store) RevokeApp(ctx context.Context, app string) (session.RevokeResult
 func (s *Store) revokeBucket(ctx context.Context, app string, n uint32) (session.RevokeResult, error) {
 	c, keys := newCall(), s.schema.bucket(app, n)
 	keys.addNotBefore(c)
+	keys.addTombstones(c)
 	keys.addRevocations(c)
 	s.addFirstArgs(c, session.Owner{App: app})
 	c.addMillis(s.options.NotBeforeLifetime)

@@ -14,9 +14,10 @@ local function refuse_refresh(record)
   end
   local revoked = cause == 'replay' or cause == 'account'
   if revoked or word == 'expired' then
+    allow_when_full()
+    if revoked then record_revocation(revocations, {id}, cause, '') end
     delete_sessions(sessions, data, {id})
     set_expiry(sessions, data)
   end
-  if revoked then record_revocation(revocations, {id}, cause, '') end
   return {word, cause}
 end

@@ -1,10 +1,16 @@
--- Deletes sessions and records their revocation. set_expiry.lua sets the expiry of
--- the keys afterwards.
+-- Records the revocation of sessions and deletes them: first allow_when_full, then
+-- record_revocation, then delete_sessions. set_expiry.lua sets the expiry of the keys
+-- afterwards.
 
 -- unpack() puts all its results on Lua's stack, which holds about 8000.
 local CHUNK = 1000
 
 local MAX_TOMBSTONES = 32
+
+-- Allows the script to write while memory is full: Redis refuses the first write of a
+-- script then, unless it is a command that deletes. This one deletes nothing, because no
+-- tombstone is empty.
+local function allow_when_full() redis.call('ZREM', tombstones, '') end
 
 local function delete_sessions(sessions, data, ids)
   for first = 1, #ids, CHUNK do
@@ -20,25 +26,23 @@ local function delete_sessions(sessions, data, ids)
   end
 end
 
--- Records the revocation of sessions in the user's tombstones and in the outbox, and
--- publishes it on the channel. Call it after the sessions were deleted: a script that
--- has deleted something may still write when memory is full. The revocation of a whole
--- app names no ids.
+-- Records the revocation of sessions in the outbox and in the user's tombstones, and
+-- publishes it on the channel. Call it before anything else is written: if Redis refuses
+-- the outbox, the script has changed nothing. The revocation of a whole app names no ids.
 local function record_revocation(revocations, ids, cause, by)
   local lifetime, retention, channel, app, user = ARGV[2]:match('^(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
-  local lines = {}
-  for i = math.max(1, #ids - MAX_TOMBSTONES + 1), #ids do
-    lines[#lines + 1] = ms
-    lines[#lines + 1] = ids[i] .. '|' .. cause .. '|' .. by
-  end
-  if #ids > 0 then
-    redis.call('ZADD', tombstones, unpack(lines))
-    redis.call('ZREMRANGEBYRANK', tombstones, 0, -MAX_TOMBSTONES - 1)
-    redis.call('PEXPIREAT', tombstones, ms + lifetime)
-  end
   local revocation = table.concat({ms, cause, by, table.concat(ids, ','), app, user}, '|')
   local oldest = math.max(0, time[1] * 1000 - retention) -- entry IDs hold Redis's own time
   redis.call('XADD', revocations, 'MINID', '~', oldest, '*', 'e', revocation)
   redis.call('PEXPIRE', revocations, retention)
   redis.pcall('PUBLISH', channel, revocation) -- if the Redis user may not publish, instances get it from the outbox, later
+  if #ids == 0 then return end
+  local lines = {}
+  for i = math.max(1, #ids - MAX_TOMBSTONES + 1), #ids do
+    lines[#lines + 1] = ms
+    lines[#lines + 1] = ids[i] .. '|' .. cause .. '|' .. by
+  end
+  redis.call('ZADD', tombstones, unpack(lines))
+  redis.call('ZREMRANGEBYRANK', tombstones, 0, -MAX_TOMBSTONES - 1)
+  redis.call('PEXPIREAT', tombstones, ms + lifetime)
 end
