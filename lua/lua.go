@@ -34,7 +34,11 @@ var (
 	Live         = script("live")
 	Tombstones   = script("tombstones")
 	RevokeApp    = script("revoke_app") // for one bucket
+	Ready        = script("ready")
 )
+
+// Probe is not a step: it tests whether Redis runs the commands of the others.
+var Probe = script("probe")
 
 // The scripts of the methods of session.Directory, and of the reservation of
 // usernames. They share no code with the others.

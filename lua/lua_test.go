@@ -1,6 +1,7 @@
 package lua_test
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -13,7 +14,7 @@ import (
 
 var scripts = []lua.Script{
 	lua.Create, lua.Refresh, lua.List, lua.Revoke, lua.RevokeOthers, lua.Logout,
-	lua.CheckToken, lua.Live, lua.Tombstones, lua.RevokeApp,
+	lua.CheckToken, lua.Live, lua.Tombstones, lua.RevokeApp, lua.Ready, lua.Probe,
 	lua.ReserveUsername, lua.ConfirmUsername, lua.ReleaseUsername, lua.PutAccount, lua.RemoveAccount, lua.NextID,
 }
 
@@ -245,6 +246,29 @@ func TestKeysComeFromKEYS(t *testing.T) {
 				t.Errorf("%s: %s uses a key that is not in KEYS", s.Name, m[0])
 			}
 		}
+	}
+}
+
+// TestProbeRunsEveryCommand checks that the probe runs the commands of all other scripts,
+// and no more, so that the Redis user needs no right for it alone.
+func TestProbeRunsEveryCommand(t *testing.T) {
+	call := regexp.MustCompile(`(?:redis\.p?call\(|\{)'([A-Z]+)'`)
+	probed, needed := map[string]bool{}, map[string]bool{}
+	for _, s := range scripts {
+		commands := needed
+		if s.Name == lua.Probe.Name {
+			commands = probed
+		}
+		calls := call.FindAllStringSubmatch(s.Text, -1)
+		if n := strings.Count(s.Text, "call("); len(calls) < n-1 { // one call of the probe runs all commands of its list
+			t.Errorf("%s: got the names of %d commands, want those of %d calls", s.Name, len(calls), n)
+		}
+		for _, m := range calls {
+			commands[m[1]] = true
+		}
+	}
+	if !maps.Equal(probed, needed) {
+		t.Errorf("the probe runs %q, the other scripts run %q", slices.Sorted(maps.Keys(probed)), slices.Sorted(maps.Keys(needed)))
 	}
 }
 

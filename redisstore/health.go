@@ -2,13 +2,18 @@ package redisstore
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"tokengate/session"
 )
 
-// Ping fails with Unavailable unless Redis can run steps. It asks for a key, because a
-// Cluster that has lost slots, a server that is loading its data, and a user without
-// rights all answer the command PING.
+// Ping fails with Unavailable unless Redis can run steps, and says why. It runs every
+// command of the scripts, because a Cluster that has lost slots, a server that is loading
+// its data or has no memory left, a replica, and a user without rights all answer the
+// command PING.
 //
 // In a Cluster, one master's answer is enough, because ready means that the steps of
 // some users succeed. If a master is down, the steps of its users fail with Unavailable
@@ -17,25 +22,26 @@ import (
 func (s *Store) Ping(ctx context.Context) error {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		return ping(ctx, s.client, s.sampleKey(0))
+		info, err := s.client.Info(ctx).Result()
+		if _, isReply := errors.AsType[redis.Error](err); err != nil && !isReply {
+			return classify("info", err)
+		}
+		if err := s.checkRole(parseInfo(info)); err != nil { // empty if the server does not know INFO, or denies it
+			return err
+		}
+		return s.runProbe(ctx, s.sampleKey(0))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // stops the requests that have not been answered
-	asked := map[*redis.Client]bool{}
-	answers := make(chan error, buckets)
-	for n := range uint32(buckets) { // enough keys to find every master with a usual share of the slots
-		key := s.sampleKey(n)
-		master, err := cluster.MasterForKey(ctx, key)
-		if err != nil {
-			return classify("ping", err)
-		}
-		if !asked[master] {
-			asked[master] = true
-			go func() { answers <- ping(ctx, master, key) }()
-		}
+	masters, err := s.masters(ctx, cluster)
+	if err != nil {
+		return err
 	}
-	var err error
-	for range asked {
+	answers := make(chan error, len(masters))
+	for _, key := range masters {
+		go func() { answers <- s.runProbe(ctx, key) }()
+	}
+	for range masters {
 		if err = <-answers; err == nil {
 			return nil
 		}
@@ -43,18 +49,71 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-func ping(ctx context.Context, server redis.Cmdable, key string) error {
-	if err := server.Exists(ctx, key).Err(); err != nil {
-		return classify("ping", err)
+// Ready implements [session.Store].
+func (s *Store) Ready(ctx context.Context, owner session.Owner) error {
+	c := newCall()
+	s.schema.owner(owner).addProbe(c)
+	c.endKeys()
+	_, err := s.run(ctx, s.ready, c, false)
+	return err
+}
+
+// runProbe runs the script that runs every command, on the server that has a sample key.
+func (s *Store) runProbe(ctx context.Context, key string) error {
+	_, err := s.run(ctx, s.probe, s.probeCall(key), false)
+	return err
+}
+
+func (s *Store) probeCall(key string) *call {
+	c := newCall()
+	c.add(key)
+	c.endKeys()
+	c.add(s.schema.channel())
+	return c
+}
+
+// checkRole returns an error that says what to give instead if a server's INFO shows that
+// the URL is of another kind than the server. It ignores fields that are missing.
+func (s *Store) checkRole(info map[string]string) error {
+	_, isCluster := s.client.(*redis.ClusterClient)
+	switch {
+	case !isCluster && (info["cluster_enabled"] == "1" || info["redis_mode"] == "cluster"):
+		return session.Fail(session.Unavailable, errors.New("the server is a node of a Cluster: give redis+cluster:// in the URL, or rediss+cluster:// with TLS"))
+	case info["role"] == "slave":
+		return session.Fail(session.Unavailable, errors.New("the server is a replica, which takes no writes: "+
+			"give the URL of its primary, or redis+sentinel:// with the Sentinels that know it"))
 	}
 	return nil
+}
+
+// masters returns the masters of a Cluster that have an usual share of the slots, each
+// with a sample key that it has.
+func (s *Store) masters(ctx context.Context, cluster *redis.ClusterClient) (map[*redis.Client]string, error) {
+	found := map[*redis.Client]string{}
+	for n := range uint32(buckets) {
+		key := s.sampleKey(n)
+		master, err := cluster.MasterForKey(ctx, key)
+		if err != nil {
+			return nil, clusterError(err)
+		}
+		found[master] = key
+	}
+	return found, nil
+}
+
+// clusterError returns the error of finding a Cluster's masters.
+func clusterError(err error) error {
+	if strings.Contains(err.Error(), "cluster support disabled") {
+		return session.Fail(session.Unavailable, errors.New("the server is not in a Cluster: give redis:// in the URL, or redis+sentinel:// with Sentinels"))
+	}
+	return classify("cluster", err)
 }
 
 // sampleKey returns one of as many keys as an app has buckets. No app uses them. They
 // have the same form as the keys of apps, so the Redis user needs no further rights, and
 // their slots are spread over a Cluster in the same way.
 func (s *Store) sampleKey(bucket uint32) string {
-	return keyText(s.schema.bucket("", bucket).addNotBefore)
+	return keyText(s.schema.bucket("", bucket).addProbe)
 }
 
 // Connections describes the client's connection pool.

@@ -46,7 +46,7 @@ type Store struct {
 	// user; see lua/include/prelude.lua.
 	revocationParams string
 
-	create, refresh, checkToken, list, revoke, revokeOthers, logout, live, tombstones, revokeApp *script
+	create, refresh, checkToken, list, revoke, revokeOthers, logout, live, tombstones, revokeApp, ready, probe *script
 }
 
 var (
@@ -73,6 +73,7 @@ func New(o Options) (*Store, error) {
 		create: newScript(lua.Create), refresh: newScript(lua.Refresh), checkToken: newScript(lua.CheckToken), list: newScript(lua.List),
 		revoke: newScript(lua.Revoke), revokeOthers: newScript(lua.RevokeOthers), logout: newScript(lua.Logout),
 		live: newScript(lua.Live), tombstones: newScript(lua.Tombstones), revokeApp: newScript(lua.RevokeApp),
+		ready: newScript(lua.Ready), probe: newScript(lua.Probe),
 	}
 	if servers.topology != cluster {
 		s.clocks.single = newClockOffset()

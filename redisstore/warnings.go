@@ -6,21 +6,27 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // Warnings returns what an operator should change on the servers. It fails if a server
-// is too old, and with Unavailable if one does not answer.
+// is too old, of another kind than the URL says, or denies a command that the gateway
+// needs; and with Unavailable if one does not answer.
 func (s *Store) Warnings(ctx context.Context) ([]string, error) {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
-		return s.inspect(ctx, s.client, onlyNode)
+		return s.inspect(ctx, s.client, onlyNode, s.sampleKey(0))
+	}
+	keys, err := s.masters(ctx, cluster)
+	if err != nil {
+		return nil, err
 	}
 	var mu sync.Mutex
 	var all []string
-	err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-		warnings, err := s.inspect(ctx, master, master.Options().Addr)
+	err = cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		warnings, err := s.inspect(ctx, master, master.Options().Addr, keys[master])
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(all, warnings...)
@@ -29,21 +35,42 @@ func (s *Store) Warnings(ctx context.Context) ([]string, error) {
 	return all, err
 }
 
-// inspect returns the warnings about one server, whose name is node.
-func (s *Store) inspect(ctx context.Context, server redis.Cmdable, node string) ([]string, error) {
+// inspect returns the warnings about one server, whose name is node. key is a sample key
+// that it has, or empty if none is known.
+func (s *Store) inspect(ctx context.Context, server redis.UniversalClient, node, key string) ([]string, error) {
 	text, err := server.Info(ctx).Result()
-	if redis.HasErrorPrefix(err, "NOPERM") {
-		return []string{"this Redis user may not run INFO, so the server's version, maxmemory-policy and appendonly are unknown: " +
-			"allow it the command (ACL +info)"}, nil
-	}
-	if err != nil {
+	if err != nil && !redis.HasErrorPrefix(err, "unknown command") {
 		return nil, classify("info", err)
 	}
-	info := parseInfo(text)
+	info, warnings := parseInfo(text), []string{}
+	if err != nil {
+		warnings = append(warnings, "the server does not know INFO, so its version, role, maxmemory-policy and appendonly are unknown")
+	} else {
+		warnings = s.configurationWarnings(info)
+	}
 	if v := info["redis_version"]; tooOld(v) {
 		return nil, fmt.Errorf("the server's version is %s: upgrade it to %d.%d or later", v, oldestMajor, oldestMinor)
 	}
-	var warnings []string
+	if err := s.checkRole(info); err != nil {
+		return nil, err
+	}
+	if key != "" {
+		if err := s.runEveryCommand(ctx, server, key); err != nil {
+			return warnings, err
+		}
+	}
+	clock, err := s.sample(ctx, server)
+	if err != nil {
+		return nil, classify("time", err)
+	}
+	if clock.offset().Abs() > warnOffset {
+		warnings = append(warnings, clockWarning(node, clock.offset()))
+	}
+	return warnings, nil
+}
+
+// configurationWarnings returns the warnings about a server's INFO.
+func (s *Store) configurationWarnings(info map[string]string) (warnings []string) {
 	if p := info["maxmemory_policy"]; p != "noeviction" {
 		warnings = append(warnings, "maxmemory-policy is "+p+
 			": the server may delete sessions when memory is full; set it to noeviction")
@@ -52,24 +79,43 @@ func (s *Store) inspect(ctx context.Context, server redis.Cmdable, node string) 
 		warnings = append(warnings, "the append-only file is off: "+
 			"a restart loses the sessions created since the last snapshot, or all if there is none; set appendonly to yes")
 	}
-	clock, err := s.sample(ctx, server)
-	if err != nil && !redis.HasErrorPrefix(err, "NOPERM") { // without TIME no step works, which Ping reports
-		return nil, classify("time", err)
-	}
-	if err == nil && clock.offset().Abs() > warnOffset {
-		warnings = append(warnings, clockWarning(node, clock.offset()))
-	}
-	err = server.Publish(ctx, s.schema.channel(), "").Err() // followers ignore an empty message
-	if redis.HasErrorPrefix(err, "NOPERM") {
-		warnings = append(warnings, "this Redis user may not publish to "+s.schema.channel()+
-			": revocations reach the other instances late; allow it the channel (ACL &"+s.schema.channel()+")")
-	}
 	if n, _ := strconv.Atoi(info["connected_slaves"]); n < s.options.WaitReplicas {
 		warnings = append(warnings, fmt.Sprintf("%d replicas are connected, fewer than WAIT_REPLICAS (%d): "+
 			"revocations will be reported as pending; connect more replicas or lower WAIT_REPLICAS", n, s.options.WaitReplicas))
 	}
-	return warnings, nil
+	return warnings
 }
+
+// runEveryCommand runs each command that the gateway needs once, on a server that has the
+// key. The probe covers the commands that it has in common with the scripts.
+func (s *Store) runEveryCommand(ctx context.Context, server redis.UniversalClient, key string) error {
+	if _, err := s.send(ctx, s.probe, s.probeCall(key), false, true); err != nil { // EVAL; then EVALSHA
+		return classify("probe", err)
+	}
+	if err := s.runProbe(ctx, key); err != nil {
+		return err
+	}
+	pipe := server.Pipeline()
+	pipe.Ping(ctx)
+	pipe.SMembers(ctx, key)
+	pipe.XRangeN(ctx, key, firstID, "+", 1)
+	pipe.Publish(ctx, s.schema.channel(), "") // followers ignore an empty message
+	if s.options.WaitReplicas > 0 {
+		_ = pipe.Process(ctx, redis.NewIntCmd(ctx, "wait", 0, 1)) // a pipeline only queues it
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return classify("probe", err)
+	}
+	channel := server.Subscribe(ctx, s.schema.channel())
+	defer func() { _ = channel.Close() }()
+	if _, err := channel.ReceiveTimeout(ctx, subscribeTimeout); err != nil {
+		return classify("subscribe", err)
+	}
+	return nil
+}
+
+// subscribeTimeout bounds the wait for the confirmation of a subscription.
+const subscribeTimeout = time.Second
 
 // parseInfo returns the fields of an INFO reply.
 func parseInfo(text string) map[string]string {

@@ -10,8 +10,8 @@ import (
 
 const checkTimeout = 5 * time.Second
 
-// check validates the settings and checks that Redis and the user sources can be reached,
-// without serving. It logs the storage's warnings.
+// check validates the settings, and checks that Redis does all that the gateway needs and
+// that the user sources can be reached, without serving. It logs the storage's warnings.
 func (p Program) check(ctx context.Context, c *config.Config, std Stdio) error {
 	g, err := p.Assemble(ctx, c, std)
 	if err != nil {
@@ -20,11 +20,8 @@ func (p Program) check(ctx context.Context, c *config.Config, std Stdio) error {
 	defer g.Close()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	if err := g.Ping(ctx); err != nil {
-		return fmt.Errorf("the settings are valid, but Redis can't be reached: %w", err)
-	}
 	if err := g.logWarnings(ctx); err != nil {
-		return err
+		return fmt.Errorf("the settings are valid, but Redis can't be used: %w", err)
 	}
 	for _, name := range c.Apps {
 		if err := g.Sources[name].Ping(ctx); err != nil {

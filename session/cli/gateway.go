@@ -50,10 +50,11 @@ func (g *Gateway) ManageAccounts(apps map[string]config.App, queue *password.Que
 
 // Storage is the part of the session store that the commands use.
 type Storage interface {
-	// Ping fails if the storage can't be reached.
+	// Ping fails if no step can run on the storage now.
 	Ping(context.Context) error
 	// Warnings returns what an operator should change about the storage. It fails if
-	// Redis is too old or can't be reached.
+	// Redis can't be reached, is too old, is of another kind than the settings say, or
+	// denies something that the gateway needs.
 	Warnings(context.Context) ([]string, error)
 	// EachSession calls visit for each live session of an app, with the time of the sessions'
 	// clock. It is slow, and not atomic. It stops at the first error, also of visit.
@@ -92,10 +93,11 @@ func (g *Gateway) FollowRevocations(ctx context.Context, feed session.Feed) {
 	}
 }
 
-// Inspect logs the storage's warnings, and an error if they can't be determined.
+// Inspect logs the storage's warnings, and an error if the storage can't be used. The
+// gateway starts all the same, because that may change without a restart.
 func (g *Gateway) Inspect(ctx context.Context) {
 	if err := g.logWarnings(ctx); err != nil {
-		g.Log.Error("Redis can't be inspected", "error", err)
+		g.Log.Error("Redis can't be used: requests may be answered with 503; `tokengate check` tells when it can", "error", err)
 	}
 }
 

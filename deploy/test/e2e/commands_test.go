@@ -250,9 +250,9 @@ func TestCheckCommand(t *testing.T) {
 	}{
 		"invalid setting":     {env.with(appPrefix + "LEEWAY=1d"), []string{appPrefix + "LEEWAY"}},
 		"unknown option":      {newCommandEnv(server.URL + "?timeout=1s"), []string{"TOKENGATE_REDIS_URL", "unknown parameter"}},
-		"wrong password":      {newCommandEnv("redis://:hunter2@" + locked.Addr), []string{"Redis can't be reached"}},
+		"wrong password":      {newCommandEnv("redis://:hunter2@" + locked.Addr), []string{"Redis can't be used"}},
 		"user source is down": {env.with(appPrefix + "USERS=http://" + freeport.Address(t)), []string{appPrefix + "USERS", "connection refused"}},
-		"Redis is down":       {newCommandEnv("redis://" + freeport.Address(t)), []string{"Redis can't be reached", "connection refused"}},
+		"Redis is down":       {newCommandEnv("redis://" + freeport.Address(t)), []string{"Redis can't be used", "connection refused"}},
 	} {
 		code, output := c.env.run(t, "", "check")
 		if code == 0 || strings.Contains(output, "hunter2") {

@@ -14,9 +14,9 @@ import (
 )
 
 // neededCommands are the commands that a gateway and its scripts run on a single server.
-var neededCommands = strings.Fields(`evalsha eval time exists get set del
-	hget hset hsetnx hmget hgetall hdel sadd srem smembers
-	zadd zrem zcard zrange zrevrange zrangebyscore zrevrangebyscore zremrangebyrank
+var neededCommands = strings.Fields(`evalsha eval time get set del
+	hget hset hmget hgetall hdel sadd srem smembers
+	zadd zrem zcard zscore zrange zrevrange zrangebyscore zrevrangebyscore zremrangebyrank
 	pexpire pexpireat xadd xrange publish subscribe ping info`)
 
 // TestNeededCommandsAreDocumented checks that operations.md grants the rights that
@@ -84,7 +84,8 @@ func runEveryCommand(t *testing.T, env commandEnv) {
 }
 
 // TestRestrictedUserInOtherTopologies checks that a Cluster, waiting for replicas, and a
-// database other than 0 need one more command each. Sentinel itself needs none.
+// database other than 0 need one more command each, and that "check" fails without it.
+// Sentinel itself needs none.
 func TestRestrictedUserInOtherTopologies(t *testing.T) {
 	t.Parallel()
 	cluster, sentinel, standalone := redistest.Cluster(t, 3), redistest.Sentinel(t), redistest.Standalone(t)
@@ -100,7 +101,8 @@ func TestRestrictedUserInOtherTopologies(t *testing.T) {
 		for _, node := range c.nodes {
 			addRestrictedUser(t, node, "gate", slices.Concat(neededCommands, []string{c.command}))
 		}
-		g := gatewaytest.Start(t, strings.Replace(c.redisURL, "://", "://gate:secret-of-gate@", 1), c.settings)
+		redisURL := strings.Replace(c.redisURL, "://", "://gate:secret-of-gate@", 1)
+		g := gatewaytest.Start(t, redisURL, c.settings)
 		callEveryEndpoint(t, g)
 		if resp := g.Client().Login(t.Context(), 0, "LONG", "x"); c.command == "wait" && resp.Header.Get("Durability") != "replicated" {
 			t.Errorf("login: got durability %q, want replicated", resp.Header.Get("Durability"))
@@ -110,6 +112,19 @@ func TestRestrictedUserInOtherTopologies(t *testing.T) {
 		}
 		if !slices.ContainsFunc(c.nodes, func(node *redistest.Server) bool { return commandCalls(t, node, c.command) > 0 }) {
 			t.Errorf("%s is allowed but never used", c.command)
+		}
+		env := newCommandEnv(redisURL)
+		for name, value := range c.settings {
+			env = env.with("TOKENGATE_" + name + "=" + value)
+		}
+		if code, output := env.run(t, "", "check"); code != 0 {
+			t.Errorf("check: got exit code %d, output %s; want 0", code, output)
+		}
+		for _, node := range c.nodes {
+			node.Do("ACL", "SETUSER", "gate", "-"+c.command)
+		}
+		if code, output := env.run(t, "", "check"); code == 0 || !strings.Contains(output, "'"+c.command+"'") {
+			t.Errorf("check without the right to %[1]s: got exit code %[2]d, output %[3]s; want an error with '%[1]s'", c.command, code, output)
 		}
 	}
 }
