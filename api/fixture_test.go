@@ -103,9 +103,12 @@ func (s *fakeSigner) Verify(token string, kind session.Kind, clock session.Clock
 // fails with session.Unavailable.
 type fakeChecker struct{ outage atomic.Bool }
 
-func (c *fakeChecker) Check(_ context.Context, username, password string) (session.User, error) {
+func (c *fakeChecker) Check(_ context.Context, username, password string, found func(session.UserID) error) (session.User, error) {
 	if c.outage.Load() {
 		return session.User{}, session.Fail(session.Unavailable, nil)
+	}
+	if err := found(session.UserID{}); err != nil {
+		return session.User{}, err
 	}
 	for _, u := range wiretest.Users {
 		matches := u.Password == password || u.Password == strings.TrimSpace(password)

@@ -36,7 +36,7 @@ func (r *scriptCodes) observe(script string, code session.Code, _ time.Duration)
 func (r *scriptCodes) compareWithHeaders(t *testing.T) {
 	t.Helper()
 	for _, s := range []lua.Script{
-		lua.Create, lua.Refresh, lua.List, lua.Revoke, lua.RevokeOthers, lua.Logout, lua.Live, lua.Tombstones, lua.RevokeApp,
+		lua.Create, lua.Refresh, lua.List, lua.Revoke, lua.RevokeOthers, lua.Logout, lua.Live, lua.Tombstones, lua.RevokeApp, lua.Ready,
 		lua.ReserveUsername, lua.PutAccount, lua.RemoveAccount, lua.ReleaseUsername, lua.NextID,
 	} {
 		got, want := slices.Sorted(maps.Keys(r.codes[s.Name])), codesInHeader(s)

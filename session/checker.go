@@ -13,7 +13,11 @@ type Checker interface {
 	// with InvalidCredentials for an unknown user, a wrong password or an
 	// inactive user, and takes the same time for each of them; with Busy; with
 	// Throttled if the source limits logins; or with Unavailable.
-	Check(ctx context.Context, username, password string) (User, error)
+	//
+	// It calls found once, after it has looked for the user and before the password is
+	// compared with anything, and fails with the error of found. The ID is zero if there is
+	// no such user, or if the source learns the ID together with the result.
+	Check(ctx context.Context, username, password string, found func(UserID) error) (User, error)
 
 	// Recheck returns what the source knows about a user after a login.
 	// It fails with UserUnknown or UserInactive; or with Unavailable if the source

@@ -92,11 +92,16 @@ type checker struct {
 	statuses      map[string]session.Status // what Recheck returns, by user ID
 	freshen       func()                    // called by a fresh Recheck, before it answers
 	freshRechecks int
+	compared      int  // passwords
 	stalls        bool // Recheck waits until its context is done
 }
 
-func (c *checker) Check(_ context.Context, username, password string) (session.User, error) {
+func (c *checker) Check(_ context.Context, username, password string, found func(session.UserID) error) (session.User, error) {
 	user, ok := c.users[username]
+	if err := found(user.ID); err != nil {
+		return session.User{}, err
+	}
+	c.compared++
 	switch {
 	case c.checkErr != nil:
 		return session.User{}, c.checkErr
@@ -150,11 +155,12 @@ func (o *observer) take() string {
 }
 
 // flakyStore is a store that can be unavailable and counts the steps that it is
-// asked for, except Tombstones.
+// asked for, except Tombstones and Ready.
 type flakyStore struct {
 	*memstore.Store
 	down  bool
 	calls int
+	asked []session.Owner // whether they are ready
 
 	offset        time.Duration // of the store's clock
 	offsetUnknown bool
@@ -222,6 +228,15 @@ func (f *flakyStore) CheckToken(ctx context.Context, step session.RefreshStep) e
 		return err
 	}
 	return f.Store.CheckToken(ctx, step)
+}
+
+// Ready records the owner, and fails if the store is down.
+func (f *flakyStore) Ready(_ context.Context, owner session.Owner) error {
+	f.asked = append(f.asked, owner)
+	if f.down {
+		return session.Fail(session.Unavailable, errors.New("no route to host"))
+	}
+	return nil
 }
 
 // ClockOffset returns f.offset, or fails if it is not known.

@@ -9,7 +9,9 @@ import (
 
 // Login checks the secret, then the credentials, then the session type, and
 // creates a session. A password of more than MaxPassword bytes is wrong for every user, so
-// it is not compared. It fails with InvalidCredentials if the secret or the
+// it is not compared. Nor is any password while the store can't write: the answer would
+// tell a right password, with Unavailable, from a wrong one. It fails with
+// InvalidCredentials if the secret or the
 // credentials are wrong, with Busy, or with InvalidType; with Internal if the
 // user's claims can't be signed, and then nothing has changed; or as
 // [Store.Create] does.
@@ -36,7 +38,9 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("the password is too long"))
 	}
 	start := e.Now()
-	user, err := app.Checker.Check(ctx, req.Username, req.Password)
+	user, err := app.Checker.Check(ctx, req.Username, req.Password, func(id UserID) error {
+		return e.Store.Ready(ctx, attemptOwner(app, id, req.Username))
+	})
 	if err != nil {
 		return Tokens{}, CreateResult{}, err
 	}
@@ -72,6 +76,15 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 	tokens, err := app.issue(user.ID, created.Session, created.Now, true)
 	tokens.Durability = created.Durability
 	return tokens, created, err
+}
+
+// attemptOwner returns the owner that stands for a user whose password is about to be
+// compared: that of a username if it has no user, or if the ID is not known yet.
+func attemptOwner(app *App, id UserID, username string) Owner {
+	if id.IsZero() {
+		return Owner{app.Name, username}
+	}
+	return Owner{app.Name, id.String()}
 }
 
 // olderThan returns the time before which a session must have been created for a login

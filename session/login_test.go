@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,27 @@ func TestLoginChecksCredentialInStore(t *testing.T) {
 	f.checker.users["alice"] = user
 	_, err := f.loginAs("alice")
 	f.wantError(err, session.UserUnknown, "")
+}
+
+// TestLoginAsksStoreFirst checks that no password is compared while the store can't write,
+// so that the answer does not depend on it. The owner that it is asked about is the user, or
+// the username of an unknown one.
+func TestLoginAsksStoreFirst(t *testing.T) {
+	f := newFixture(t)
+	f.store.down = true
+	for username, owner := range map[string]string{"alice": "1", "bob": "b", "unknown": "unknown"} {
+		for _, pw := range []string{username, "wrong"} {
+			f.store.asked = nil
+			_, err := f.Login(t.Context(), session.LoginRequest{Secret: "s-new", Username: username, Password: pw, Type: "LONG"})
+			f.wantError(err, session.Unavailable, "")
+			if want := []session.Owner{{App: "shop", User: owner}}; !slices.Equal(f.store.asked, want) {
+				t.Errorf("%s: the store was asked whether %v are ready, want %v", username, f.store.asked, want)
+			}
+		}
+	}
+	if f.checker.compared != 0 {
+		t.Errorf("%d passwords were compared, want none", f.checker.compared)
+	}
 }
 
 // TestLoginUnsignableClaimsEvictNothing checks that a login that fails because of

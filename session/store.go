@@ -115,6 +115,10 @@ type Store interface {
 	// so it also revokes the sessions that were created meanwhile.
 	RevokeApp(ctx context.Context, app string) (RevokeResult, error)
 
+	// Ready returns nil if the owner's steps could write now, and fails with Unavailable
+	// otherwise. It changes nothing, so a retry is safe. The owner need not exist.
+	Ready(ctx context.Context, owner Owner) error
+
 	// ClockOffset returns how far the clock that the owner's steps use is ahead of
 	// this instance's: negative if it is behind. It queries the store only if it has
 	// not learned the offset yet, within a second, and fails with Unavailable if

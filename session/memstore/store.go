@@ -188,5 +188,8 @@ func (s *Store) countable(step session.CreateStep, without []*record, now time.T
 	return counted
 }
 
+// Ready implements [session.Store]. Memory can always be written.
+func (s *Store) Ready(context.Context, session.Owner) error { return nil }
+
 // ClockOffset implements [session.Store]. The store's clock is the instance's.
 func (s *Store) ClockOffset(context.Context, session.Owner) (time.Duration, error) { return 0, nil }

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Token", tokenTests},
 		{"Credential", credentialTests},
 		{"Tombstones", tombstoneTests},
+		{"Ready", readyTests},
 		{"RevokeApp", revokeAppTests},
 		{"CheckUser", checkUserTests},
 		{"Directory", directoryTests},

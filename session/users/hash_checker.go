@@ -41,12 +41,19 @@ var errNoUser = errors.New("the source has no such user")
 var errNoUsers = errors.New("the user source has no users; if that is right, end the sessions of its former users with tokengate sessions end")
 
 // Check implements [session.Checker].
-func (c *hashChecker) Check(ctx context.Context, username, pw string) (session.User, error) {
+func (c *hashChecker) Check(ctx context.Context, username, pw string, found func(session.UserID) error) (session.User, error) {
 	account, err := c.accounts.find(ctx, username)
-	if err != nil && session.CodeOf(err) != session.UserUnknown {
+	known := err == nil
+	switch {
+	case session.CodeOf(err) == session.UserUnknown:
+		account = session.Account{}
+	case err != nil:
 		return session.User{}, err
 	}
-	h, usable := c.hashToCompare(username, account, err == nil)
+	if err := found(account.ID); err != nil {
+		return session.User{}, err
+	}
+	h, usable := c.hashToCompare(username, account, known)
 	matched, err := c.queue.Match(ctx, h, pw, usable && account.Active)
 	if err != nil {
 		return session.User{}, err

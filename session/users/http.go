@@ -65,7 +65,10 @@ func httpClient(given *http.Client) *http.Client {
 // Check implements [session.Checker]. It sends one request for each form of the password,
 // since it is the other program that hashes. The price is that a wrong password with
 // outer white space counts as two failures there, if the program counts failures.
-func (h *httpSource) Check(ctx context.Context, username, pw string) (session.User, error) {
+func (h *httpSource) Check(ctx context.Context, username, pw string, found func(session.UserID) error) (session.User, error) {
+	if err := found(session.UserID{}); err != nil {
+		return session.User{}, err
+	}
 	err := error(errInvalidCredentials)
 	for _, form := range password.Forms(pw) {
 		var user session.User
