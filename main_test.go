@@ -274,7 +274,7 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 	for _, name := range []string{"help", "-h", "--help"} {
 		out := mustSucceed(t, nil, "", name)
-		for _, command := range []string{"serve", "env", "check", "user", "sessions", "version"} {
+		for _, command := range []string{"serve", "env", "check", "health", "user", "sessions", "version"} {
 			if !strings.Contains(out, "\n  "+command+" ") {
 				t.Errorf("%s does not list the command %s", name, command)
 			}

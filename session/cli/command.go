@@ -38,6 +38,10 @@ const (
 var commands = []command{
 	{name: "serve", summary: "answer requests (the default)", run: withConfig(runServe)},
 	{name: "check", summary: "validate the settings and reach Redis and the user sources, without serving", run: withConfig(Program.check)},
+	{
+		name: "health", summary: "check that the gateway with these addresses is alive, for a container's health command",
+		details: "It asks the admin listener, or the public listener if ADMIN_LISTEN is empty. It needs no other\nsetting, and does not look at Redis or the user sources.", run: runHealth,
+	},
 	{name: "env", usage: "[--markdown]", summary: "print every setting with its default and meaning", flags: []string{"markdown"}, run: runEnv},
 	{
 		name: "user add", usage: "NAME --app APP [--id ID | --integer-id] [--claims JSON]", summary: "add a user, and print their id",

@@ -199,7 +199,7 @@ func TestA9Help(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{
 		"", "user", "user add", "user passwd", "user disable", "user enable", "user remove", "user show", "user list", "user import", "user hash",
-		"sessions", "sessions list", "sessions end", "check", "env", "serve", "version",
+		"sessions", "sessions list", "sessions end", "check", "health", "env", "serve", "version",
 	} {
 		for _, flag := range []string{"--help", "-h"} {
 			code, output := commandEnv{}.run(t, "", append(strings.Fields(command), flag)...)
