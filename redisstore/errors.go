@@ -3,6 +3,8 @@ package redisstore
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -11,30 +13,47 @@ import (
 )
 
 // classify returns the session.Error for an error of the Redis client. Its code is
-// Internal for an error reply that shows a defect, such as an error in a script, and
-// Unavailable for every other error: then the step may or may not have run.
+// Internal for a reply that shows a defect of a script or of the data, and Unavailable for
+// every other error: then the step may or may not have run.
+//
+// The client returns a reply to a step as it is, and wraps what a server answered to the
+// client's own commands, such as AUTH, or a Sentinel that does not know the master.
 func classify(operation string, err error) *session.Error {
-	wrapped := fmt.Errorf("redis: %s: %w", operation, err)
-	errorReply, ok := errors.AsType[redis.Error](err)
-	if !ok {
-		return session.Fail(session.Unavailable, wrapped)
+	code := session.Unavailable
+	reply, ok := errors.AsType[redis.Error](err)
+	if err == redis.Nil || ok && isDefect(reply.Error()) {
+		code = session.Internal
 	}
-	text := errorReply.Error()
-	for _, prefix := range unavailableReplies {
-		if strings.HasPrefix(text, prefix) || strings.Contains(text, ": -"+prefix) {
-			return session.Fail(session.Unavailable, wrapped)
-		}
-	}
-	return session.Fail(session.Internal, wrapped)
+	return session.Fail(code, fmt.Errorf("redis: %s: %w", operation, withoutArgs(err)))
 }
 
-// unavailableReplies lists the prefixes of the error replies that mean that Redis can't
-// run a command now, or not for this user. Before Redis 7.0, an error inside a
-// script is a longer text, in which the prefix follows ": -".
-var unavailableReplies = []string{
-	"LOADING ", "READONLY ", "CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "OOM ", "BUSY ", "MISCONF ",
-	"NOREPLICAS ", "NOAUTH ", "WRONGPASS ", "NOPERM ", "DENIED ", "ERR The user executing the script", "MOVED ", "ASK ", "NOSCRIPT ", "UNBLOCKED ",
-	"ERR max number of clients reached", "ERR Protocol error: unauthenticated", "EXECABORT ", "ERR AUTH ", "ERR invalid password", "ERR DB index",
+// echoedArgs matches what a server that does not know a command repeats of it. For AUTH,
+// that is the password.
+var echoedArgs = regexp.MustCompile(`, with args beginning with:[^\n]*`)
+
+// withoutArgs returns err, or an error without the arguments that its text repeats.
+func withoutArgs(err error) error {
+	if text := err.Error(); echoedArgs.MatchString(text) {
+		return errors.New(echoedArgs.ReplaceAllString(text, ""))
+	}
+	return err
 }
+
+// isDefect reports whether an error reply shows a defect. Such a reply comes from a script
+// and has the code ERR, or WRONGTYPE, which a command may also return. All other codes
+// describe the state of the server or the rights of the Redis user.
+func isDefect(reply string) bool {
+	code, _, _ := strings.Cut(reply, " ")
+	in := func(part string) bool { return strings.Contains(reply, part) }
+	return code == "WRONGTYPE" || code == "ERR" && slices.ContainsFunc(scriptErrors, in) && !slices.ContainsFunc(refusals, in)
+}
+
+// scriptErrors are parts of the error replies of scripts.
+var scriptErrors = []string{"user_script", "Error compiling script", "Error running script"}
+
+// refusals are parts of those errors of scripts that show no defect: Redis refuses a
+// command of the script, or was told to stop it. Before Redis 7.0, the code of a state such
+// as OOM follows ": -".
+var refusals = []string{": -", "The user executing the script", "Unknown Redis command", "Script killed by user"}
 
 var errReply = errors.New("the script's reply does not have the form that its header describes")

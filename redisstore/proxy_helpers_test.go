@@ -1,7 +1,9 @@
 package redisstore_test
 
 import (
+	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +16,16 @@ type proxy struct {
 	loseReply atomic.Bool  // discard the server's next reply and close the connection; the server has run the command
 	frozen    atomic.Bool  // pass nothing on, and keep connections open
 	delay     atomic.Int64 // of each piece of data, in ns
+
+	mu         sync.Mutex
+	fromClient strings.Builder // everything that clients have sent
+}
+
+// received returns everything that clients have sent.
+func (p *proxy) received() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fromClient.String()
 }
 
 // newProxy starts a proxy to a server. It stops when the test ends.
@@ -58,14 +70,21 @@ func (p *proxy) serve(client net.Conn, server string, stop <-chan struct{}) {
 		}
 	}()
 	go func() {
-		p.copy(upstream, client, func() bool { return false })
+		p.copy(upstream, io.TeeReader(client, p), func() bool { return false })
 		_ = upstream.Close()
 	}()
 	p.copy(client, upstream, func() bool { return p.loseReply.CompareAndSwap(true, false) })
 }
 
+// Write records what a client has sent.
+func (p *proxy) Write(data []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fromClient.Write(data)
+}
+
 // copy copies data one way until either connection is closed, or lose returns true.
-func (p *proxy) copy(to, from net.Conn, lose func() bool) {
+func (p *proxy) copy(to io.Writer, from io.Reader, lose func() bool) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)

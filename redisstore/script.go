@@ -69,8 +69,8 @@ func (s *Store) send(ctx context.Context, sc *script, c *call, durable, eval boo
 	if err != nil {
 		return reply{}, err // cmd must not be read: if ctx is done, the pipeline may still write to it
 	}
-	elements, err := cmd.Slice()
-	return reply{elements: elements, durability: durability}, err
+	elements, _ := cmd.Val().([]any) // readCode rejects a reply of another form
+	return reply{elements: elements, durability: durability}, nil
 }
 
 // noRetryCmd is a command that the client must not send twice. A Cluster's client

@@ -7,8 +7,8 @@
 // reply was lost, the step may have run, and a second run would not return the same
 // result.
 //
-// A step fails with [session.Unavailable] for every reason that keeps Redis from
-// answering, and with [session.Internal] only if the reply shows a defect.
+// A step fails with [session.Unavailable] for every reason that keeps Redis from running
+// it, and with [session.Internal] only if the reply shows a defect.
 //
 // Besides the steps, a [Store] reports revocations ([Store.Follow]), keeps the users of
 // apps with USERS=redis: ([Store.Directory]), and checks the servers ([Store.Ping],
@@ -99,6 +99,6 @@ type clientLog struct{ logger *slog.Logger }
 // Printf implements the logger interface of the Redis client.
 func (l clientLog) Printf(ctx context.Context, format string, v ...any) {
 	if l.logger != nil {
-		l.logger.DebugContext(ctx, "redis client", "message", fmt.Sprintf(format, v...))
+		l.logger.DebugContext(ctx, "redis client", "message", echoedArgs.ReplaceAllString(fmt.Sprintf(format, v...), ""))
 	}
 }

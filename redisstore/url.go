@@ -80,6 +80,7 @@ func clientDefaults() redis.UniversalOptions {
 		Protocol:                 2,    // suffices, and costs less to parse than 3
 		MaxRetries:               -1,   // a step runs once; its caller decides on a retry
 		ContextTimeoutEnabled:    true, // a request's deadline limits its steps
+		DisableIdentity:          true, // no CLIENT SETINFO, which the Redis user need not be allowed
 		DialTimeout:              2 * time.Second,
 		DialerRetries:            1,
 		ReadTimeout:              3 * time.Second,
