@@ -19,24 +19,21 @@ const (
 // Follow implements [session.Feed]. The channel brings a revocation at once, but its
 // messages may be lost. The outboxes lose nothing, and each poll continues where the
 // last one stopped. So CaughtUp depends on the polls only.
+//
+// Options.Logger logs why a poll or the subscription to the channel fails.
 func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) error {
 	f := s.newFollower(apps, sink)
 	go s.followClocks(ctx, apps)
-	channel := s.client.Subscribe(ctx, s.schema.channel())
-	defer channel.Close()
-	messages := channel.Channel()
+	messages := make(chan string)
+	go s.listen(ctx, messages)
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case m, open := <-messages:
-			if !open { // the store was closed
-				messages = nil
-				continue
-			}
-			f.report(m.Payload)
+		case m := <-messages:
+			f.report(m)
 		case <-next.C:
 			f.poll(ctx)
 			next.Reset(s.options.PollInterval)
@@ -50,6 +47,7 @@ type follower struct {
 	sink     session.Sink
 	apps     map[string]bool
 	outboxes []*outbox
+	failing  outage // of the polls
 }
 
 // outbox is the position of a follower in one outbox.
@@ -63,7 +61,11 @@ type outbox struct {
 const firstID = "-"
 
 func (s *Store) newFollower(apps []string, sink session.Sink) *follower {
-	f := &follower{client: s.client, sink: sink, apps: map[string]bool{}}
+	f := &follower{client: s.client, sink: sink, apps: map[string]bool{}, failing: outage{
+		logger: s.options.Logger,
+		failed: "the revocations of other instances can't be read from Redis",
+		over:   "the revocations of other instances can be read from Redis again",
+	}}
 	for _, app := range apps {
 		f.apps[app] = true
 		for n := range uint32(buckets) {
@@ -75,16 +77,20 @@ func (s *Store) newFollower(apps []string, sink session.Sink) *follower {
 
 // poll reports what was added to the outboxes since the last poll. If it fails, it does
 // not call CaughtUp: the revocation list gets stale until a later poll succeeds.
-func (f *follower) poll(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+func (f *follower) poll(follow context.Context) {
+	ctx, cancel := context.WithTimeout(follow, pollTimeout)
 	defer cancel()
 	asOf := time.Now() // before reading: every revocation acknowledged by now will be read
 	for unread := f.outboxes; len(unread) > 0; {
 		var err error
 		if unread, err = f.read(ctx, unread); err != nil {
+			if !stopped(follow, err) {
+				f.failing.report(err)
+			}
 			return
 		}
 	}
+	f.failing.report(nil)
 	f.sink.CaughtUp(asOf)
 }
 
