@@ -30,9 +30,15 @@ import (
 //   - client_name, as CLIENT LIST shows it
 //   - sentinel_username and sentinel_password, for Sentinel itself
 //   - ca_cert, the path of a PEM file with the only certificates to trust
+//   - client_cert and client_key, the paths of PEM files with the certificate that servers
+//     ask of their clients, and its private key
 //   - skip_verify=true, for tests: the certificate of the server is not checked
 //   - auto_pipeline=true sends steps that run at the same time together, on one connection:
 //     Redis has half the work if there are many, but a single step takes a little longer
+//
+// The files of ca_cert, client_cert and client_key are read again for each new connection,
+// so that renewed ones need no restart. If they can't be used then, the last good ones
+// stay in use, and Logger logs the reason.
 type Options struct {
 	URL          string        // required
 	Prefix       string        // first part of every key and channel
@@ -47,8 +53,8 @@ type Options struct {
 	// Now is for tests only: the clock to use instead of Redis's. It must not be
 	// behind the real time, because Redis would then delete keys too early.
 	Now func() time.Time
-	// Logger logs warnings about the servers' clocks, and the messages of the Redis client
-	// at debug level; nil means none. The client has one log per process: that of the last
+	// Logger logs warnings about the servers' clocks, why Follow or reading certificates
+	// fails, and the messages of the Redis client at debug level; nil means none. The client has one log per process: that of the last
 	// Store.
 	Logger *slog.Logger
 	// ObserveClock, if not nil, is called after each measurement of a node's clock: with
@@ -93,7 +99,10 @@ func (o Options) Validate() error {
 	case o.PollInterval <= 0:
 		return errors.New("PollInterval: give a positive duration")
 	}
-	_, err := parseURL(o.URL)
+	s, err := parseURL(o.URL)
+	if err == nil && s.TLSConfig != nil {
+		_, err = s.certificates.load(s.TLSConfig)
+	}
 	return err
 }
 

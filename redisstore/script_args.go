@@ -65,7 +65,7 @@ func (s *Store) addFirstArgs(c *call, o session.Owner) {
 	} else {
 		c.addInt(s.options.Now().UnixMicro())
 	}
-	c.add(s.revocationParams, o.App, "|", o.User)
+	c.add(s.revocationParams.Load().text, o.App, "|", o.User)
 }
 
 // requestedFirst returns all session types, beginning with the requested ones.

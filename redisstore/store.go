@@ -17,10 +17,12 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -42,9 +44,8 @@ type Store struct {
 	clockWarnedAt atomic.Int64 // when a warning about clocks was logged last, Unix ns
 	directory     *Directory
 
-	// revocationParams is the second argument of every script up to the app and the
-	// user; see lua/include/prelude.lua.
-	revocationParams string
+	credentials      atomic.Pointer[credentials]      // of new connections
+	revocationParams atomic.Pointer[revocationParams] // of the steps that start now
 
 	create, refresh, checkToken, list, revoke, revokeOthers, logout, live, tombstones, revokeApp, ready, probe *script
 }
@@ -53,6 +54,18 @@ var (
 	_ session.Store = (*Store)(nil)
 	_ session.Feed  = (*Store)(nil)
 )
+
+// revocationParams is the second argument of every script up to the app and the user; see
+// lua/include/prelude.lua.
+type revocationParams struct {
+	retention time.Duration
+	text      string
+}
+
+func (s *Store) newRevocationParams(retention time.Duration) *revocationParams {
+	return &revocationParams{retention, strconv.FormatInt(s.options.TombstoneLifetime.Milliseconds(), 10) + "|" +
+		strconv.FormatInt(retention.Milliseconds(), 10) + "|" + s.schema.channel() + "|"}
+}
 
 // New returns a Store with the given options. It does not connect; use Ping for that.
 func New(o Options) (*Store, error) {
@@ -64,24 +77,50 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, pipeline, err := servers.connect()
-	if err != nil {
-		return nil, err
-	}
 	s := &Store{
-		options: o, client: client, pipeline: pipeline, schema: schema{o.Prefix},
+		options: o, schema: schema{o.Prefix},
 		create: newScript(lua.Create), refresh: newScript(lua.Refresh), checkToken: newScript(lua.CheckToken), list: newScript(lua.List),
 		revoke: newScript(lua.Revoke), revokeOthers: newScript(lua.RevokeOthers), logout: newScript(lua.Logout),
 		live: newScript(lua.Live), tombstones: newScript(lua.Tombstones), revokeApp: newScript(lua.RevokeApp),
 		ready: newScript(lua.Ready), probe: newScript(lua.Probe),
 	}
+	s.credentials.Store(&credentials{servers.Username, servers.Password})
+	s.revocationParams.Store(s.newRevocationParams(o.Retention))
+	if s.client, s.pipeline, err = servers.connect(&s.credentials, o.Logger); err != nil {
+		return nil, err
+	}
 	if servers.topology != cluster {
 		s.clocks.single = newClockOffset()
 	}
 	s.directory = newDirectory(s)
-	s.revocationParams = strconv.FormatInt(o.TombstoneLifetime.Milliseconds(), 10) + "|" +
-		strconv.FormatInt(o.Retention.Milliseconds(), 10) + "|" + s.schema.channel() + "|"
 	return s, nil
+}
+
+// SetURL makes connections that are opened from now on use the user and the password of a
+// URL. Established connections stay. If the URL is invalid, or differs from that of Options in
+// anything else, SetURL fails and changes nothing. Errors do not repeat the URL.
+func (s *Store) SetURL(url string) error {
+	servers, err := parseURL(url)
+	if err != nil {
+		return err
+	}
+	if !sameServers(url, s.options.URL) {
+		return errors.New("URL: only the user and the password before the hosts can change without a restart: " +
+			"restart the gateway for the other changes")
+	}
+	s.credentials.Store(&credentials{servers.Username, servers.Password})
+	return nil
+}
+
+// ExtendRetention makes the steps that start from now on keep their revocations in the
+// outbox for at least d. It never lowers Options.Retention.
+func (s *Store) ExtendRetention(d time.Duration) {
+	for {
+		now := s.revocationParams.Load()
+		if d <= now.retention || s.revocationParams.CompareAndSwap(now, s.newRevocationParams(d)) {
+			return
+		}
+	}
 }
 
 // Close closes the connections. Steps in progress fail with Unavailable.

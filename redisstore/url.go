@@ -2,13 +2,11 @@ package redisstore
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +20,7 @@ import (
 type servers struct {
 	topology
 	redis.UniversalOptions
+	certificates certificateFiles
 	autoPipeline bool
 }
 
@@ -43,34 +42,54 @@ var topologies = map[string]topology{
 var errURL = errors.New("URL is invalid: give redis://USER:PASSWORD@HOST:PORT/DB or another of its forms, " +
 	"with %XX for special characters in the password")
 
-// parseURL parses a URL, which has one of the forms that [Options] lists. Errors never repeat
-// any part of the URL that may be the password, or may contain it by mistake.
+// parseURL parses a URL, which has one of the forms that [Options] lists. It reads no
+// file. Errors never repeat any part of the URL that may be the password, or may contain
+// it by mistake.
 func parseURL(text string) (servers, error) {
-	scheme, rest, _ := strings.Cut(text, "://")
-	kind, encrypted := topologies[scheme], strings.HasPrefix(scheme, "rediss")
+	parts := splitURL(text)
+	kind, encrypted := topologies[parts.scheme], strings.HasPrefix(parts.scheme, "rediss")
 	if kind == "" {
 		return servers{}, errURL
 	}
-	authority, tail := rest, ""
-	if i := strings.IndexAny(rest, "/?"); i >= 0 {
-		authority, tail = rest[:i], rest[i:]
-	}
-	user, hosts := "", authority
-	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
-		user, hosts = authority[:i+1], authority[i+1:]
-	}
 	// url.Parse rejects a list of hosts, so it gets another host instead.
-	u, err := url.Parse("redis://" + user + "host" + tail)
+	u, err := url.Parse("redis://" + parts.user + "host" + parts.tail)
 	if err != nil || u.Fragment != "" {
 		return servers{}, errURL
 	}
 	s := servers{topology: kind, UniversalOptions: clientDefaults()}
 	s.Username = u.User.Username()
 	s.Password, _ = u.User.Password()
-	if scheme == "unix" {
-		return s, s.parseUnix(hosts, u)
+	if parts.scheme == "unix" {
+		return s, s.parseUnix(parts.hosts, u)
 	}
-	return s, s.parseNetwork(hosts, u, encrypted)
+	return s, s.parseNetwork(parts.hosts, u, encrypted)
+}
+
+// urlParts are the parts of a URL, as they are written in it.
+type urlParts struct {
+	scheme string
+	user   string // and password, up to the "@"
+	hosts  string
+	tail   string // path and parameters
+}
+
+func splitURL(text string) urlParts {
+	scheme, rest, _ := strings.Cut(text, "://")
+	p := urlParts{scheme: scheme, hosts: rest}
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		p.hosts, p.tail = rest[:i], rest[i:]
+	}
+	if i := strings.LastIndexByte(p.hosts, '@'); i >= 0 {
+		p.user, p.hosts = p.hosts[:i+1], p.hosts[i+1:]
+	}
+	return p
+}
+
+// sameServers reports whether two URLs differ in user and password at most.
+func sameServers(a, b string) bool {
+	x, y := splitURL(a), splitURL(b)
+	x.user, y.user = "", ""
+	return x == y
 }
 
 // clientDefaults returns the client options that steps rely on, and timeouts that suit
@@ -180,6 +199,9 @@ func (s *servers) parseQuery(values url.Values) error {
 	if s.topology == cluster && s.DB != 0 {
 		return errors.New("URL parameter db: a Cluster has database 0 only; leave the parameter out")
 	}
+	if (s.certificates.cert == "") != (s.certificates.key == "") {
+		return errors.New("URL parameters client_cert and client_key: give both or neither")
+	}
 	return nil
 }
 
@@ -199,7 +221,9 @@ var parameters = map[string]func(*servers, string) error{
 	"client_name":        stringParameter(func(s *servers) *string { return &s.ClientName }),
 	"sentinel_username":  stringParameter(func(s *servers) *string { return &s.SentinelUsername }),
 	"sentinel_password":  stringParameter(func(s *servers) *string { return &s.SentinelPassword }),
-	"ca_cert":            (*servers).setCACert,
+	"ca_cert":            fileParameter(func(s *servers) *string { return &s.certificates.ca }),
+	"client_cert":        fileParameter(func(s *servers) *string { return &s.certificates.cert }),
+	"client_key":         fileParameter(func(s *servers) *string { return &s.certificates.key }),
 	"skip_verify":        (*servers).setSkipVerify,
 	"auto_pipeline":      (*servers).setAutoPipeline,
 }
@@ -238,20 +262,17 @@ func stringParameter(field func(*servers) *string) func(*servers, string) error 
 
 var errNotTLS = errors.New("it is for rediss:// only; use that, or leave the parameter out")
 
-// setCACert makes the certificates in a PEM file the only roots to trust.
-func (s *servers) setCACert(path string) error {
-	if s.TLSConfig == nil {
-		return errNotTLS
+func fileParameter(field func(*servers) *string) func(*servers, string) error {
+	return func(s *servers, path string) error {
+		if s.TLSConfig == nil {
+			return errNotTLS
+		}
+		if path == "" {
+			return errors.New("give the path of a PEM file")
+		}
+		*field(s) = path
+		return nil
 	}
-	pem, err := os.ReadFile(path)
-	if err != nil {
-		return errors.New("the file can't be read")
-	}
-	s.TLSConfig.RootCAs = x509.NewCertPool()
-	if !s.TLSConfig.RootCAs.AppendCertsFromPEM(pem) {
-		return errors.New("the file holds no PEM certificate")
-	}
-	return nil
 }
 
 func (s *servers) setSkipVerify(text string) (err error) {

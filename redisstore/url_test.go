@@ -54,7 +54,12 @@ func TestInvalidURLs(t *testing.T) {
 		"redis://h?read_timeout=s3cret": "parameter read_timeout: give a duration", "redis://h?read_timeout=0s": "give a duration",
 		"redis://h?skip_verify=true": "rediss:// only", "redis://h?ca_cert=x": "rediss:// only",
 		"rediss://h?ca_cert=/s3cret": "can't be read", "rediss://h?ca_cert=options_test.go": "no PEM certificate",
-		"rediss://h?skip_verify=s3cret": "true or false", "redis://h?auto_pipeline=s3cret": "true or false",
+		"rediss://h?ca_cert=": "give the path", "redis://h?client_key=x": "rediss:// only",
+		"rediss://h?client_cert=/s3cret": "both or neither", "rediss://h?client_key=/s3cret": "both or neither",
+		"rediss://h?client_cert=/s3cret&client_key=/s3cret":                 "client_cert: the file can't be read",
+		"rediss://h?client_cert=options_test.go&client_key=/s3cret":         "client_key: the file can't be read",
+		"rediss://h?client_cert=options_test.go&client_key=options_test.go": "a certificate and its private key",
+		"rediss://h?skip_verify=s3cret":                                     "true or false", "redis://h?auto_pipeline=s3cret": "true or false",
 		"redis://u@s3cret@h:1:2": "URL is invalid",
 	} {
 		o := redisstore.Defaults()
