@@ -57,6 +57,9 @@ func openFile(path string, o Options) (*Source, error) {
 		removed: session.NewCache[session.Status](maxRemoved),
 	}
 	f.checkedAt = f.now()
+	if o.Previous != nil && o.Previous.file != nil {
+		f.takeOver(o.Previous.file)
+	}
 	if err := f.read(); err != nil {
 		return nil, fmt.Errorf("USERS is file:%s: %w", path, err)
 	}
@@ -64,6 +67,13 @@ func openFile(path string, o Options) (*Source, error) {
 	s := o.newSource(c)
 	s.file = f
 	return s, nil
+}
+
+// takeOver makes f compare its users with those of the source that it replaces.
+func (f *fileSource) takeOver(previous *fileSource) {
+	previous.mu.Lock()
+	defer previous.mu.Unlock()
+	f.users, f.removed = previous.users, previous.removed
 }
 
 func (f *fileSource) find(ctx context.Context, username string) (session.Account, error) {

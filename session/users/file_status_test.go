@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tokengate/session"
+	"tokengate/session/password"
 )
 
 // TestFileCredential checks that a file's users have the fingerprint of their hash at login
@@ -71,6 +72,14 @@ func TestFileUserComesBack(t *testing.T) {
 	w.recheckLater(session.OK)
 	if got := status(t, w, 1, false); !got.Changed.Equal(w.now.Add(statInterval)) {
 		t.Errorf("another user with the id: got %+v, want a change at %s", got, w.now)
+	}
+	changed := status(t, w, 1, false).Changed
+	next, err := Open(t.Context(), "file:"+w.path, Options{Queue: password.NewQueue(0, time.Minute, nil), DummyKey: testKey, EndOnChange: true, App: "shop", Previous: w.Source})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := status(t, next, 1, false); !got.Changed.Equal(changed) {
+		t.Errorf("the source that replaces it: got %+v, want the change at %s", got, changed)
 	}
 }
 

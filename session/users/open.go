@@ -59,6 +59,10 @@ type Options struct {
 	// member of a user file that has no meaning then names it. It may be nil.
 	Nearest func(name string, known []string) string
 
+	// Previous is the source that this one replaces, or nil. From a source of the same kind
+	// the new one takes over whose passwords have changed lately.
+	Previous *Source
+
 	Queue     *password.Queue   // required by every source except http(s)
 	Log       *slog.Logger      // nil means that nothing is logged
 	Directory session.Directory // required by redis:
@@ -89,7 +93,8 @@ type Source struct {
 	session.Checker
 	managed      bool
 	usersInStore bool
-	file         *fileSource // of a file: source, otherwise nil
+	file         *fileSource     // of a file: source, otherwise nil
+	postgres     *postgresSource // of a postgres source, otherwise nil
 	ping         func(context.Context) error
 	close        func()
 }

@@ -71,11 +71,14 @@ func openPostgres(ctx context.Context, spec string, o Options) (*Source, error) 
 	if o.Recheck.Set {
 		p.statusLifetime = o.Recheck.Every
 	}
+	if o.Previous != nil && o.Previous.postgres != nil {
+		p.statuses = o.Previous.postgres.statuses
+	}
 	p.setQueries(o)
 	c := o.newChecker(password.DjangoDummy())
 	c.accounts = p
 	s := o.newSource(c)
-	s.ping = p.ping
+	s.ping, s.postgres = p.ping, p
 	s.close = pool.Close
 	return s, nil
 }

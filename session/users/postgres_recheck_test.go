@@ -158,6 +158,10 @@ func (s *server) changedPassword(t *testing.T) {
 	if last.IsZero() {
 		t.Error("the time of the change was forgotten")
 	}
+	next := s.open(t, Options{Recheck: Recheck{Set: true, Every: time.Minute}, EndOnChange: true, App: "shop", Previous: source})
+	if got := status(t, next, 20, true); !got.Changed.Equal(last) {
+		t.Errorf("the source that replaces it: got %+v, want the change at %s", got, last)
+	}
 	s.exec(`delete from auth_user where id = 20`)
 	wantCode(t, recheck(t.Context(), session.NumberID(20), source), session.UserUnknown)
 	s.exec(insertUser(t, 20, "another", "correct horse", true))
