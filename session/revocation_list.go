@@ -49,7 +49,9 @@ func NewRevocationList(retention, bound time.Duration, now func() time.Time) *Re
 func (r *RevocationList) Await(apps ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unread = map[string]bool{}
+	if r.unread == nil { // otherwise some apps have not been read yet since an earlier call
+		r.unread = map[string]bool{}
+	}
 	for _, app := range apps {
 		r.unread[app] = true
 	}
