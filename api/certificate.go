@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,8 +47,14 @@ func (c *Certificate) Reload() error {
 	return nil
 }
 
-// readPEM reads the file of a setting.
+// Leaf returns the certificate in use.
+func (c *Certificate) Leaf() *x509.Certificate { return c.pair.Load().Leaf }
+
+// readPEM reads the file of a setting. Opening a pipe could wait without an end.
 func readPEM(setting, path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", setting)
+	}
 	content, err := os.ReadFile(path)
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err // the path may be a secret, given in the wrong setting

@@ -20,6 +20,7 @@ type appCommand struct {
 	*Gateway
 	app      string
 	settings config.App
+	prefix   string // begins the names of the app's settings
 }
 
 // onApp returns the run function of a command that acts on what a gateway keeps in Redis
@@ -35,7 +36,7 @@ func onApp(run func(context.Context, *appCommand) error) func(context.Context, *
 			if g.Engine.App(app) == nil {
 				return noApp(app, c)
 			}
-			return run(ctx, &appCommand{in, g, app, c.ByApp[app]})
+			return run(ctx, &appCommand{in, g, app, c.ByApp[app], c.SettingPrefix(app)})
 		})
 	}
 }
@@ -56,7 +57,7 @@ func (in *invocation) onGateway(ctx context.Context, c *config.Config, run func(
 
 // noApp returns the error for a name that is no app's.
 func noApp(name string, c *config.Config) error {
-	return fmt.Errorf("no such app %q: TOKENGATE_APPS has %s", name, strings.Join(c.Apps, ", "))
+	return fmt.Errorf("no such app %q: the settings have %s", name, strings.Join(c.Names, ", "))
 }
 
 // managed reports whether the app's users are in the directory.

@@ -23,9 +23,9 @@ func (p Program) check(ctx context.Context, c *config.Config, std Stdio) error {
 	if err := g.logWarnings(ctx); err != nil {
 		return fmt.Errorf("the settings are valid, but Redis can't be used: %w", err)
 	}
-	for _, name := range c.Apps {
+	for _, name := range c.Names {
 		if err := g.Sources[name].Ping(ctx); err != nil {
-			return fmt.Errorf("the settings are valid, but %sUSERS can't be reached: %w", config.AppPrefix(name), err)
+			return fmt.Errorf("the settings are valid, but %sUSERS can't be reached: %w", c.SettingPrefix(name), err)
 		}
 	}
 	_, err = fmt.Fprintln(std.Out, "ok")

@@ -82,17 +82,6 @@ func (MemoryStorage) EachSession(context.Context, string, func(session.Owner, se
 // Close implements [Storage].
 func (MemoryStorage) Close() error { return nil }
 
-// FollowRevocations keeps the engine's revocation list up to date until ctx is done.
-func (g *Gateway) FollowRevocations(ctx context.Context, feed session.Feed) {
-	var apps []string
-	for _, app := range g.Engine.Apps {
-		apps = append(apps, app.Name)
-	}
-	if err := feed.Follow(ctx, apps, g.Engine.Revocations); err != nil && ctx.Err() == nil {
-		g.Log.Error("the revocation feed has stopped", "error", err)
-	}
-}
-
 // Inspect logs the storage's warnings, and an error if the storage can't be used. The
 // gateway starts all the same, because that may change without a restart.
 func (g *Gateway) Inspect(ctx context.Context) {
@@ -101,12 +90,17 @@ func (g *Gateway) Inspect(ctx context.Context) {
 	}
 }
 
-// logWarnings logs the storage's warnings. It returns the error of [Storage.Warnings],
-// after the warnings that came with it.
-func (g *Gateway) logWarnings(ctx context.Context) error {
+// LogSettingWarnings logs the warnings about the settings.
+func (g *Gateway) LogSettingWarnings() {
 	for _, w := range g.warnings {
 		g.Log.Warn(w)
 	}
+}
+
+// logWarnings logs the storage's warnings. It returns the error of [Storage.Warnings],
+// after the warnings that came with it.
+func (g *Gateway) logWarnings(ctx context.Context) error {
+	g.LogSettingWarnings()
 	warnings, err := g.Warnings(ctx)
 	for _, warning := range warnings {
 		g.Log.Warn(warning)

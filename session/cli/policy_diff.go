@@ -19,9 +19,13 @@ type policyEffect struct{ live, ended, shortened int }
 // diffPolicies prints what the policies of new settings would do to the sessions in Redis.
 func diffPolicies(ctx context.Context, in *invocation) error {
 	if path, given := in.flags["env-file"]; given {
-		lines, err := readEnvFile(path)
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
+		}
+		lines, err := config.ParseEnvFile(string(content))
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
 		}
 		if err := override(lines); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
@@ -31,7 +35,7 @@ func diffPolicies(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
-	apps := c.Apps
+	apps := c.Names
 	if app, given := in.flags["app"]; given {
 		if !slices.Contains(apps, app) {
 			return noApp(app, c)
@@ -75,28 +79,6 @@ func (e policyEffect) add(s session.Session, p session.Policy, now time.Time) po
 		e.shortened++
 	}
 	return e
-}
-
-// readEnvFile reads lines of the form NAME=value. It skips empty lines and comments. Its
-// errors do not repeat a line, which may have a secret.
-func readEnvFile(path string) (lines []string, err error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	n := 0
-	for line := range strings.Lines(string(content)) {
-		n++
-		line = strings.TrimRight(line, "\r\n")
-		if text := strings.TrimSpace(line); text == "" || strings.HasPrefix(text, "#") {
-			continue
-		}
-		if name, _, found := strings.Cut(line, "="); !found || name == "" || strings.ContainsAny(name, " \t") || strings.ContainsRune(line, 0) {
-			return nil, fmt.Errorf("%s: line %d is not of the form NAME=value", path, n)
-		}
-		lines = append(lines, line)
-	}
-	return lines, nil
 }
 
 // override sets the settings in lines of the form NAME=value in the environment. A later line

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"tokengate/session"
-	"tokengate/session/config"
 )
 
 // listSessions prints a user's live sessions and their tombstones.
@@ -73,7 +72,7 @@ func (c *appCommand) owner(ctx context.Context) (session.Owner, error) {
 		return session.Owner{App: c.app, User: id}, nil
 	}
 	if !c.managed() {
-		return session.Owner{}, fmt.Errorf("--name needs USERS=redis:, and %sUSERS is another source: look up the user's id there and give --user ID", config.AppPrefix(c.app))
+		return session.Owner{}, fmt.Errorf("--name needs USERS=redis:, and %sUSERS is another source: look up the user's id there and give --user ID", c.prefix)
 	}
 	a, err := c.findUser(ctx)
 	return session.Owner{App: c.app, User: a.ID.String()}, err

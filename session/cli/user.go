@@ -26,7 +26,7 @@ type userCommand struct{ *appCommand }
 func onUsers(run func(*userCommand, context.Context) error) func(context.Context, *invocation) error {
 	return onApp(func(ctx context.Context, c *appCommand) error {
 		if !c.managed() {
-			return fmt.Errorf("%sUSERS is not redis: change the users of %s where they are kept", config.AppPrefix(c.app), c.app)
+			return fmt.Errorf("%sUSERS is not redis: change the users of %s where they are kept", c.prefix, c.app)
 		}
 		return explain(run(&userCommand{c}, ctx))
 	})

@@ -140,7 +140,7 @@ func TestNoSuchUserOrApp(t *testing.T) {
 		c.mustFail("open sesame", "user "+command+" --user 8 --app shop", `no such user: no user of shop has the id "8"`)
 		c.mustFail("open sesame", "user "+command+" --user alice --app shop", `no such user: "alice" is the name of the user with the id 7: give --name alice or --user 7`)
 		c.mustFail("open sesame", "user "+command+" alice --app bank", `no such user "alice"`)
-		c.mustFail("open sesame", "user "+command+" alice --app nosuch", `no such app "nosuch": TOKENGATE_APPS has shop, bank, files`)
+		c.mustFail("open sesame", "user "+command+" alice --app nosuch", `no such app "nosuch": the settings have shop, bank, files`)
 		c.mustFail("open sesame", "user "+command+" alice --app files", "TOKENGATE_APP_FILES_USERS is not redis:")
 	}
 	for _, line := range []string{"user list", "user add bob", "user import -", "sessions list --user 7", "sessions end --user 7", "sessions end --all"} {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ type App struct {
 	SigningKey                  Secret                `split_words:"true" empty:"is required: give the key that signs this app's tokens" desc:"for HS*: the secret itself; otherwise a private key as PEM or JWK (Set)"`
 	Algorithm                   string                `split_words:"true" empty:"is empty: give an algorithm such as HS256" desc:"signature algorithm: HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA"`
 	VerifyingKeys               Secret                `split_words:"true" desc:"retired keys: PEM, a JWK (Set), or secrets separated by commas; access tokens of those that fit ALGORITHM, and refresh tokens of each secret or private key, are still accepted; public keys are published"`
-	RefreshKey                  Secrets               `split_words:"true" desc:"secret that signs refresh tokens, which only the gateway reads; comma-separated, the first signs; default: derived from SIGNING_KEY. Set it for HS*, where apps hold the signing key"`
+	RefreshKey                  Secrets               `split_words:"true" desc:"secret that signs refresh tokens, which only the gateway reads; comma-separated, the first signs; default: derived, the key derived from SIGNING_KEY, which is accepted in any case. Set it for HS*, where apps hold the signing key"`
 	AccessTokenLifetime         Parsed[time.Duration] `split_words:"true" desc:"lifetime of an access token, for all session types"`
 	Issuer                      string                `split_words:"true" desc:"iss claim of the tokens; if set, tokens must have it"`
 	Audience                    List                  `split_words:"true" desc:"aud claim of the tokens, comma-separated; if set, tokens must have one of them"`
@@ -91,39 +92,58 @@ func AppPrefix(name string) string {
 	return Prefix + "APP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_"
 }
 
-// readApps reads and checks the settings of the apps with these names. If sessions are
-// kept in memory and names holds [DemoName], it generates that app. Otherwise the
-// returned Demo is nil.
-func readApps(r *reader, names []string, inMemory bool) (map[string]App, *Demo, error) {
-	if len(names) == 0 {
-		r.skipped = true
-		return nil, nil, errors.New("TOKENGATE_APPS is required with TOKENGATE_REDIS_URL: name the apps that this gateway fronts")
-	}
-	apps := map[string]App{}
-	var demo *Demo
-	var faults []error
+// readApps reads and checks the settings of the apps with these names, and reports their
+// faults. If sessions are kept in memory and names holds [DemoName], it generates that app,
+// unless demo is not nil.
+func (c *Config) readApps(r *reader, names []string, demo *Demo, report func(app string, err error)) {
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
-			faults = append(faults, fmt.Errorf("TOKENGATE_APPS names %s twice", name))
+			report("", fmt.Errorf("TOKENGATE_APPS names %s twice", name))
 			continue
 		}
 		app := DefaultApp()
-		generated := inMemory && name == DemoName
+		generated := c.InMemory() && name == DemoName
 		if generated {
-			demo = newDemo()
-			app = demo.defaults(app)
+			c.Demo = newDemo()
+			if demo != nil {
+				*c.Demo = *demo
+			}
+			app = c.Demo.defaults(app)
 		}
 		err := readApp(r, name, &app)
-		if err == nil && inMemory && app.Users == "redis:" {
-			err = fmt.Errorf("%sUSERS is redis: but TOKENGATE_REDIS_URL is empty: set it, or keep the users in a file", AppPrefix(name))
+		if err == nil {
+			err = c.checkUsers(app, AppPrefix(name))
 		}
 		if generated {
-			demo.app = app
+			c.Demo.app = app
 		}
-		apps[name] = app
-		faults = append(faults, err)
+		c.addApp(name, app, AppPrefix(name))
+		report(name, err)
 	}
-	return apps, demo, errors.Join(faults...)
+}
+
+// equal reports whether two values of settings are the same.
+func equal[T App | Process](a, b T) bool { return reflect.DeepEqual(a, b) }
+
+// Equal reports whether two processes have the same settings.
+func (p Process) Equal(other Process) bool { return equal(p, other) }
+
+// Equal reports whether two apps have the same settings.
+func (a App) Equal(other App) bool { return equal(a, other) }
+
+// addApp adds an app whose settings have names that begin with prefix.
+func (c *Config) addApp(name string, app App, prefix string) {
+	c.Names = append(c.Names, name)
+	c.ByApp[name], c.prefixes[name] = app, prefix
+}
+
+// checkUsers checks that the app's user source exists where sessions are in memory. prefix
+// begins the names of the app's settings.
+func (c *Config) checkUsers(app App, prefix string) error {
+	if c.InMemory() && app.Users == "redis:" {
+		return fmt.Errorf("%sUSERS is redis: but TOKENGATE_REDIS_URL is empty: set it, or keep the users in a file", prefix)
+	}
+	return nil
 }
 
 // readApp reads and checks one app's settings. app holds the defaults. The settings of an
@@ -131,7 +151,7 @@ func readApps(r *reader, names []string, inMemory bool) (map[string]App, *Demo, 
 func readApp(r *reader, name string, app *App) error {
 	var invalid error
 	if !appName.MatchString(name) {
-		invalid = fmt.Errorf("TOKENGATE_APPS: invalid app name %q: give lower-case letters, digits and -, starting with a letter, at most 32 characters", name)
+		invalid = fmt.Errorf("TOKENGATE_APPS: %w", invalidName(name))
 		if name = strings.ToLower(name); !appName.MatchString(name) {
 			r.skipped = true
 			return invalid
@@ -143,6 +163,10 @@ func readApp(r *reader, name string, app *App) error {
 		err = app.validate(AppPrefix(name))
 	}
 	return errors.Join(invalid, err)
+}
+
+func invalidName(name string) error {
+	return fmt.Errorf("invalid app name %q: give lower-case letters, digits and -, starting with a letter, at most 32 characters", name)
 }
 
 // maxMinPassword is the largest value of PASSWORD_MIN_LENGTH.

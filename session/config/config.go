@@ -1,5 +1,5 @@
 // Package config reads the gateway's settings from environment variables, with package
-// envconfig.
+// envconfig, and from the files that they name.
 //
 // A setting is a struct field. Its name, split into words, is the rest of the variable's
 // name after the prefix. The tag `desc` has its meaning in one line, and the tag `empty`, if
@@ -12,12 +12,17 @@
 // the value; giving both is an error. Errors name the setting and what it takes. They don't
 // repeat a value that can't be parsed, which may be a secret in the wrong setting; they do
 // repeat the names of apps, and numbers and durations that are out of range.
+//
+// The environment of a process does not change, but files do. [Config.Reread] reads
+// everything again, and [Config.Files] lists the files whose changes matter.
 package config
 
 import (
 	"cmp"
 	"errors"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,26 +30,127 @@ import (
 // Config holds all settings of a gateway.
 type Config struct {
 	Process
-	ByApp map[string]App // the settings of each app in Process.Apps
+	Names []string       // of all apps: those of TOKENGATE_APPS, then those of TOKENGATE_APPS_DIR in order
+	ByApp map[string]App // the settings of each app in Names
 	Demo  *Demo          // nil unless the demo app was generated
+
+	prefixes map[string]string // see SettingPrefix
+	inDir    map[string]bool   // the apps of TOKENGATE_APPS_DIR
+	dir      os.FileInfo       // of TOKENGATE_APPS_DIR
+	files    []string          // that were read, or should have been
+}
+
+// Fault is an error in the settings.
+type Fault struct {
+	App string // the app whose settings are invalid; empty if they are those of the whole process
+	Err error
 }
 
 // Read reads and checks all settings. Its error lists all that are missing, unknown or can't
 // be parsed: an unknown setting may be a missing one, misspelt. If an app has none of these
 // faults, its values are checked too.
 func Read() (*Config, error) {
-	c, r := &Config{Process: DefaultProcess()}, newReader()
-	faults := []error{r.read(Prefix, &c.Process), c.validate()}
-	if len(c.Apps) == 0 && c.InMemory() {
-		c.Apps = List{DemoName}
+	c, faults, errDir := read(&Config{})
+	errs := []error{}
+	for _, f := range faults {
+		errs = append(errs, f.Err)
 	}
-	var err error
-	c.ByApp, c.Demo, err = readApps(r, c.Apps, c.InMemory())
-	faults = append(faults, err)
+	return c, errors.Join(append(errs, errDir)...)
+}
+
+// Reread reads all settings again. It leaves c as it is. Where the new settings of an app,
+// or those of the process, have a fault, the result has those of c. An app with a fault that
+// c does not have is left out.
+func (c *Config) Reread() (*Config, []Fault) {
+	next, faults, errDir := read(c)
+	for _, f := range faults {
+		if f.App != "" {
+			next.Keep(c, f.App)
+		}
+	}
+	if errDir != nil {
+		next.dir = c.dir
+		faults = append(faults, Fault{Err: errDir})
+		for name := range c.inDir {
+			next.Keep(c, name)
+		}
+	}
+	return next, faults
+}
+
+// Keep gives an app, or the process if app is empty, the settings that it has in previous.
+// If it has none there, it is left out. Keep reports whether that changed anything.
+func (c *Config) Keep(previous *Config, app string) (changed bool) {
+	if app == "" {
+		changed = !equal(c.Process, previous.Process)
+		c.Process = previous.Process
+		return changed
+	}
+	before, has := c.ByApp[app]
+	settings, known := previous.ByApp[app]
+	if !known {
+		c.Names = slices.DeleteFunc(slices.Clone(c.Names), func(name string) bool { return name == app })
+		delete(c.ByApp, app)
+		return has
+	}
+	if !has {
+		c.Names = append(slices.Clone(c.Names), app)
+	}
+	c.ByApp[app], c.prefixes[app], c.inDir[app] = settings, previous.prefixes[app], previous.inDir[app]
+	return !has || !equal(before, settings)
+}
+
+// read reads all settings. previous has those that were read before, or is the zero Config.
+// An error of the folder of apps is returned apart: then it is not known which apps there are.
+func read(previous *Config) (c *Config, faults []Fault, errDir error) {
+	c, r := &Config{Process: DefaultProcess(), ByApp: map[string]App{}, prefixes: map[string]string{}, inDir: map[string]bool{}}, newReader()
+	report := func(app string, err error) {
+		if err != nil {
+			faults = append(faults, Fault{app, err})
+		}
+	}
+	report("", r.read(Prefix, &c.Process))
+	report("", c.validate())
+	if len(faults) > 0 && previous.ByApp != nil {
+		c.Process = previous.Process
+	}
+	names := c.Apps
+	if len(names) == 0 && c.InMemory() && c.AppsDir == "" {
+		names = List{DemoName}
+	}
+	if len(names) == 0 && c.AppsDir == "" {
+		r.skipped = true
+		report("", errors.New("TOKENGATE_APPS is required with TOKENGATE_REDIS_URL: name the apps that this gateway fronts, or give TOKENGATE_APPS_DIR"))
+	}
+	c.readApps(r, names, previous.Demo, report)
+	if c.AppsDir != "" {
+		errDir = c.readAppsDir(r, previous.dir, report)
+	}
+	c.files = r.files
 	for _, name := range r.unknown() {
-		faults = append(faults, r.unknownError(name))
+		report("", r.unknownError(name))
 	}
-	return c, errors.Join(faults...)
+	return c, faults, errDir
+}
+
+// SettingPrefix returns what stands before the name of an app's setting in a message: the
+// rest of the variable's name, or the app's file in TOKENGATE_APPS_DIR.
+func (c *Config) SettingPrefix(app string) string { return cmp.Or(c.prefixes[app], AppPrefix(app)) }
+
+// Files returns the paths of the files and folders that the settings depend on, also of
+// those that can't be read.
+func (c *Config) Files() []string {
+	files := slices.Clone(c.files)
+	for _, app := range c.ByApp {
+		if path, found := strings.CutPrefix(string(app.Users), "file:"); found {
+			files = append(files, path)
+		}
+	}
+	if c.TLSCertFile != "" {
+		files = append(files, c.TLSCertFile, c.TLSKeyFile)
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
 }
 
 // LongestAccess returns the longest time for which an access token of any app may
@@ -68,7 +174,7 @@ func (c *Config) Secrets() map[string]string {
 	}
 	add(Prefix+"REDIS_URL", string(c.Redis.URL))
 	for name, app := range c.ByApp {
-		add(AppPrefix(name)+"USERS", string(app.Users))
+		add(c.SettingPrefix(name)+"USERS", string(app.Users))
 	}
 	return secrets
 }

@@ -68,7 +68,7 @@ func TestFaultsAreReportedTogether(t *testing.T) {
 			"unknown setting TOKENGATE_APP_SHOP_SECRET_KYE; did you mean TOKENGATE_APP_SHOP_SECRET_KEY?",
 		}},
 		{[]string{"TOKENGATE_REDIS_URL=redis://h", "TOKENGATE_APP_SHOP_SECRET_KEY=s", "TOKENGATE_APS=shop"}, []string{
-			"TOKENGATE_APPS is required with TOKENGATE_REDIS_URL: name the apps that this gateway fronts",
+			"TOKENGATE_APPS is required with TOKENGATE_REDIS_URL: name the apps that this gateway fronts, or give TOKENGATE_APPS_DIR",
 			"unknown setting TOKENGATE_APS; did you mean TOKENGATE_APPS?",
 		}},
 		{web(webPrefix+"PASSWORD_MIN_LENGTH=0", webPrefix+"LONG_SESSION_RETRY_WINDOW=301s", webPrefix+"SHORT_SESSION_MAX_NUMBER_ACTIVE_SESSIONS=-1"), []string{
@@ -119,7 +119,7 @@ func TestReadRejectsEmptyFiles(t *testing.T) {
 			t.Errorf("%s: got %v, want the error that the file is empty", name, err)
 		}
 	}
-	if _, err := read(t, web("TOKENGATE_ADMIN_TOKEN_FILE=/dev/zero")...); err == nil || err.Error() != "TOKENGATE_ADMIN_TOKEN: _FILE can't be read: it has more than 1048576 bytes" {
+	if _, err := read(t, web("TOKENGATE_ADMIN_TOKEN_FILE=/dev/zero")...); err == nil || err.Error() != "TOKENGATE_ADMIN_TOKEN: _FILE can't be read: it is not a regular file" {
 		t.Errorf("a file without end: got %v, want an error", err)
 	}
 }

@@ -22,6 +22,7 @@ type Process struct {
 	AdminToken      Secret                `split_words:"true" desc:"bearer token of the admin API; without it that API answers 403"`
 	Redis           Redis                 `split_words:"true"`
 	Apps            List                  `split_words:"true" desc:"names of the apps, comma-separated; with in-memory sessions the default is demo"`
+	AppsDir         string                `split_words:"true" desc:"folder with a file NAME.env for each further app, which has the app's settings without TOKENGATE_APP_<NAME>_; files may be added, changed and removed while the gateway runs"`
 	TrustedProxies  Parsed[Networks]      `split_words:"true" desc:"addresses or CIDRs of the proxies whose X-Forwarded-* headers are trusted, comma-separated"`
 	RevocationBound Parsed[time.Duration] `split_words:"true" desc:"how long access tokens are checked against the revocation list without news from Redis; after that, Redis is asked about each token"`
 	LogLevel        Parsed[slog.Level]    `split_words:"true" desc:"debug, info, warn or error"`

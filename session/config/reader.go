@@ -12,22 +12,27 @@ import (
 	"github.com/kelseyhightower/envconfig"
 )
 
-// reader reads structs of settings from the environment. It records the names of all
-// settings, so that [reader.unknown] can return the variables that no setting uses.
+// reader reads structs of settings from the environment, or from the variables of a file. It
+// records the names of all settings, so that [reader.unknown] can return the variables that no
+// setting uses.
 type reader struct {
-	known   map[string]bool
-	apps    []string // prefixes of the apps whose settings were read
-	skipped bool     // whether an app's settings were not read, because its name is missing or invalid
+	variables map[string]string // of a file; nil means the environment
+	label     string            // stands before the names of settings in errors
+	known     map[string]bool
+	apps      []string          // prefixes of the apps whose settings were read
+	inDir     map[string]string // prefixes of the apps that have a file, with its path
+	skipped   bool              // whether an app's settings were not read, because its name is missing or invalid
+	files     []string          // that were read, or should have been
 }
 
-func newReader() *reader { return &reader{known: map[string]bool{}} }
+func newReader() *reader { return &reader{known: map[string]bool{}, inDir: map[string]string{}} }
 
 // read sets the fields of settings, a pointer to a struct, from the variables whose names
 // begin with prefix. A field whose variable is not set keeps its value. A variable that is
 // empty counts as set. The error lists every fault.
 func (r *reader) read(prefix string, settings any) error {
-	if err := envconfig.Process(strings.TrimSuffix(prefix, "_"), settings); err != nil {
-		return fmt.Errorf("%T has a field that can't hold every text", settings) // err repeats the value
+	if err := r.fill(prefix, settings); err != nil {
+		return err
 	}
 	var faults []error
 	for _, s := range settingsOf(prefix, reflect.ValueOf(settings).Elem()) {
@@ -38,20 +43,52 @@ func (r *reader) read(prefix string, settings any) error {
 	return errors.Join(faults...)
 }
 
+// fill sets the fields of settings. Envconfig reads the environment only, so the variables of
+// a file are set by the same methods that it calls.
+func (r *reader) fill(prefix string, settings any) error {
+	if r.variables == nil {
+		if err := envconfig.Process(strings.TrimSuffix(prefix, "_"), settings); err != nil {
+			return fmt.Errorf("%T has a field that can't hold every text", settings) // err repeats the value
+		}
+		return nil
+	}
+	for _, s := range settingsOf(prefix, reflect.ValueOf(settings).Elem()) {
+		text, found := r.variables[s.name]
+		if !found {
+			continue
+		}
+		if decoder, ok := s.value.Addr().Interface().(envconfig.Decoder); !ok {
+			s.value.SetString(text)
+		} else if err := decoder.Decode(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookup returns a variable, and whether it is set.
+func (r *reader) lookup(name string) (text string, found bool) {
+	if r.variables == nil {
+		return os.LookupEnv(name)
+	}
+	text, found = r.variables[name]
+	return text, found
+}
+
 // finish reads a secret's file and returns the setting's fault, if it has one.
 func (r *reader) finish(s setting) error {
 	r.known[s.name] = true
 	if s.secret() {
 		r.known[s.name+fileSuffix] = true
-		if err := s.readFile(); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+		if err := r.readFile(s); err != nil {
+			return fmt.Errorf("%s%s: %w", r.label, s.name, err)
 		}
 	}
 	if err := s.fault(); err != nil {
-		return fmt.Errorf("%s: %w", s.name, err)
+		return fmt.Errorf("%s%s: %w", r.label, s.name, err)
 	}
 	if fault := s.tags.Get("empty"); fault != "" && s.value.IsZero() {
-		return fmt.Errorf("%s %s", s.name, fault)
+		return fmt.Errorf("%s%s %s", r.label, s.name, fault)
 	}
 	return nil
 }
@@ -98,16 +135,17 @@ func (s setting) secret() bool {
 	return false
 }
 
-// readFile sets a secret to the content of the file that the environment names, if it names
-// one, without line ends behind it.
-func (s setting) readFile() error {
-	path, fromFile := os.LookupEnv(s.name + fileSuffix)
+// readFile sets a secret to the content of the file that a variable names, if there is such a
+// variable, without line ends behind it.
+func (r *reader) readFile(s setting) error {
+	path, fromFile := r.lookup(s.name + fileSuffix)
 	if !fromFile {
 		return nil
 	}
-	if _, found := os.LookupEnv(s.name); found {
+	if _, found := r.lookup(s.name); found {
 		return fmt.Errorf("is given twice: keep it or %s%s, not both", s.name, fileSuffix)
 	}
+	r.files = append(r.files, path)
 	content, err := readLimited(path)
 	if err != nil {
 		return fmt.Errorf("%s can't be read: %w", fileSuffix, err)
@@ -119,12 +157,15 @@ func (s setting) readFile() error {
 	return s.value.Addr().Interface().(envconfig.Decoder).Decode(text)
 }
 
-// maxFile bounds the file of a secret. A device could have no end.
+// maxFile bounds a file of settings or of a secret, in bytes.
 const maxFile = 1 << 20
 
-// readLimited returns the content of a file. Its errors have no path, which may be the secret
-// itself, given in the wrong variable.
+// readLimited returns the content of a regular file: opening a pipe could wait without an end.
+// Its errors have no path, which may be the secret itself, given in the wrong variable.
 func readLimited(path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return "", errors.New("it is not a regular file")
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return "", errors.Unwrap(err)

@@ -4,23 +4,15 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// unknown returns, in order, the names of the variables that begin with [Prefix] and are no
-// setting. It leaves out those that may belong to an app whose settings were not read.
-func (r *reader) unknown() (names []string) {
-	for _, line := range os.Environ() {
-		name, _, _ := strings.Cut(line, "=")
-		if strings.HasPrefix(name, Prefix) && !r.known[name] && !r.ofSkippedApp(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+// unknown returns, in order, the names of the variables that are no setting. It leaves out
+// those that may belong to an app whose settings were not read.
+func (r *reader) unknown() []string {
+	return slices.DeleteFunc(r.names(), func(name string) bool { return r.known[name] || r.ofSkippedApp(name) })
 }
 
 // ofSkippedApp reports whether a variable may be a setting of an app that was not read.
@@ -35,7 +27,9 @@ func (r *reader) unknownError(name string) error {
 	app := r.appPrefix(name)
 	rest := strings.TrimPrefix(name, app)
 	switch missing := missingApp(name); {
-	case serviceLink.MatchString(strings.TrimPrefix(name, Prefix)):
+	case r.fileOf(name) != "":
+		advice = "the settings of this app are in " + r.fileOf(name)
+	case strings.HasPrefix(name, Prefix) && serviceLink.MatchString(strings.TrimPrefix(name, Prefix)):
 		advice = "if Kubernetes set it for a Service of this name, give the pod enableServiceLinks: false"
 	case isFile && r.known[value]:
 		advice = "only secrets can be given in a file: give " + value
@@ -46,7 +40,18 @@ func (r *reader) unknownError(name string) error {
 	default:
 		advice = fmt.Sprintf("did you mean %s?", nearest)
 	}
-	return fmt.Errorf("unknown setting %s; %s", name, advice)
+	return fmt.Errorf("%sunknown setting %s; %s", r.label, name, advice)
+}
+
+// fileOf returns the file of the app that a variable of the environment may belong to, or
+// empty.
+func (r *reader) fileOf(name string) string {
+	for prefix, path := range r.inDir {
+		if strings.HasPrefix(name, prefix) && r.appPrefix(name) == "" {
+			return path
+		}
+	}
+	return ""
 }
 
 // maxTypos is the distance up to which an app's name counts as misspelt.

@@ -34,7 +34,7 @@ func TestUnknownSettingSaysWhatToDo(t *testing.T) {
 		webPrefix + "ISSUER_FILE":                    "only secrets can be given in a file: give " + webPrefix + "ISSUER",
 		webPrefix + "LONG_SESSION_RETRY_WINDOW_SECS": "did you mean " + webPrefix + "LONG_SESSION_RETRY_WINDOW?",
 		webPrefix + "USERS_QUERIES":                  "did you mean " + webPrefix + "USERS_QUERY?",
-		"TOKENGATE_APP_DEBUG":                        "did you mean TOKENGATE_APPS?",
+		"TOKENGATE_APP_DEBUG":                        "did you mean TOKENGATE_APPS_DIR?",
 	} {
 		_, err := read(t, web(name+"=x")...)
 		if want := "unknown setting " + name + "; " + advice; err == nil || err.Error() != want {

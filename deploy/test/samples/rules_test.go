@@ -131,7 +131,11 @@ func TestSettingsSamples(t *testing.T) {
 	for _, document := range documents(t) {
 		for _, b := range blocks(t, document) {
 			if b.language == "env" {
-				t.Run(b.String(), func(t *testing.T) { t.Parallel(); checkSettings(t, b) })
+				check := checkSettings
+				if strings.HasPrefix(b.text, appFile) {
+					check = checkAppFile
+				}
+				t.Run(b.String(), func(t *testing.T) { t.Parallel(); check(t, b) })
 			}
 		}
 	}
@@ -158,6 +162,29 @@ func checkSettings(t *testing.T, b block) {
 		}
 		env = append(without(env, name), name+"="+value)
 	}
+	checkValid(t, dir, env)
+}
+
+// appFile begins a block that is an app's file in TOKENGATE_APPS_DIR.
+const appFile = "# shop.env\n"
+
+// checkAppFile checks a block that is an app's file.
+func checkAppFile(t *testing.T, b block) {
+	dir := t.TempDir()
+	var text strings.Builder
+	for line := range strings.Lines(b.text) {
+		if name, _, _ := strings.Cut(line, "="); strings.HasSuffix(name, "_FILE") {
+			line = name + "=" + secretFile(t, t.TempDir(), name, false) + "\n"
+		}
+		text.WriteString(line)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "shop.env"), []byte(text.String()), 0o600))
+	checkValid(t, dir, []string{"TOKENGATE_APPS_DIR=" + dir, "TOKENGATE_REDIS_URL=redis://127.0.0.1:1"})
+}
+
+// checkValid checks that `tokengate check` finds the settings of an environment valid.
+func checkValid(t *testing.T, dir string, env []string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), gatewaytest.Binary(t), "check")
 	cmd.Env, cmd.Dir = env, dir
 	output, err := cmd.CombinedOutput()

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tokengate/session/cli"
+	"tokengate/session/config"
+	"tokengate/session/config/configtest"
+)
+
+// reloadTest is a gateway with sessions in memory, whose apps are files in a folder.
+type reloadTest struct {
+	*testing.T
+	reloader
+	dir string
+	log bytes.Buffer
+}
+
+// startReload assembles a gateway with the apps of these files, given as the names of the apps
+// and their settings.
+func startReload(t *testing.T, files map[string]string) *reloadTest {
+	t.Helper()
+	r := &reloadTest{T: t, dir: t.TempDir()}
+	for name, content := range files {
+		r.write(name, content)
+	}
+	configtest.Setenv(t, "TOKENGATE_APPS_DIR="+r.dir)
+	c, err := config.Read()
+	must(t, err)
+	g, err := assemble(t.Context(), c, cli.Stdio{Out: &r.log, Err: &r.log})
+	must(t, err)
+	t.Cleanup(func() { g.stopFollow() })
+	r.reloader = reloader{gateway: g}
+	g.follow(t.Context(), c.Names, func() {})
+	return r
+}
+
+func (r *reloadTest) write(app, content string) {
+	r.Helper()
+	must(r.T, os.WriteFile(filepath.Join(r.dir, app+".env"), []byte(content), 0o600))
+}
+
+// appSettings returns the settings of an app without users that can log in.
+func (r *reloadTest) appSettings(secret, key string) string {
+	r.Helper()
+	return fmt.Sprintf("SECRET_KEY=%s\nSIGNING_KEY=%s\nUSERS=file:%s\n", secret, key, writeFile(r.T, `[{"id": 1, "username": "a", "password": "!"}]`))
+}
+
+// key returns a signing key.
+func key(name string) string { return strings.Repeat(name+"-", 20) }
+
+// checkServed checks which apps are served, by their JWK Sets, and that a reload had these
+// faults.
+func (r *reloadTest) checkServed(apps string, faults ...string) {
+	r.Helper()
+	for _, name := range strings.Fields("blog shop wiki") {
+		w := httptest.NewRecorder()
+		r.handler(func(g *generation) http.Handler { return g.public }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/apps/"+name+"/jwks.json", nil))
+		if served := w.Code == http.StatusOK; served != strings.Contains(apps, name) {
+			r.Errorf("%s: got status %d, want only %s served", name, w.Code, apps)
+		}
+	}
+	if len(r.reported) != len(faults) {
+		r.Fatalf("got the faults %q, want %q", r.reported, faults)
+	}
+	for i, fault := range faults {
+		if !strings.Contains(r.reported[i], fault) {
+			r.Errorf("got the fault %s, want %s", r.reported[i], fault)
+		}
+	}
+}
+
+func TestReloadKeepsWhatHasNotChanged(t *testing.T) {
+	r := startReload(t, nil)
+	r.write("shop", r.appSettings("shop-secret-0123456789", key("shop")))
+	r.write("blog", r.appSettings("blog-secret-0123456789", key("blog")))
+	r.reload(t.Context())
+	r.checkServed("blog shop")
+	before := r.current.Load()
+	r.reload(t.Context())
+	if r.current.Load() != before {
+		t.Error("a reload without a change made a new generation")
+	}
+	r.write("shop", strings.Replace(r.appSettings("shop-secret-0123456789", key("new")), "USERS=", "LEEWAY=1s\nUSERS=", 1))
+	r.reload(t.Context())
+	now := r.current.Load()
+	if now.Sources["blog"] != before.Sources["blog"] || now.apps["blog"].app.Signer != before.apps["blog"].app.Signer {
+		t.Error("an app whose settings have not changed was made again")
+	}
+	if now.Sources["shop"] == before.Sources["shop"] {
+		t.Error("the user source of another file is the former one")
+	}
+}
+
+// TestReloadKeepsUserSource checks that an app's user source stays if only other settings of
+// the app change: it knows whose password has changed.
+func TestReloadKeepsUserSource(t *testing.T) {
+	r := startReload(t, nil)
+	settings := r.appSettings("shop-secret-0123456789", key("shop"))
+	r.write("shop", settings)
+	r.reload(t.Context())
+	before := r.current.Load().Sources["shop"]
+	r.write("shop", settings+"ACCESS_TOKEN_LIFETIME=1m\n")
+	r.reload(t.Context())
+	if now := r.current.Load(); now.Sources["shop"] != before || now.apps["shop"].app.AccessLifetime.String() != "1m0s" {
+		t.Error("the user source was opened again, or the new lifetime is not used")
+	}
+	r.write("shop", settings+"RECHECK_USER=off\n")
+	r.reload(t.Context())
+	if r.current.Load().Sources["shop"] == before {
+		t.Error("the user source has the former settings")
+	}
+}
+
+// TestReloadLeavesOutFaults checks that a fault that only the build of a generation finds
+// concerns its own app, and that of two apps that do not go together the one that has changed
+// is left out, whatever their names.
+func TestReloadLeavesOutFaults(t *testing.T) {
+	const secret = "blog-secret-0123456789"
+	r := startReload(t, nil)
+	blog := r.appSettings(secret, key("blog"))
+	r.write("blog", blog)
+	r.reload(t.Context())
+	r.checkServed("blog")
+	for settings, fault := range map[string]string{
+		r.appSettings("other-secret-0123456789", "short"):                                     "shop.env: SIGNING_KEY",
+		r.appSettings(secret, key("shop")):                                                    "shop.env: SECRET_KEY is also that of app blog",
+		r.appSettings("other-secret-0123456789", key("blog")):                                 "shop.env: SIGNING_KEY, VERIFYING_KEYS or REFRESH_KEY: tokens of this app and of app blog",
+		r.appSettings("other-secret-0123456789", key("shop")) + "USERNAME_FIELD=password\n":   "shop.env: USERNAME_FIELD is password",
+		"SECRET_KEY=s\nSIGNING_KEY=" + key("shop") + "\nUSERS=file:/nosuch\n":                 "shop.env: USERS is file:/nosuch",
+		r.appSettings("other-secret-0123456789", key("shop")) + "ACCESS_TOKEN_LIFETIME=1ms\n": "shop.env: ACCESS_TOKEN_LIFETIME is 1ms",
+		r.appSettings("other-secret-0123456789", key("shop")) + "ALGORITHM=none\n":            "shop.env: ALGORITHM",
+	} {
+		r.write("shop", settings)
+		r.write("wiki", r.appSettings("wiki-secret-0123456789", key("wiki")))
+		r.reload(t.Context())
+		r.checkServed("blog wiki", fault)
+		must(t, os.Remove(filepath.Join(r.dir, "wiki.env")))
+		r.reload(t.Context())
+		r.checkServed("blog", fault)
+	}
+	// wiki comes after blog in the order, and its new secret is that of blog; then blog gets that of wiki.
+	must(t, os.Remove(filepath.Join(r.dir, "shop.env")))
+	r.write("wiki", r.appSettings("wiki-secret-0123456789", key("wiki")))
+	r.reload(t.Context())
+	r.checkServed("blog wiki")
+	r.write("blog", strings.Replace(blog, secret, "wiki-secret-0123456789", 1))
+	r.reload(t.Context())
+	r.checkServed("blog wiki", "SECRET_KEY is also that of app")
+	if got := r.current.Load().config.ByApp["blog"].SecretKey[0]; got != secret {
+		t.Errorf("blog: got the secret %s, want the last valid one", got)
+	}
+	r.write("blog", blog)
+	r.reload(t.Context())
+	r.checkServed("blog wiki")
+	if log := r.log.String(); strings.Contains(log, "secret-0123456789") || !strings.Contains(log, "settings are valid again") {
+		t.Errorf("got the log %s, want no secret, and the line that the settings are valid again", log)
+	}
+}
