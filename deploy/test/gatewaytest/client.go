@@ -9,20 +9,24 @@ import (
 	"time"
 )
 
-// Client calls one gateway, or a balancer in front of several.
+// Client calls one gateway, or a balancer in front of several, as a client of one app.
 type Client struct {
-	URL  string
-	HTTP *http.Client
+	URL         string
+	HTTP        *http.Client
+	App, Secret string
 }
 
-// NewClient returns a Client with its own connections. Its requests time out after ten
-// seconds.
+// NewClient returns a Client of the app App with its own connections. Its requests time out
+// after ten seconds.
 func NewClient(url string) *Client {
 	return &Client{url, &http.Client{
 		Timeout:   10 * time.Second,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
-	}}
+	}, App, Secret}
 }
+
+// As returns a Client of another app, or with another secret, on the same connections.
+func (c *Client) As(app, secret string) *Client { return &Client{c.URL, c.HTTP, app, secret} }
 
 // Client returns a new Client of g's public API.
 func (g *Gateway) Client() *Client { return NewClient(g.URL) }
@@ -78,18 +82,18 @@ func (c *Client) Do(req *http.Request) Response {
 // Login logs in the i-th user of the user file and creates a session of a type.
 func (c *Client) Login(ctx context.Context, i int, sessionType, info string) Response {
 	return c.Post(ctx, "/api/session/login/", "", map[string]string{
-		"username": Username(i), "password": Password, "secret_key": Secret, "session": sessionType, "info": info,
+		"username": Username(i), "password": Password, "secret_key": c.Secret, "session": sessionType, "info": info,
 	})
 }
 
 // Refresh refreshes a session of a type.
 func (c *Client) Refresh(ctx context.Context, sessionType, refresh string) Response {
-	return c.Post(ctx, "/api/session/refresh/", "", map[string]string{"secret_key": Secret, "session": sessionType, "refresh": refresh})
+	return c.Post(ctx, "/api/session/refresh/", "", map[string]string{"secret_key": c.Secret, "session": sessionType, "refresh": refresh})
 }
 
 // Logout revokes the session of a refresh token.
 func (c *Client) Logout(ctx context.Context, refresh string) Response {
-	return c.Post(ctx, "/api/session/logout/", "", map[string]string{"secret_key": Secret, "refresh": refresh})
+	return c.Post(ctx, "/api/session/logout/", "", map[string]string{"secret_key": c.Secret, "refresh": refresh})
 }
 
 // Destroy revokes one of the caller's sessions.
@@ -115,7 +119,7 @@ func (c *Client) VerifyRefresh(ctx context.Context, refresh string) Response {
 
 // Authz sends the request that a proxy sends for forward authentication.
 func (c *Client) Authz(ctx context.Context, access string) Response {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL+"/apps/"+App+"/authz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL+"/apps/"+c.App+"/authz", nil)
 	if err != nil {
 		return Response{Err: err}
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -101,7 +102,8 @@ func (s Settings) variable(name string) string {
 
 // Start runs `tokengate serve` on two free ports, waits until it is ready and stops it
 // when the test ends. Sessions are kept in the Redis at redisURL, or in memory if it is
-// empty.
+// empty. NAME_FILE in settings replaces the default of NAME, and an APPS that is empty
+// leaves out the defaults of the app.
 func Start(tb testing.TB, redisURL string, settings Settings) *Gateway {
 	tb.Helper()
 	g := &Gateway{tb: tb}
@@ -109,10 +111,14 @@ func Start(tb testing.TB, redisURL string, settings Settings) *Gateway {
 	g.URL, g.AdminURL = "http://"+listen, "http://"+admin
 	all := Settings{
 		"LISTEN": listen, "ADMIN_LISTEN": admin, "ADMIN_TOKEN": AdminToken, "REDIS_URL": redisURL, "APPS": App,
-		"SHUTDOWN_DELAY": "0s", "APP_SECRET_KEY": Secret, "APP_SIGNING_KEY": SigningKey, "APP_USERS": "file:" + userFile(tb),
+		"SHUTDOWN_DELAY": "0s", "APP_SECRET_KEY": Secret, "APP_SIGNING_KEY": SigningKey, "APP_USERS": "file:" + UserFile(tb),
 	}
 	for name, value := range settings {
+		delete(all, strings.TrimSuffix(name, "_FILE"))
 		all[name] = value
+	}
+	if all["APPS"] == "" {
+		maps.DeleteFunc(all, func(name, _ string) bool { return strings.HasPrefix(name, "APP_") })
 	}
 	for _, line := range os.Environ() {
 		if !strings.HasPrefix(line, "TOKENGATE_") {
@@ -189,6 +195,9 @@ func (g *Gateway) Stop() { g.Terminate(); <-g.exited }
 // Terminate sends SIGTERM and does not wait.
 func (g *Gateway) Terminate() { _ = g.cmd.Process.Signal(syscall.SIGTERM) }
 
+// Hangup sends SIGHUP.
+func (g *Gateway) Hangup() { _ = g.cmd.Process.Signal(syscall.SIGHUP) }
+
 // Exited returns a channel that is closed when the process has exited.
 func (g *Gateway) Exited() <-chan struct{} { return g.exited }
 
@@ -205,8 +214,8 @@ func (g *Gateway) PID() int { return g.cmd.Process.Pid }
 // Log returns what the process has printed so far.
 func (g *Gateway) Log() string { return g.log.String() }
 
-// userFile writes a user file with Users users and returns its path.
-func userFile(tb testing.TB) string {
+// UserFile writes the user file of the first app and returns its path.
+func UserFile(tb testing.TB) string {
 	tb.Helper()
 	var b strings.Builder
 	for i := range Users {

@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tokengate/deploy/test/freeport"
+	"tokengate/deploy/test/gatewaytest"
+	"tokengate/redisstore/redistest"
+)
+
+// TestCertificateIsRenewedUnderLoad replaces the certificate of four gateways behind HAProxy
+// while clients send requests. No request fails, and HAProxy verifies each connection.
+func TestCertificateIsRenewedUnderLoad(t *testing.T) {
+	a, dir := newAuthority(t), t.TempDir()
+	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	renew := func() {
+		newCert, newKey := a.issue(t)
+		must(t, os.Rename(newCert, cert))
+		must(t, os.Rename(newKey, key))
+	}
+	renew()
+	server, address := redistest.Standalone(t), freeport.Address(t)
+	r := &reloadTest{T: t}
+	b := &reloadBed{reloadTest: r, client: gatewaytest.NewClient("http://" + address)}
+	env := append(os.Environ(), "LISTEN="+address, "CA="+a.path)
+	for i := range 4 {
+		g := gatewaytest.Start(t, server.URL, gatewaytest.Settings{"TLS_CERT_FILE": cert, "TLS_KEY_FILE": key, "TRUSTED_PROXIES": "127.0.0.1/32"})
+		r.gateways = append(r.gateways, g)
+		_, port, _ := strings.Cut(strings.TrimPrefix(g.AdminURL, "http://"), ":")
+		env = append(env, fmt.Sprintf("GATEWAY_%d=%s", i+1, strings.TrimPrefix(g.URL, "http://")), fmt.Sprintf("ADMIN_%d=%s", i+1, port))
+	}
+	t.Cleanup(func() { checkReloadLogs(t, r.gateways) })
+	config, err := os.ReadFile(haproxyConfig)
+	must(t, err)
+	config = append(config, "\n\tserver gateway4 \"${GATEWAY_4}\" port \"${ADMIN_4}\"\n"...)
+	config = serverLine.ReplaceAll(config, []byte(`server $1 "$2" port $3 ssl verify required ca-file "$${CA}"`))
+	startHAProxy(t, writeFile(t, "haproxy.cfg", config), address, env)
+	l := b.startAppLoad(gatewaytest.App, gatewaytest.Secret)
+	time.Sleep(recoveryTime)
+	for range 2 {
+		before := a.served(t, r.gateways[0])
+		renew()
+		b.live("a certificate is renewed", func(g *gatewaytest.Gateway) bool { return a.served(t, g) != before })
+	}
+	must(t, os.WriteFile(key, []byte("no key"), 0o600))
+	before := a.served(t, r.gateways[0])
+	r.untilFault("TOKENGATE_TLS_CERT_FILE and KEY_FILE")
+	if got := a.served(t, r.gateways[0]); got != before {
+		t.Error("a broken key has replaced the certificate")
+	}
+	renew()
+	r.untilRepaired(1)
+	l.stop()
+	for _, g := range r.gateways {
+		if lines := linesOf(g, "level=ERROR"); len(lines) > 1+2 { // the renewals may be noticed between the two files
+			t.Errorf("a gateway has logged errors: %q", lines)
+		}
+	}
+}
+
+// served returns the key of the certificate that a gateway presents.
+func (a authority) served(t *testing.T, g *gatewaytest.Gateway) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(g.URL, "http://"), a.tlsConfig())
+	must(t, err)
+	defer conn.Close()
+	return fmt.Sprintf("%x", conn.ConnectionState().PeerCertificates[0].Signature)
+}
