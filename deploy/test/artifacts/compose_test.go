@@ -75,7 +75,7 @@ func TestCompose(t *testing.T) {
 	for name, value := range g.Environment {
 		check.Env = append(check.Env, name+"="+strings.Replace(value, "@redis:6379", "@127.0.0.1:1", 1))
 	}
-	if output, err := check.CombinedOutput(); err == nil || !strings.Contains(string(output), "the settings are valid, but Redis can't be reached") {
+	if output, err := check.CombinedOutput(); err == nil || !strings.Contains(string(output), "the settings are valid, but Redis can't be used") {
 		t.Errorf("`tokengate check`: %v\n%s", err, output)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,15 +16,6 @@ import (
 
 // deploy is the directory of the files that are tested.
 const deploy = "../.."
-
-// futureSettings and futureMetrics are names that the files use, and that the program will
-// have when its settings can be reloaded. Remove those that it has.
-var (
-	futureSettings = []string{"TOKENGATE_APPS_DIR"}
-	futureMetrics  = []string{
-		"tokengate_config_last_reload_successful", "tokengate_config_last_reload_success_timestamp_seconds", "tokengate_config_faults",
-	}
-)
 
 func must(tb testing.TB, err error) {
 	tb.Helper()
@@ -105,7 +95,7 @@ func checkSettings(t *testing.T, path, text string) {
 	t.Helper()
 	known := knownSettings(t)
 	for _, name := range settingName.FindAllString(strings.ReplaceAll(text, "<NAME>", "SHOP"), -1) {
-		if !known[name] && !slices.Contains(futureSettings, name) && name != "TOKENGATE_APP_SHOP_" {
+		if !known[name] && name != "TOKENGATE_APP_SHOP_" {
 			t.Errorf("%s: unknown setting %s", path, name)
 		}
 	}
@@ -131,11 +121,6 @@ func knownSettings(t *testing.T) map[string]bool {
 		name, secret := strings.CutSuffix(strings.Replace(strings.Fields(line)[0], "<NAME>", "SHOP", 1), "*")
 		known[name] = true
 		known[name+"_FILE"] = secret
-	}
-	for _, name := range futureSettings {
-		if known[name] {
-			t.Errorf("%s exists: remove it from futureSettings", name)
-		}
 	}
 	return known
 }
