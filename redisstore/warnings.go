@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,14 +26,18 @@ func (s *Store) Warnings(ctx context.Context) ([]string, error) {
 	}
 	var mu sync.Mutex
 	var all []string
+	var faults []error
 	err = cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
 		warnings, err := s.inspect(ctx, master, master.Options().Addr, keys[master])
 		mu.Lock()
 		defer mu.Unlock()
-		all = append(all, warnings...)
-		return err
+		all, faults = append(all, warnings...), append(faults, err)
+		return nil
 	})
-	return all, err
+	if err != nil {
+		return all, clusterError(err)
+	}
+	return all, errors.Join(faults...)
 }
 
 // inspect returns the warnings about one server, whose name is node. key is a sample key
