@@ -54,7 +54,7 @@ func TestServersAreUnsuitable(t *testing.T) {
 		"AUTH is unknown":                   {url: "redis://:s3cret@" + strings.TrimPrefix(redistest.Standalone(t, "--rename-command", "HELLO", "", "--rename-command", "AUTH", "").URL, "redis://")},
 		"EVALSHA is unknown":                {renamed("EVALSHA"), reading},
 		"EVAL is unknown":                   {renamed("EVAL"), reading},
-		"TIME is unknown":                   {renamed("TIME"), append(slices.Clone(reading), "Live", "PutAccount")},
+		"TIME is unknown":                   {renamed("TIME"), append(slices.Clone(reading), "Live", "PutAccount", "Ready")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			errs := runSteps(open(t, test.url), current)
