@@ -14,8 +14,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/time/rate"
-
 	"tokengate/session"
 )
 
@@ -44,8 +42,8 @@ type Options struct {
 	// before. If Draining is nil, readyz does not check it.
 	Draining func() error
 
-	// Ready returns an error if Redis cannot be reached. It should return within
-	// ReadyTimeout. If Ready is nil, readyz does not check Redis.
+	// Ready returns an error if Redis cannot run steps; readyz answers with its text. It
+	// should return within ReadyTimeout. If Ready is nil, readyz does not check Redis.
 	Ready func(ctx context.Context) error
 }
 
@@ -68,7 +66,6 @@ func New(opts Options) (*Server, error) {
 		engine: opts.Engine, log: opts.Logger, metrics: opts.Metrics, apps: map[string]app{}, accounts: opts.Accounts,
 		trusted: opts.TrustedProxies, draining: opts.Draining, ready: opts.Ready,
 		adminToken: sha256.Sum256([]byte(opts.AdminToken)), adminOff: opts.AdminToken == "",
-		readiness: readiness{failures: rate.Sometimes{Interval: logInterval}},
 	}
 	var headers []tokenHeader
 	for _, a := range opts.Engine.Apps {
@@ -142,7 +139,6 @@ type Server struct {
 	adminOff       bool
 	draining       func() error
 	ready          func(ctx context.Context) error
-	readiness      readiness
 	buffers        sync.Pool // of *[bufferSize]byte
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -43,9 +44,7 @@ func (s *Server) readyz(x *exchange) error {
 	if withRedis && s.ready != nil {
 		ctx, cancel := context.WithTimeout(x.ctx(), ReadyTimeout)
 		defer cancel()
-		err := s.ready(ctx)
-		s.readiness.log(s.log, err)
-		if err != nil {
+		if err := s.ready(ctx); err != nil {
 			return notReady(err)
 		}
 	}
@@ -57,21 +56,24 @@ func notReady(why error) *wireError {
 	return &wireError{answer: detail(http.StatusServiceUnavailable, why.Error()), code: codeNotReady}
 }
 
-// readiness logs when the instance ceases to be ready, with the cause, and when it is
-// ready again. It is safe for concurrent use.
-type readiness struct {
-	failures rate.Sometimes
-	logged   atomic.Bool // a failure has been logged, and no success since
-}
-
-// log reports the result of a check.
-func (r *readiness) log(log *slog.Logger, err error) {
-	if err != nil {
-		r.failures.Do(func() {
-			r.logged.Store(true)
-			log.Warn("not ready", "error", err)
-		})
-	} else if r.logged.Load() && r.logged.Swap(false) {
-		log.Info("ready again")
+// LogReadiness returns a function like ready that logs when the instance ceases to be
+// ready, with the cause and at most every 10 s, and when it is ready again. It is made once in
+// a process, for [Options].Ready. A check that the caller gave up is not logged.
+func LogReadiness(log *slog.Logger, ready func(context.Context) error) func(context.Context) error {
+	failures := rate.Sometimes{Interval: logInterval}
+	var logged atomic.Bool // a failure has been logged, and no success since
+	return func(ctx context.Context) error {
+		err := ready(ctx)
+		switch {
+		case errors.Is(ctx.Err(), context.Canceled):
+		case err != nil:
+			failures.Do(func() {
+				logged.Store(true)
+				log.Warn("not ready", "error", err)
+			})
+		case logged.Load() && logged.Swap(false):
+			log.Info("ready again")
+		}
+		return err
 	}
 }

@@ -104,6 +104,9 @@ const keepAliveDrain = 250 * time.Millisecond
 func (l *Listeners) Wait(ctx context.Context) error {
 	select {
 	case err := <-l.failed:
+		for _, one := range l.servers {
+			one.removeFile()
+		}
 		return err
 	case <-ctx.Done():
 	}

@@ -1,6 +1,39 @@
 package api
 
-import "strings"
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// logRequest writes the request's log line. The line has no query, because a client may
+// have put a token there.
+func (s *Server) logRequest(x *exchange, took time.Duration) {
+	level := slog.LevelInfo
+	switch {
+	case x.status >= http.StatusInternalServerError && x.code != codeClientGone && x.code != codeNotReady: // readiness has lines of its own
+		level = slog.LevelError
+	case x.debugOnly:
+		level = slog.LevelDebug
+	}
+	if !s.log.Enabled(x.Request.Context(), level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 13)
+	attrs = append(attrs,
+		slog.String("endpoint", x.endpointName()), slog.String("method", shorten(x.Request.Method, maxLogMethod)), slog.String("path", logPath(x.Request.URL.Path)),
+		slog.String("code", string(x.resultCode())), slog.Int("status", x.status),
+		slog.Duration("took", took), slog.String("client", x.clientIP()), slog.String("request", x.id))
+	attrs = appendNonEmpty(attrs, "trace", x.trace)
+	attrs = appendNonEmpty(attrs, "app", x.app)
+	attrs = appendNonEmpty(attrs, "user", x.user)
+	attrs = appendNonEmpty(attrs, "session", string(x.session))
+	if x.err != nil && level == slog.LevelError {
+		attrs = append(attrs, slog.Any("error", x.err))
+	}
+	s.log.LogAttrs(x.Request.Context(), level, "request", attrs...)
+}
 
 // The limits of what a log line has from the request's first line, in bytes. A path is
 // cut at a segment that may be a token: the shortest JWT is longer than maxLogSegment.
@@ -41,41 +74,4 @@ func shorten(text string, limit int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:limit], "") + "…"
-}
-
-// The lengths of the fields of traceparent: version, trace id, parent id and flags, each
-// followed by a hyphen or the end.
-const (
-	traceIDAt      = len("00-")
-	parentIDAt     = traceIDAt + 32 + len("-")
-	flagsAt        = parentIDAt + 16 + len("-")
-	traceparentLen = flagsAt + 2
-)
-
-// traceID returns the trace id in the header traceparent, as W3C Trace Context defines it,
-// or nothing if the header is absent or invalid. A later version may have more fields.
-func traceID(header []string) string {
-	if len(header) != 1 || len(header[0]) < traceparentLen {
-		return ""
-	}
-	h := header[0]
-	version, trace, parent, flags := h[:2], h[traceIDAt:parentIDAt-1], h[parentIDAt:flagsAt-1], h[flagsAt:traceparentLen]
-	switch {
-	case h[traceIDAt-1] != '-' || h[parentIDAt-1] != '-' || h[flagsAt-1] != '-',
-		version == "ff", version == "00" && len(h) > traceparentLen, len(h) > traceparentLen && h[traceparentLen] != '-',
-		!isHex(version) || !isHex(trace) || !isHex(parent) || !isHex(flags),
-		strings.Trim(trace, "0") == "", strings.Trim(parent, "0") == "":
-		return ""
-	}
-	return trace
-}
-
-// isHex reports whether text has only lower-case hexadecimal digits.
-func isHex(text string) bool {
-	for i := range len(text) {
-		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
 }

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -163,7 +164,7 @@ func TestReadinessIsLogged(t *testing.T) {
 		return nil
 	}
 	g := newGateway(t, options{change: func(o *api.Options) {
-		o.Ready = func(context.Context) error { return load(&cause) }
+		o.Ready = api.LogReadiness(o.Logger, func(context.Context) error { return load(&cause) })
 		o.Draining = func() error { return load(&draining) }
 	}})
 	down := errors.New("no route to redis")
@@ -173,6 +174,10 @@ func TestReadinessIsLogged(t *testing.T) {
 			do(g.admin, "GET", "/readyz", "")
 		}
 	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	cause.Store(&down)
+	g.admin.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/readyz", nil).WithContext(gone)) // the prober gives up
 	draining.Store(&api.ErrDraining)
 	do(g.admin, "GET", "/readyz", "")
 	log := g.log.String()

@@ -4,15 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -26,12 +23,6 @@ type listener struct {
 	active   atomic.Int64   // connections with a request in progress, or without any request yet
 	failures rate.Sometimes // limits the log lines about connections that cannot be accepted
 	file     fs.FileInfo    // of the Unix socket; nil on TCP
-}
-
-// socket is a [net.TCPListener] or a [net.UnixListener].
-type socket interface {
-	net.Listener
-	SetDeadline(time.Time) error
 }
 
 // trackedConn is a connection with its last state.
@@ -49,61 +40,6 @@ type stream interface {
 // logInterval is the least time between two lines in the log about the same trouble.
 const logInterval = 10 * time.Second
 
-// unixPrefix begins the address of a Unix socket. The path follows.
-const unixPrefix = "unix:"
-
-// listen opens the listener of an address, HOST:PORT or unix:/PATH.
-func listen(address string) (*listener, error) {
-	network, unix := "tcp", strings.HasPrefix(address, unixPrefix)
-	if unix {
-		network, address = "unix", strings.TrimPrefix(address, unixPrefix)
-		if err := removeStaleSocket(address); err != nil {
-			return nil, err
-		}
-	}
-	opened, err := net.Listen(network, address)
-	if err != nil {
-		return nil, err
-	}
-	l := &listener{socket: opened.(socket), failures: rate.Sometimes{Interval: logInterval}}
-	if unix {
-		opened.(*net.UnixListener).SetUnlinkOnClose(false) // see stop
-		l.file, err = os.Lstat(address)
-	}
-	return l, err
-}
-
-// removeStaleSocket removes the file of a Unix socket that no process listens at. It fails
-// if the file is in use or is not a socket.
-func removeStaleSocket(path string) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case info.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s is not a socket: remove it, or give another path", path)
-	}
-	conn, err := net.Dial("unix", path)
-	switch {
-	case err == nil:
-		_ = conn.Close()
-		return fmt.Errorf("another process accepts connections at %s: stop it, or give another path", path)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return os.Remove(path)
-	}
-	return fmt.Errorf("a process may be using the socket: %w", err)
-}
-
-// address returns the address in the form that listen takes.
-func (l *listener) address() string {
-	if l.file != nil {
-		return unixPrefix + l.Addr().String()
-	}
-	return l.Addr().String()
-}
-
 // serve serves until the listener is closed.
 func (l *listener) serve() error {
 	if l.server.TLSConfig != nil {
@@ -112,16 +48,9 @@ func (l *listener) serve() error {
 	return l.server.Serve(l)
 }
 
-// stop lets Accept return an error once it has no more connections. The file of a Unix
-// socket is removed first, so that a client is refused and not accepted too late. A file
-// that another process has put in its place stays.
+// stop lets Accept return an error once it has no more connections.
 func (l *listener) stop() {
-	if l.file != nil {
-		path := l.Addr().String()
-		if now, err := os.Lstat(path); err == nil && os.SameFile(l.file, now) {
-			_ = os.Remove(path)
-		}
-	}
+	l.removeFile() // first, so that a client is refused and not accepted too late
 	_ = l.SetDeadline(time.Now())
 }
 
