@@ -47,7 +47,7 @@ type follower struct {
 	sink     session.Sink
 	apps     map[string]bool
 	outboxes []*outbox
-	failing  outage // of the polls
+	failing  *outage // of the polls
 }
 
 // outbox is the position of a follower in one outbox.
@@ -61,11 +61,7 @@ type outbox struct {
 const firstID = "-"
 
 func (s *Store) newFollower(apps []string, sink session.Sink) *follower {
-	f := &follower{client: s.client, sink: sink, apps: map[string]bool{}, failing: outage{
-		logger: s.options.Logger,
-		failed: "the revocations of other instances can't be read from Redis",
-		over:   "the revocations of other instances can be read from Redis again",
-	}}
+	f := &follower{client: s.client, sink: sink, apps: map[string]bool{}, failing: &s.polls}
 	for _, app := range apps {
 		f.apps[app] = true
 		for n := range uint32(buckets) {

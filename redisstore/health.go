@@ -86,7 +86,7 @@ func (s *Store) checkRole(info map[string]string) error {
 	return nil
 }
 
-// masters returns the masters of a Cluster that have an usual share of the slots, each
+// masters returns the masters of a Cluster that have a usual share of the slots, each
 // with a sample key that it has.
 func (s *Store) masters(ctx context.Context, cluster *redis.ClusterClient) (map[*redis.Client]string, error) {
 	found := map[*redis.Client]string{}

@@ -41,6 +41,8 @@ type Store struct {
 	replicas replicaStates
 	clocks   clockOffsets
 
+	polls, subscription outage // of Follow
+
 	clockWarnedAt atomic.Int64 // when a warning about clocks was logged last, Unix ns
 	directory     *Directory
 
@@ -91,6 +93,16 @@ func New(o Options) (*Store, error) {
 	}
 	if servers.topology != cluster {
 		s.clocks.single = newClockOffset()
+	}
+	s.polls = outage{
+		logger: o.Logger,
+		failed: "the revocations of other instances can't be read from Redis",
+		over:   "the revocations of other instances can be read from Redis again",
+	}
+	s.subscription = outage{
+		logger: o.Logger,
+		failed: "the subscription to revocations failed, so those of other instances arrive late",
+		over:   "the subscription to revocations works again",
 	}
 	s.directory = newDirectory(s)
 	return s, nil

@@ -22,17 +22,12 @@ var errNoPong = errors.New("the server does not answer PING")
 // the subscription fails, it subscribes again. The client's own Channel does not return
 // the error, and waits forever after the server has refused the subscription.
 func (s *Store) listen(ctx context.Context, messages chan<- string) {
-	failing := outage{
-		logger: s.options.Logger,
-		failed: "the subscription to revocations failed, so those of other instances arrive late",
-		over:   "the subscription to revocations works again",
-	}
 	for {
-		err := s.receive(ctx, messages, &failing)
+		err := s.receive(ctx, messages)
 		if stopped(ctx, err) {
 			return
 		}
-		failing.report(err)
+		s.subscription.report(err)
 		select {
 		case <-ctx.Done():
 			return
@@ -47,7 +42,7 @@ func stopped(ctx context.Context, err error) bool {
 }
 
 // receive subscribes once, and returns the first error.
-func (s *Store) receive(ctx context.Context, messages chan<- string, failing *outage) error {
+func (s *Store) receive(ctx context.Context, messages chan<- string) error {
 	channel := s.client.Subscribe(ctx, s.schema.channel())
 	defer channel.Close()
 	defer context.AfterFunc(ctx, func() { _ = channel.Close() })() // ends ReceiveTimeout
@@ -70,7 +65,7 @@ func (s *Store) receive(ctx context.Context, messages chan<- string, failing *ou
 		asked = false
 		switch received := received.(type) {
 		case *redis.Subscription:
-			failing.report(nil)
+			s.subscription.report(nil)
 		case *redis.Message:
 			select {
 			case messages <- received.Payload:

@@ -49,7 +49,12 @@ func (f certificateFiles) load(base *tls.Config) (*tls.Config, error) {
 	return config, nil
 }
 
+// readParameterFile reads the file of a URL parameter. Opening a pipe could wait without an
+// end.
 func readParameterFile(parameter, path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("URL parameter %s: it is not a regular file", parameter)
+	}
 	content, err := os.ReadFile(path)
 	if failure, ok := errors.AsType[*fs.PathError](err); ok {
 		err = failure.Err // without the path

@@ -1,8 +1,9 @@
 -- Shared by all scripts about sessions. KEYS[1] is the app's not-before in the
--- user's bucket, KEYS[2] the user's tombstones (for revoke_app.lua, which has no user,
--- a key that never exists). ARGV[1] is the clock, ARGV[2] the revocation parameters: tombstone lifetime, retention of the outbox,
--- channel, app and user, separated by |. The user comes last, here and in
--- revocations, because it may hold any character. Times are milliseconds unless
+-- user's bucket, KEYS[2] the user's tombstones (for revoke_app.lua, which has no
+-- user, a key that never exists). ARGV[1] is the clock, ARGV[2] the revocation
+-- parameters: tombstone lifetime, retention of the outbox, channel, app and user,
+-- separated by |. The user comes last, here and in revocations, because it may
+-- hold any character. Times are milliseconds unless
 -- a comment says otherwise. This file defines no functions, because a definition
 -- costs 0.2 µs in each run that passes it, even if the function is not called.
 
