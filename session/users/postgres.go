@@ -50,8 +50,8 @@ type postgresSource struct {
 	// a login returns in other columns must not be taken for the answer of a recheck.
 	rechecked atomic.Pointer[optionalColumns]
 
-	mu       sync.Mutex                   // held while an entry of statuses is replaced
-	statuses *session.Cache[cachedStatus] // by id
+	statuses *statusCache
+	openedAt time.Time // answers of a source that this one replaces are older; see recheck
 }
 
 func openPostgres(ctx context.Context, spec string, o Options) (*Source, error) {
@@ -66,7 +66,7 @@ func openPostgres(ctx context.Context, spec string, o Options) (*Source, error) 
 	}
 	p := &postgresSource{
 		pool: pool, statusLifetime: DefaultRecheck, fingerprints: o.fingerprints(), timeout: o.Timeout,
-		log: o.Log, statuses: session.NewCache[cachedStatus](maxCachedStatuses), now: time.Now,
+		log: o.Log, statuses: newStatusCache(), now: time.Now, openedAt: time.Now(),
 	}
 	if o.Recheck.Set {
 		p.statusLifetime = o.Recheck.Every

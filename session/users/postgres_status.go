@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"tokengate/session"
@@ -15,6 +16,17 @@ const DefaultRecheck = 30 * time.Second
 
 // maxCachedStatuses is the maximum number of users whose status is cached.
 const maxCachedStatuses = 100_000
+
+// statusCache has the latest answer about each user, by id. A source shares it with the one
+// that replaces it.
+type statusCache struct {
+	mu sync.Mutex // held while an entry is replaced
+	*session.Cache[cachedStatus]
+}
+
+func newStatusCache() *statusCache {
+	return &statusCache{Cache: session.NewCache[cachedStatus](maxCachedStatuses)}
+}
 
 // cachedStatus is the result of the latest query for a user.
 type cachedStatus struct {
@@ -47,6 +59,9 @@ func (s cachedStatus) answer() (session.Status, error) {
 func (p *postgresSource) recheck(ctx context.Context, id session.UserID, fresh bool) (session.Status, error) {
 	now, key := p.now(), id.String()
 	earliest := now.Add(-p.statusLifetime)
+	if p.openedAt.After(earliest) { // answers of another source show only which passwords have changed
+		earliest = p.openedAt
+	}
 	cached, ok := p.statuses.Get(key)
 	if ok && !fresh && !cached.loginOnly && cached.queriedAt.After(earliest) {
 		return cached.answer()
@@ -98,8 +113,8 @@ func (p *postgresSource) refreshStatus(ctx context.Context, id session.UserID, u
 // time of a change is as late as another instance may rely on the former status, which it
 // has queried just before the change.
 func (p *postgresSource) remember(id session.UserID, s cachedStatus) cachedStatus {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.statuses.mu.Lock()
+	defer p.statuses.mu.Unlock()
 	cached, ok := p.statuses.Get(id.String())
 	if ok && cached.queriedAt.After(s.queriedAt) {
 		return cached
