@@ -21,9 +21,9 @@ import (
 )
 
 // gateway is the assembled program: the parts that stay as long as the process, and the
-// generation that serves now.
+// snapshot that serves now.
 type gateway struct {
-	cli.Gateway // without the parts of a generation
+	cli.Gateway // without the parts of a snapshot
 	registry    *prometheus.Registry
 	metrics     *api.Metrics
 	settings    *api.SettingsMetrics
@@ -32,10 +32,11 @@ type gateway struct {
 	revocations *session.RevocationList
 	listeners   *api.Listeners
 	certificate *api.Certificate // of the public listener; nil without TLS
+	ready       func(context.Context) error
 	queue       *password.Queue
 	worker      *password.Worker
 
-	current    atomic.Pointer[generation]
+	current    atomic.Pointer[snapshot]
 	stopFollow func() // stops reading revocations, and waits until it has stopped
 }
 
@@ -65,11 +66,12 @@ func assemble(ctx context.Context, c *config.Config, std cli.Stdio) (*gateway, e
 	if err := g.openStore(c); err != nil {
 		return nil, err
 	}
+	g.ready = api.LogReadiness(g.Log, g.Ping)
 	g.revocations = session.NewRevocationList(c.LongestAccess(), c.RevocationBound.Value, nil)
 	if err := g.registerMetrics(); err != nil {
 		return nil, err
 	}
-	first, err := g.build(ctx, c, &generation{config: &config.Config{}})
+	first, err := g.build(ctx, c, &snapshot{config: &config.Config{}})
 	if err != nil {
 		return nil, inSettings(c, err)
 	}
@@ -121,14 +123,14 @@ func (g *gateway) registerMetrics() (err error) {
 	return g.metrics.WatchRevocations(g.revocations)
 }
 
-// handler returns a handler that calls the one that which returns of the generation that
-// serves now.
-func (g *gateway) handler(which func(*generation) http.Handler) http.Handler {
+// handler returns a handler that asks which for the handler of the current snapshot at each
+// request.
+func (g *gateway) handler(which func(*snapshot) http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { which(g.current.Load()).ServeHTTP(w, r) })
 }
 
 // follow keeps the revocation list up to date for these apps, and no longer for those of the
-// last call. prepare is called when the list is no longer written.
+// last call. prepare is called while no feed writes the list.
 func (g *gateway) follow(ctx context.Context, apps []string, prepare func()) {
 	g.stopFollow()
 	prepare()
@@ -158,12 +160,12 @@ func serve(ctx context.Context, c *config.Config, std cli.Stdio) error {
 	}
 	defer g.Close()
 	defer g.worker.Close()
-	address, err := g.listeners.Listen(c.Listen, g.handler(func(now *generation) http.Handler { return now.public }), g.certificate)
+	address, err := g.listeners.Listen(c.Listen, g.handler(func(now *snapshot) http.Handler { return now.public }), g.certificate)
 	if err != nil {
 		return fmt.Errorf("TOKENGATE_LISTEN: %w", err)
 	}
 	if c.AdminListen != "" {
-		if _, err := g.listeners.Listen(c.AdminListen, g.handler(func(now *generation) http.Handler { return now.admin }), nil); err != nil {
+		if _, err := g.listeners.Listen(c.AdminListen, g.handler(func(now *snapshot) http.Handler { return now.admin }), nil); err != nil {
 			return fmt.Errorf("TOKENGATE_ADMIN_LISTEN: %w", err)
 		}
 	}

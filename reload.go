@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"slices"
@@ -48,7 +49,7 @@ func (g *gateway) reloadOnChange(ctx context.Context, hangups <-chan os.Signal) 
 	}
 }
 
-// reloader replaces the generation of a gateway. Only one goroutine may use it.
+// reloader replaces the snapshot of a gateway. Only one goroutine may use it.
 type reloader struct {
 	*gateway
 	files    []string // those that the latest settings depend on
@@ -62,21 +63,35 @@ func (r *reloader) reload(ctx context.Context) {
 	old := r.current.Load()
 	c, faults := old.config.Reread()
 	r.files = c.Files()
-	if c.Redis.URL != old.config.Redis.URL {
-		if err := r.setRedisURL(string(c.Redis.URL)); err != nil {
-			faults = append(faults, config.Fault{Err: errors.New(config.Prefix + "REDIS_" + err.Error())})
-			c.Redis.URL = old.config.Redis.URL
-		}
-	}
-	if err := r.reloadCertificate(); err != nil {
-		faults = append(faults, config.Fault{Err: err})
-	}
+	faults = append(faults, r.replaceRedisURL(c, old.config), r.reloadCertificate())
+	tried := c.Redis.URL
 	next, more := r.buildValid(ctx, c, old)
-	faults = append(faults, more...)
+	if next.config.Redis.URL != tried { // the process keeps its last valid settings
+		faults = append(faults, r.setURL(next.config))
+	}
 	if next != old {
 		r.serve(ctx, next, old)
 	}
-	r.report(faults, next.refreshUsers())
+	r.report(append(faults, more...), next.refreshUsers())
+}
+
+// replaceRedisURL gives the store a new URL. If the store can't use it, c keeps the old one.
+func (r *reloader) replaceRedisURL(c, old *config.Config) error {
+	if c.Redis.URL == old.Redis.URL {
+		return nil
+	}
+	err := r.setURL(c)
+	if err != nil {
+		c.Redis.URL = old.Redis.URL
+	}
+	return err
+}
+
+func (r *reloader) setURL(c *config.Config) error {
+	if err := r.setRedisURL(string(c.Redis.URL)); err != nil {
+		return fmt.Errorf("%sREDIS_%w", config.Prefix, err)
+	}
+	return nil
 }
 
 // reloadCertificate reads the certificate of the public listener again, if it has one.
@@ -86,7 +101,7 @@ func (r *reloader) reloadCertificate() error {
 	}
 	before := r.certificate.Leaf()
 	if err := r.certificate.Reload(); err != nil {
-		return errors.New(config.Prefix + "TLS_" + err.Error())
+		return fmt.Errorf("%sTLS_%w", config.Prefix, err)
 	}
 	if leaf := r.certificate.Leaf(); !leaf.Equal(before) {
 		r.Log.Info("certificate has changed", "serial", leaf.SerialNumber.Text(16), "expires", leaf.NotAfter)
@@ -94,26 +109,26 @@ func (r *reloader) reloadCertificate() error {
 	return nil
 }
 
-// buildValid builds a generation. Where that fails, it gives the app that the error names its
-// former settings, and tries again. It returns the old generation if nothing has changed.
-func (r *reloader) buildValid(ctx context.Context, c *config.Config, old *generation) (next *generation, faults []config.Fault) {
+// buildValid builds a snapshot. Where that fails, it gives what the error names its last valid
+// settings, and tries again. It returns the old snapshot if nothing has changed.
+func (r *reloader) buildValid(ctx context.Context, c *config.Config, old *snapshot) (next *snapshot, faults []error) {
 	for changed(c, old.config) {
 		next, err := r.build(ctx, c, old)
 		if err == nil {
 			return next, faults
 		}
-		faults = append(faults, config.Fault{Err: inSettings(c, err)})
-		if !keepFormer(c, old.config, err) {
+		faults = append(faults, inSettings(c, err))
+		if !keepLastValid(c, old.config, err) {
 			return old, faults
 		}
 	}
 	return old, faults
 }
 
-// keepFormer gives what an error names its former settings: the app, or the other one that it
-// does not go together with if only that one is new, or else the process. It reports whether
-// that changed anything.
-func keepFormer(c, old *config.Config, err error) bool {
+// keepLastValid gives what an error names the settings of old: the app, or the other one that
+// it does not go together with if only that one is new, or else the process. It reports
+// whether that changed anything.
+func keepLastValid(c, old *config.Config, err error) bool {
 	if ofApp, ok := errors.AsType[*session.AppError](err); ok {
 		apps := []string{ofApp.App, ofApp.Other}
 		if _, known := old.ByApp[ofApp.Other]; ofApp.Other != "" && !known {
@@ -128,7 +143,7 @@ func keepFormer(c, old *config.Config, err error) bool {
 	return c.Keep(old, "")
 }
 
-// changed reports whether two configurations differ in anything that a generation is made of.
+// changed reports whether two configurations differ in anything that a snapshot is made of.
 func changed(c, old *config.Config) bool {
 	if !c.Process.Equal(old.Process) || !slices.Equal(c.Names, old.Names) {
 		return true
@@ -136,9 +151,9 @@ func changed(c, old *config.Config) bool {
 	return slices.ContainsFunc(c.Names, func(name string) bool { return !c.ByApp[name].Equal(old.ByApp[name]) })
 }
 
-// serve puts the next generation in the place of the old one. The revocations of a new app
-// have to be read before the list knows them.
-func (r *reloader) serve(ctx context.Context, next, old *generation) {
+// serve puts the next snapshot in the place of the old one. The revocation list decides
+// nothing about a new app until the feed has read its revocations.
+func (r *reloader) serve(ctx context.Context, next, old *snapshot) {
 	c := next.config
 	longest := c.LongestAccess()
 	r.store.ExtendRetention(longest)
@@ -147,8 +162,8 @@ func (r *reloader) serve(ctx context.Context, next, old *generation) {
 	} else {
 		r.follow(ctx, c.Names, func() {
 			added := slices.DeleteFunc(slices.Clone(c.Names), func(name string) bool { return slices.Contains(old.config.Names, name) })
-			r.revocations.Await(added...)
-			r.revocations.Grow(longest)
+			r.revocations.MarkUnread(added...)
+			r.revocations.ExtendRetention(longest)
 			r.current.Store(next)
 		})
 	}
@@ -180,7 +195,7 @@ func (r *reloader) logChanges(c, old *config.Config) {
 
 // refreshUsers reads the user files that have changed. It returns how many can't be used; the
 // sources have logged why.
-func (g *generation) refreshUsers() (faults int) {
+func (g *snapshot) refreshUsers() (faults int) {
 	for _, source := range g.Sources {
 		if source.Refresh() != nil {
 			faults++
@@ -191,10 +206,12 @@ func (g *generation) refreshUsers() (faults int) {
 
 // report logs the faults that the log does not have yet, and counts all faults, also those of
 // user files.
-func (r *reloader) report(faults []config.Fault, userFiles int) {
+func (r *reloader) report(faults []error, userFiles int) {
 	var texts []string
-	for _, f := range faults {
-		texts = append(texts, f.Err.Error())
+	for _, err := range faults {
+		if err != nil {
+			texts = append(texts, err.Error())
+		}
 	}
 	slices.Sort(texts)
 	texts = slices.Compact(texts)

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"tokengate/session/cli"
@@ -24,14 +27,14 @@ type reloadTest struct {
 }
 
 // startReload assembles a gateway with the apps of these files, given as the names of the apps
-// and their settings.
-func startReload(t *testing.T, files map[string]string) *reloadTest {
+// and their settings, and with more settings.
+func startReload(t *testing.T, files map[string]string, settings ...string) *reloadTest {
 	t.Helper()
 	r := &reloadTest{T: t, dir: t.TempDir()}
 	for name, content := range files {
 		r.write(name, content)
 	}
-	configtest.Setenv(t, "TOKENGATE_APPS_DIR="+r.dir)
+	configtest.Setenv(t, append(settings, "TOKENGATE_APPS_DIR="+r.dir)...)
 	c, err := config.Read()
 	must(t, err)
 	g, err := assemble(t.Context(), c, cli.Stdio{Out: &r.log, Err: &r.log})
@@ -62,7 +65,7 @@ func (r *reloadTest) checkServed(apps string, faults ...string) {
 	r.Helper()
 	for _, name := range strings.Fields("blog shop wiki") {
 		w := httptest.NewRecorder()
-		r.handler(func(g *generation) http.Handler { return g.public }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/apps/"+name+"/jwks.json", nil))
+		r.handler(func(g *snapshot) http.Handler { return g.public }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/apps/"+name+"/jwks.json", nil))
 		if served := w.Code == http.StatusOK; served != strings.Contains(apps, name) {
 			r.Errorf("%s: got status %d, want only %s served", name, w.Code, apps)
 		}
@@ -86,7 +89,7 @@ func TestReloadKeepsWhatHasNotChanged(t *testing.T) {
 	before := r.current.Load()
 	r.reload(t.Context())
 	if r.current.Load() != before {
-		t.Error("a reload without a change made a new generation")
+		t.Error("a reload without a change made a new snapshot")
 	}
 	r.write("shop", strings.Replace(r.appSettings("shop-secret-0123456789", key("new")), "USERS=", "LEEWAY=1s\nUSERS=", 1))
 	r.reload(t.Context())
@@ -119,7 +122,7 @@ func TestReloadKeepsUserSource(t *testing.T) {
 	}
 }
 
-// TestReloadLeavesOutFaults checks that a fault that only the build of a generation finds
+// TestReloadLeavesOutFaults checks that a fault that only the build of a snapshot finds
 // concerns its own app, and that of two apps that do not go together the one that has changed
 // is left out, whatever their names.
 func TestReloadLeavesOutFaults(t *testing.T) {
@@ -163,4 +166,76 @@ func TestReloadLeavesOutFaults(t *testing.T) {
 	if log := r.log.String(); strings.Contains(log, "secret-0123456789") || !strings.Contains(log, "settings are valid again") {
 		t.Errorf("got the log %s, want no secret, and the line that the settings are valid again", log)
 	}
+}
+
+// TestReloadKeepsRedisURL checks that the store gets its last valid URL back if the new one
+// can't be used together with an app.
+func TestReloadKeepsRedisURL(t *testing.T) {
+	const secret = "shop-secret-0123456789"
+	first, rejected := "redis://:first-password@127.0.0.1:1", "redis://:"+secret+"@127.0.0.1:1"
+	file := writeFile(t, first)
+	r := startReload(t, nil, "TOKENGATE_REDIS_URL_FILE="+file)
+	r.write("shop", r.appSettings(secret, key("shop")))
+	r.reload(t.Context())
+	r.checkServed("shop")
+	var urls []string
+	r.setRedisURL = func(url string) error {
+		urls = append(urls, url)
+		return nil
+	}
+	must(t, os.WriteFile(file, []byte(rejected), 0o600))
+	r.reload(t.Context())
+	r.checkServed("shop", "SECRET_KEY is also the value of the password in TOKENGATE_REDIS_URL")
+	if !slices.Equal(urls, []string{rejected, first}) {
+		t.Errorf("got the URLs %q, want the new one and then the last valid one", urls)
+	}
+	must(t, os.WriteFile(file, []byte(first), 0o600))
+	r.setRedisURL = func(string) error { return errors.New("URL is invalid") }
+	r.reload(t.Context())
+	r.checkServed("shop")
+	must(t, os.WriteFile(file, []byte("redis://127.0.0.1:2"), 0o600))
+	r.reload(t.Context())
+	r.checkServed("shop", "TOKENGATE_REDIS_URL is invalid")
+	if got := string(r.current.Load().config.Redis.URL); got != first {
+		t.Errorf("got the URL %s, want the last valid one", got)
+	}
+}
+
+// TestReloadWhileServing reloads while requests are in progress. With the race detector it
+// shows that snapshots share nothing that changes.
+func TestReloadWhileServing(t *testing.T) {
+	r := startReload(t, nil)
+	settings := r.appSettings("shop-secret-0123456789", key("shop"))
+	r.write("shop", settings)
+	r.write("blog", r.appSettings("blog-secret-0123456789", key("blog")))
+	r.reload(t.Context())
+	handler := r.handler(func(s *snapshot) http.Handler { return s.public })
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				for path, want := range map[string]int{"/apps/blog/jwks.json": http.StatusOK, "/apps/blog/authz": http.StatusUnauthorized, "/apps/shop/authz": http.StatusUnauthorized} {
+					w := httptest.NewRecorder()
+					req := httptest.NewRequest(http.MethodGet, path, nil)
+					req.Header.Set("Authorization", "Bearer abc.def.ghi")
+					if handler.ServeHTTP(w, req); w.Code != want {
+						t.Errorf("%s: got status %d, want %d", path, w.Code, want)
+					}
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		r.write("shop", settings+fmt.Sprintf("ACCESS_TOKEN_LIFETIME=%dm\n", i+1))
+		r.reload(t.Context())
+		r.checkServed("blog shop")
+	}
+	close(stop)
+	clients.Wait()
 }

@@ -15,10 +15,10 @@ import (
 	"tokengate/session/users"
 )
 
-// generation has the parts of a gateway that are made of the settings: the engine, the user
+// snapshot has the parts of a gateway that are made of the settings: the engine, the user
 // sources, and the HTTP server in front of them. They are never changed. New settings make a
-// new generation.
-type generation struct {
+// new snapshot.
+type snapshot struct {
 	cli.Gateway
 	config        *config.Config
 	apps          map[string]builtApp
@@ -28,17 +28,17 @@ type generation struct {
 // builtApp has the parts of one app.
 type builtApp struct {
 	app     session.App
-	http    api.App
+	wire    api.App
 	source  *users.Source
 	options users.Options // of source
 }
 
-// build makes a generation of settings that Read or Reread have returned. It takes over the
-// apps and user sources of the previous generation whose settings are the same: they know
+// build makes a snapshot of settings that Read or Reread have returned. It takes over the
+// apps and user sources of the previous snapshot whose settings are the same: they know
 // connections, cached answers, and the users whose passwords have changed. An error in an
 // app's settings is a [*session.AppError].
-func (g *gateway) build(ctx context.Context, c *config.Config, previous *generation) (*generation, error) {
-	next := &generation{Gateway: g.Gateway, config: c, apps: map[string]builtApp{}}
+func (g *gateway) build(ctx context.Context, c *config.Config, previous *snapshot) (*snapshot, error) {
+	next := &snapshot{Gateway: g.Gateway, config: c, apps: map[string]builtApp{}}
 	next.Sources = map[string]*users.Source{}
 	if err := g.fill(ctx, next, previous); err != nil {
 		next.closeUnlessIn(previous)
@@ -47,8 +47,8 @@ func (g *gateway) build(ctx context.Context, c *config.Config, previous *generat
 	return next, nil
 }
 
-// fill makes the parts of the next generation. When it fails, some are missing.
-func (g *gateway) fill(ctx context.Context, next, previous *generation) (err error) {
+// fill makes the parts of the next snapshot. When it fails, some are missing.
+func (g *gateway) fill(ctx context.Context, next, previous *snapshot) (err error) {
 	c := next.config
 	engine := session.Config{
 		Store: g.store, Revocations: g.revocations, OperatorSecrets: c.Secrets(), Observer: api.NewObserver(g.metrics, g.Log),
@@ -59,7 +59,7 @@ func (g *gateway) fill(ctx context.Context, next, previous *generation) (err err
 		if err != nil {
 			return &session.AppError{App: name, Err: err}
 		}
-		next.apps[name], next.Sources[name], wire[name] = built, built.source, built.http
+		next.apps[name], next.Sources[name], wire[name] = built, built.source, built.wire
 		engine.Apps = append(engine.Apps, built.app)
 	}
 	if next.Engine, err = session.New(engine); err != nil {
@@ -70,7 +70,7 @@ func (g *gateway) fill(ctx context.Context, next, previous *generation) (err err
 	}
 	server, err := api.New(api.Options{
 		Engine: next.Engine, Logger: g.Log, Metrics: g.metrics, Apps: wire, TrustedProxies: c.TrustedProxies.Value,
-		AdminToken: string(c.AdminToken), Accounts: next.Accounts, Draining: g.listeners.Draining, Ready: g.Ping,
+		AdminToken: string(c.AdminToken), Accounts: next.Accounts, Draining: g.listeners.Draining, Ready: g.ready,
 	})
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (g *gateway) fill(ctx context.Context, next, previous *generation) (err err
 }
 
 // buildApp builds one app's signer and user source.
-func (g *gateway) buildApp(ctx context.Context, next *generation, name string, previous *generation) (built builtApp, err error) {
+func (g *gateway) buildApp(ctx context.Context, next *snapshot, name string, previous *snapshot) (built builtApp, err error) {
 	a, before := next.config.ByApp[name], previous.apps[name]
 	if before.source != nil && a.Equal(previous.config.ByApp[name]) {
 		return before, nil
@@ -107,7 +107,7 @@ func (g *gateway) buildApp(ctx context.Context, next *generation, name string, p
 		Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessTokenLifetime.Value,
 		Signer: signer, Checker: built.source, UsersInStore: built.source.UsersInStore(),
 	}
-	built.http = api.App{HeaderTypes: a.AuthHeaderTypes, HeaderName: a.AuthHeaderName, UsernameField: a.UsernameField, JWKS: signer.JWKS}
+	built.wire = api.App{HeaderTypes: a.AuthHeaderTypes, HeaderName: a.AuthHeaderName, UsernameField: a.UsernameField, JWKS: signer.JWKS}
 	return built, nil
 }
 
@@ -117,12 +117,12 @@ func openUsers(ctx context.Context, demo *config.Demo, a config.App, o users.Opt
 		user := session.Account{ID: session.NumberID(1), Username: config.DemoName, Password: password.NewHash(string(demo.Password)), Active: true}
 		return users.Static([]session.Account{user}, o)
 	}
-	o.Nearest = config.Nearest // not before: functions can't be compared
+	o.Nearest = config.Nearest // set here, because functions can't be compared
 	return users.Open(ctx, string(a.Users), o)
 }
 
-// closeUnlessIn closes the user sources that another generation does not have.
-func (old *generation) closeUnlessIn(other *generation) {
+// closeUnlessIn closes the user sources that another snapshot does not have.
+func (old *snapshot) closeUnlessIn(other *snapshot) {
 	for name, source := range old.Sources {
 		if other.apps[name].source != source {
 			_ = source.Close() // nothing else uses it
@@ -130,11 +130,12 @@ func (old *generation) closeUnlessIn(other *generation) {
 	}
 }
 
-// retireDelay is longer than any request takes.
+// retireDelay is longer than a request takes: package api allows 15 s to read it and 45 s to
+// answer it.
 const retireDelay = 2 * time.Minute
 
-// retire closes what the next generation does not use, when the last request of this one is
+// retire closes what the next snapshot does not use, when the last request of this one is
 // done.
-func (old *generation) retire(next *generation) {
+func (old *snapshot) retire(next *snapshot) {
 	time.AfterFunc(retireDelay, func() { old.closeUnlessIn(next) })
 }

@@ -15,14 +15,14 @@ import (
 	"tokengate/session/users"
 )
 
-// TestRetiredSourcesAreClosed checks that a generation's user sources are closed when no
-// request can use them any more, and that those which the next generation has are not.
+// TestRetiredSourcesAreClosed checks that a snapshot's user sources are closed when no
+// request can use them any more, and that those which the next snapshot has are not.
 func TestRetiredSourcesAreClosed(t *testing.T) {
 	removed, kept := openCountedSource(t), openCountedSource(t)
 	retire := func(wait time.Duration) {
 		synctest.Test(t, func(*testing.T) {
-			old := &generation{Gateway: cli.Gateway{Sources: map[string]*users.Source{"removed": removed.Source, "kept": kept.Source}}}
-			old.retire(&generation{apps: map[string]builtApp{"kept": {source: kept.Source}}})
+			old := &snapshot{Gateway: cli.Gateway{Sources: map[string]*users.Source{"removed": removed.Source, "kept": kept.Source}}}
+			old.retire(&snapshot{apps: map[string]builtApp{"kept": {source: kept.Source}}})
 			time.Sleep(wait)
 		})
 	}

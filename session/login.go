@@ -9,12 +9,11 @@ import (
 
 // Login checks the secret, then the credentials, then the session type, and
 // creates a session. A password of more than MaxPassword bytes is wrong for every user, so
-// it is not compared. Nor is any password while the store can't write: the answer would
-// tell a right password, with Unavailable, from a wrong one. It fails with
-// InvalidCredentials if the secret or the
-// credentials are wrong, with Busy, or with InvalidType; with Internal if the
-// user's claims can't be signed, and then nothing has changed; or as
-// [Store.Create] does.
+// it is not compared. Nor is any password while the store can't write: the error would
+// distinguish a right password, with Unavailable, from a wrong one. Login fails with
+// InvalidCredentials if the secret or the credentials are wrong, with Busy, or with
+// InvalidType; with Internal if the user's claims can't be signed, and then nothing has
+// changed; or as [Store.Create] does.
 func (e *Engine) Login(ctx context.Context, req LoginRequest) (Tokens, error) {
 	ev := Event{Step: StepLogin}
 	tokens, created, err := e.login(ctx, req, &ev)

@@ -18,7 +18,7 @@ type RevocationList struct {
 	revoked   map[ID]revokedEntry
 	notBefore map[string]time.Time // by app: the moment before which its sessions are revoked
 	caughtUp  time.Time            // the list is complete up to this time; zero until a feed has caught up
-	unread    map[string]bool      // the apps that no feed has caught up with yet; see Await
+	unread    map[string]bool      // the apps that no feed has caught up with yet; see MarkUnread
 	nextPurge time.Time            // when entries that are no longer needed are deleted next
 }
 
@@ -43,10 +43,10 @@ func NewRevocationList(retention, bound time.Duration, now func() time.Time) *Re
 	}
 }
 
-// Await makes the list incomplete for some apps until the next CaughtUp, because the feed has
+// MarkUnread makes the list incomplete for some apps until the next CaughtUp, because the feed has
 // not read their revocations yet. Call it between two calls of [Feed].Follow, before an
 // engine with these apps uses the list.
-func (r *RevocationList) Await(apps ...string) {
+func (r *RevocationList) MarkUnread(apps ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.unread == nil { // otherwise some apps have not been read yet since an earlier call
@@ -57,11 +57,11 @@ func (r *RevocationList) Await(apps ...string) {
 	}
 }
 
-// Grow keeps revocations for at least the given time from now on. If that is longer than
+// ExtendRetention keeps revocations for at least the given time from now on. If that is longer than
 // before, the list is not fresh until the next CaughtUp: another instance may already have
 // issued tokens with the longer lifetime, and this one has deleted revocations that concern
 // them. Call it between two calls of [Feed].Follow.
-func (r *RevocationList) Grow(retention time.Duration) {
+func (r *RevocationList) ExtendRetention(retention time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if retention <= r.retention {
@@ -128,7 +128,7 @@ type AccessToken struct {
 // fresh is false in these cases:
 //
 //   - The list is older than its bound, or was never complete.
-//   - The app's revocations have not been read yet; see Await.
+//   - The app's revocations have not been read yet; see MarkUnread.
 //   - The token lives longer than the list keeps revocations, because it was
 //     issued before ACCESS_TOKEN_LIFETIME was lowered, or with clocks far apart.
 //   - The token was issued before its app's not-before. The list keeps only the

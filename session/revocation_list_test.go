@@ -141,7 +141,7 @@ func TestRevocationListConcurrent(t *testing.T) {
 func TestRevocationListAwaits(t *testing.T) {
 	list, now := session.NewRevocationList(retention, bound, nil), time.Now()
 	list.CaughtUp(now)
-	list.Await("shop")
+	list.MarkUnread("shop")
 	wantCheck(t, list, "a", 0, now, false, false)
 	other := session.AccessToken{App: "blog", Session: "b", Issued: now, Expires: now.Add(retention)}
 	if _, revoked, fresh := list.Check(other, now); revoked || !fresh {
@@ -160,9 +160,9 @@ func TestRevocationListGrows(t *testing.T) {
 	list := session.NewRevocationList(retention, bound, func() time.Time { return start })
 	list.CaughtUp(start)
 	list.Revoked(revocation("shop", "a", start))
-	list.Grow(retention / 2)
+	list.ExtendRetention(retention / 2)
 	wantCheck(t, list, "b", 0, start, false, true) // a shorter one changes nothing
-	list.Grow(2 * retention)
+	list.ExtendRetention(2 * retention)
 	wantCheck(t, list, "b", 0, start, false, false)
 	wantCheck(t, list, "a", 0, start, true, true)
 	later := start.Add(2*retention + time.Minute)

@@ -122,14 +122,8 @@ func (c *Config) readApps(r *reader, names []string, demo *Demo, report func(app
 	}
 }
 
-// equal reports whether two values of settings are the same.
-func equal[T App | Process](a, b T) bool { return reflect.DeepEqual(a, b) }
-
-// Equal reports whether two processes have the same settings.
-func (p Process) Equal(other Process) bool { return equal(p, other) }
-
 // Equal reports whether two apps have the same settings.
-func (a App) Equal(other App) bool { return equal(a, other) }
+func (a App) Equal(other App) bool { return reflect.DeepEqual(a, other) }
 
 // addApp adds an app whose settings have names that begin with prefix.
 func (c *Config) addApp(name string, app App, prefix string) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -118,22 +117,4 @@ func ParseEnvFile(content string) (lines []string, err error) {
 		lines = append(lines, line)
 	}
 	return lines, nil
-}
-
-// names returns the names of a file's variables, or of those of the environment that begin
-// with [Prefix], in order.
-func (r *reader) names() (names []string) {
-	if r.variables != nil {
-		for name := range r.variables {
-			names = append(names, name)
-		}
-	} else {
-		for _, line := range os.Environ() {
-			if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, Prefix) {
-				names = append(names, name)
-			}
-		}
-	}
-	slices.Sort(names)
-	return names
 }

@@ -40,10 +40,10 @@ type Config struct {
 	files    []string          // that were read, or should have been
 }
 
-// Fault is an error in the settings.
-type Fault struct {
-	App string // the app whose settings are invalid; empty if they are those of the whole process
-	Err error
+// fault is an error in the settings of an app, or of the whole process if app is empty.
+type fault struct {
+	app string
+	err error
 }
 
 // Read reads and checks all settings. Its error lists all that are missing, unknown or can't
@@ -51,38 +51,41 @@ type Fault struct {
 // faults, its values are checked too.
 func Read() (*Config, error) {
 	c, faults, errDir := read(&Config{})
-	errs := []error{}
+	var errs []error
 	for _, f := range faults {
-		errs = append(errs, f.Err)
+		errs = append(errs, f.err)
 	}
 	return c, errors.Join(append(errs, errDir)...)
 }
 
-// Reread reads all settings again. It leaves c as it is. Where the new settings of an app,
-// or those of the process, have a fault, the result has those of c. An app with a fault that
-// c does not have is left out.
-func (c *Config) Reread() (*Config, []Fault) {
+// Reread reads all settings again, and returns their faults. It leaves c as it is. Where the
+// new settings of an app, or those of the process, have a fault, the result has those of c. An
+// app with a fault that c does not have is left out.
+func (c *Config) Reread() (next *Config, errs []error) {
 	next, faults, errDir := read(c)
 	for _, f := range faults {
-		if f.App != "" {
-			next.Keep(c, f.App)
+		errs = append(errs, f.err)
+		if f.app != "" {
+			next.Keep(c, f.app)
 		}
 	}
-	if errDir != nil {
-		next.dir = c.dir
-		faults = append(faults, Fault{Err: errDir})
-		for name := range c.inDir {
+	if errDir == nil {
+		return next, errs
+	}
+	next.dir = c.dir
+	for _, name := range c.Names {
+		if c.inDir[name] {
 			next.Keep(c, name)
 		}
 	}
-	return next, faults
+	return next, append(errs, errDir)
 }
 
 // Keep gives an app, or the process if app is empty, the settings that it has in previous.
 // If it has none there, it is left out. Keep reports whether that changed anything.
 func (c *Config) Keep(previous *Config, app string) (changed bool) {
 	if app == "" {
-		changed = !equal(c.Process, previous.Process)
+		changed = !c.Process.Equal(previous.Process)
 		c.Process = previous.Process
 		return changed
 	}
@@ -97,16 +100,16 @@ func (c *Config) Keep(previous *Config, app string) (changed bool) {
 		c.Names = append(slices.Clone(c.Names), app)
 	}
 	c.ByApp[app], c.prefixes[app], c.inDir[app] = settings, previous.prefixes[app], previous.inDir[app]
-	return !has || !equal(before, settings)
+	return !has || !before.Equal(settings)
 }
 
 // read reads all settings. previous has those that were read before, or is the zero Config.
 // An error of the folder of apps is returned apart: then it is not known which apps there are.
-func read(previous *Config) (c *Config, faults []Fault, errDir error) {
+func read(previous *Config) (c *Config, faults []fault, errDir error) {
 	c, r := &Config{Process: DefaultProcess(), ByApp: map[string]App{}, prefixes: map[string]string{}, inDir: map[string]bool{}}, newReader()
 	report := func(app string, err error) {
 		if err != nil {
-			faults = append(faults, Fault{app, err})
+			faults = append(faults, fault{app, err})
 		}
 	}
 	report("", r.read(Prefix, &c.Process))

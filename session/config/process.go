@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -49,6 +50,9 @@ func DefaultProcess() Process {
 		ShutdownDelay: parsed(time.Second), ShutdownGrace: parsed(15 * time.Second),
 	}
 }
+
+// Equal reports whether two processes have the same settings.
+func (p Process) Equal(other Process) bool { return reflect.DeepEqual(p, other) }
 
 // InMemory reports whether sessions are kept in memory instead of Redis.
 func (p Process) InMemory() bool { return p.Redis.URL == "" }

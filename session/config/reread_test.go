@@ -23,8 +23,8 @@ func reread(t *testing.T, c *config.Config, faults ...string) *config.Config {
 	t.Helper()
 	next, got := c.Reread()
 	for i, f := range got {
-		if i >= len(faults) || !strings.Contains(f.Err.Error(), faults[i]) {
-			t.Errorf("got the fault %v, want %q", f.Err, faults)
+		if i >= len(faults) || !strings.Contains(f.Error(), faults[i]) {
+			t.Errorf("got the fault %v, want %q", f, faults)
 		}
 	}
 	if len(got) != len(faults) {
@@ -134,6 +134,24 @@ func TestRereadKeepsAppsOfLostFolder(t *testing.T) {
 	checkApps(t, reread(t, c))
 }
 
+// TestRereadKeepsOrder checks that apps that stay without their folder keep their order.
+func TestRereadKeepsOrder(t *testing.T) {
+	files := map[string]string{}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		files[name+".env"] = settings(name)
+	}
+	dir := appsDir(t, files)
+	c := mustRead(t, "TOKENGATE_APPS_DIR="+dir)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		next := reread(t, c, "TOKENGATE_APPS_DIR can't be read")
+		checkApps(t, next, "a=a", "b=b", "c=c", "d=d", "e=e", "f=f")
+		c = next
+	}
+}
+
 // TestRereadKeepsRedisURL checks that a file of the address that can't be read does not mean
 // sessions in memory.
 func TestRereadKeepsRedisURL(t *testing.T) {
@@ -206,4 +224,8 @@ func TestWatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("removed", false, true, false)
+	for i, want := range []bool{false, false, false, true, false} {
+		write(t, file, strings.Repeat("x", i))
+		check("written again and again", want)
+	}
 }

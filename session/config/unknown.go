@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +14,24 @@ import (
 // those that may belong to an app whose settings were not read.
 func (r *reader) unknown() []string {
 	return slices.DeleteFunc(r.names(), func(name string) bool { return r.known[name] || r.ofSkippedApp(name) })
+}
+
+// names returns the names of a file's variables, or of those of the environment that begin
+// with [Prefix], in order.
+func (r *reader) names() (names []string) {
+	if r.variables != nil {
+		for name := range r.variables {
+			names = append(names, name)
+		}
+	} else {
+		for _, line := range os.Environ() {
+			if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, Prefix) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // ofSkippedApp reports whether a variable may be a setting of an app that was not read.

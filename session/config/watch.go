@@ -8,9 +8,16 @@ import (
 // Watcher notices changes of files by looking at them from time to time. That works on each
 // file system, and also where a folder of links is replaced as a whole, as Kubernetes does
 // with mounted secrets. The zero value is ready for use.
+//
+// Only one goroutine may use a Watcher.
 type Watcher struct {
 	reported, last map[string]fileState
+	looks          int // since the files differ from those of reported
 }
+
+// maxLooks is how many looks wait for files that change again and again. Meanwhile the
+// changes of other files wait too.
+const maxLooks = 4
 
 // fileState is what shows a change of a file or a folder. The zero value stands for one that
 // can't be found.
@@ -25,9 +32,9 @@ func (s fileState) equal(other fileState) bool {
 }
 
 // Changed reports whether the files with these paths differ from those of the last call that
-// returned true. It returns true only if they are as at the call before, so that a file is not
-// read while another program is writing it. So the first two calls return false and true:
-// a file may have changed after it was read first.
+// returned true. It waits for a second call in a row that finds the same state, so that no
+// file is read while it is being written, but for four calls at most. The first two calls
+// return false and true, because a file may have changed after it was read first.
 func (w *Watcher) Changed(paths []string) bool {
 	now := map[string]fileState{}
 	for _, path := range paths {
@@ -37,11 +44,18 @@ func (w *Watcher) Changed(paths []string) bool {
 		}
 		now[path] = fileState{info}
 	}
-	stable := w.last != nil && maps.EqualFunc(now, w.last, fileState.equal)
+	same := func(before map[string]fileState) bool {
+		return before != nil && maps.EqualFunc(now, before, fileState.equal)
+	}
+	stable := same(w.last)
 	w.last = now
-	if !stable || w.reported != nil && maps.EqualFunc(now, w.reported, fileState.equal) {
+	if same(w.reported) {
+		w.looks = 0
 		return false
 	}
-	w.reported = now
+	if w.looks++; !stable && w.looks < maxLooks {
+		return false
+	}
+	w.reported, w.looks = now, 0
 	return true
 }
