@@ -90,15 +90,18 @@ func TestRevocationWithClocksFarApart(t *testing.T) {
 	}
 }
 
-// TestClockNotKnown checks that a token can't be checked before the store's clock is known.
+// TestClockNotKnown checks that a token can't be checked before the store's clock is known,
+// and that it does not count as invalid, whatever the reason is.
 func TestClockNotKnown(t *testing.T) {
 	f := newFixture(t)
 	tokens := f.login(session.Long)
-	f.store.offsetUnknown = true
-	_, err := f.Authenticate(t.Context(), tokens.Access)
-	f.wantError(err, session.Unavailable, "")
-	_, err = f.Verify(t.Context(), "shop", tokens.Access)
-	f.wantError(err, session.Unavailable, "")
-	_, err = f.refresh(tokens.Refresh)
-	f.wantError(err, session.Unavailable, "")
+	for _, code := range []session.Code{session.Unavailable, session.Internal} {
+		f.store.offsetFails = code
+		_, err := f.Authenticate(t.Context(), tokens.Access)
+		f.wantError(err, code, "")
+		_, err = f.Verify(t.Context(), "shop", tokens.Access)
+		f.wantError(err, code, "")
+		_, err = f.refresh(tokens.Refresh)
+		f.wantError(err, code, "")
+	}
 }

@@ -162,8 +162,8 @@ type flakyStore struct {
 	calls int
 	asked []session.Owner // whether they are ready
 
-	offset        time.Duration // of the store's clock
-	offsetUnknown bool
+	offset      time.Duration // of the store's clock
+	offsetFails session.Code  // empty means that the offset is known
 }
 
 func (f *flakyStore) call() error {
@@ -241,8 +241,8 @@ func (f *flakyStore) Ready(_ context.Context, owner session.Owner) error {
 
 // ClockOffset returns f.offset, or fails if it is not known.
 func (f *flakyStore) ClockOffset(context.Context, session.Owner) (time.Duration, error) {
-	if f.offsetUnknown {
-		return 0, session.Fail(session.Unavailable, nil)
+	if f.offsetFails != "" {
+		return 0, session.Fail(f.offsetFails, nil)
 	}
 	return f.offset, nil
 }

@@ -148,11 +148,12 @@ func revokedBy(err error) bool {
 }
 
 // refreshClaims verifies a refresh token of an app and returns its claims. It
-// returns them also with the error Expired. Any other error is Unknown or Unavailable.
+// returns them also with the error Expired. Any other error is Unknown, or Unavailable or
+// Internal if the time of the store is not known.
 func (e *Engine) refreshClaims(app *App, token string) (Claims, error) {
 	claims, err := app.Signer.Verify(token, KindRefresh, app.clock)
 	switch CodeOf(err) {
-	case OK, Expired, Unavailable:
+	case OK, Expired, Unavailable, Internal:
 		return claims, err
 	}
 	return claims, Fail(Unknown, err) // a client learns no details about an invalid refresh token

@@ -131,6 +131,17 @@ func TestReadRejectsAppsNamedTwice(t *testing.T) {
 	}
 }
 
+// TestListenersNeedAddresses checks that the listeners can't have one address, unless the
+// system chooses the port.
+func TestListenersNeedAddresses(t *testing.T) {
+	for address, want := range map[string]bool{":8000": false, "unix:/run/gateway.sock": false, "127.0.0.1:0": true} {
+		_, err := read(t, web("TOKENGATE_LISTEN="+address, "TOKENGATE_ADMIN_LISTEN="+address)...)
+		if got := err == nil; got != want || err != nil && err.Error() != "TOKENGATE_ADMIN_LISTEN is also TOKENGATE_LISTEN: give it another address" {
+			t.Errorf("both at %s: got %v, want it accepted: %v", address, err, want)
+		}
+	}
+}
+
 // TestListenAddresses checks that what can't be an address is rejected, without the value.
 func TestListenAddresses(t *testing.T) {
 	longestSocket := "unix:/" + strings.Repeat("s", 106)

@@ -66,6 +66,9 @@ func (p Process) validate() error {
 	if !isListenAddress(p.AdminListen) && p.AdminListen != "" {
 		faults = append(faults, errors.New("TOKENGATE_ADMIN_LISTEN: give HOST:PORT, :PORT for every interface, unix:/PATH (at most 107 bytes), or nothing"))
 	}
+	if p.AdminListen == p.Listen && p.Listen != "" && !strings.HasSuffix(p.Listen, ":0") {
+		faults = append(faults, errors.New("TOKENGATE_ADMIN_LISTEN is also TOKENGATE_LISTEN: give it another address"))
+	}
 	if (p.TLSCertFile == "") != (p.TLSKeyFile == "") {
 		faults = append(faults, errors.New("TOKENGATE_TLS_CERT_FILE and TOKENGATE_TLS_KEY_FILE belong together: give both or neither"))
 	}
