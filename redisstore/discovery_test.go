@@ -28,6 +28,8 @@ func TestServersAreUnsuitable(t *testing.T) {
 	nameless.Nodes[0].Do("CONFIG", "SET", "cluster-preferred-endpoint-type", "hostname")
 	nowhere := redistest.Cluster(t, 1)
 	nowhere.Nodes[0].Do("CONFIG", "SET", "cluster-announce-ip", "no-such-host.invalid")
+	unknown := redistest.Cluster(t, 1)
+	unknown.Nodes[0].Do("CONFIG", "SET", "cluster-preferred-endpoint-type", "unknown-endpoint")
 	forgetful := redistest.Cluster(t, 1)
 	forgetful.Nodes[0].Do("CLUSTER", "FLUSHSLOTS")
 	dbs := redistest.Standalone(t)
@@ -45,6 +47,7 @@ func TestServersAreUnsuitable(t *testing.T) {
 		"CLUSTER SLOTS is refused":          {url: denied.URL},
 		"nodes without a name":              {url: nameless.URL},
 		"nodes with an unknown name":        {url: nowhere.URL},
+		"nodes with an unknown address":     {url: unknown.URL},
 		"slots without a node":              {forgetful.URL, nil},
 		"CLUSTER is unknown":                {url: strings.Replace(renamed("CLUSTER"), "redis:", "redis+cluster:", 1)},
 		"database does not exist":           {url: plain.URL + "/99"},
@@ -76,7 +79,8 @@ func TestServersAreUnsuitable(t *testing.T) {
 // shows a defect.
 func TestReplyIsNoResult(t *testing.T) {
 	for reply, want := range map[string]session.Code{
-		"+OK": session.Internal, ":1": session.Internal, "$-1": session.Internal, "*0": session.Internal,
+		"+OK": session.Internal, ":1": session.Internal, "*0": session.Internal,
+		"$-1": session.Unavailable, // the client's error is that of a Cluster that does not tell its addresses
 		"-WRONGTYPE Operation against a key holding the wrong kind of value script: 1, on @user_script:1.":             session.Internal,
 		"-ERR user_script:1: attempt to index a nil value script: 1, on @user_script:1.":                               session.Internal,
 		"-ERR Error running script (call to f_1): @user_script:1: user_script:1: attempt to index a nil value":         session.Internal,
@@ -161,5 +165,19 @@ func TestClientSendsNoIdentity(t *testing.T) {
 				t.Errorf("%s: the store has sent CLIENT SETINFO", url)
 			}
 		}
+	}
+}
+
+// TestWarningsFindSlotsWithoutMaster checks that a Cluster is not suitable if one slot has no
+// master, whichever it is.
+func TestWarningsFindSlotsWithoutMaster(t *testing.T) {
+	c := redistest.Cluster(t, 1)
+	c.Nodes[0].Do("CONFIG", "SET", "cluster-require-full-coverage", "no")
+	if _, err := open(t, c.URL).Warnings(ctx); err != nil {
+		t.Fatal(err)
+	}
+	c.Nodes[0].Do("CLUSTER", "DELSLOTS", "100")
+	if _, err := open(t, c.URL).Warnings(ctx); session.CodeOf(err) != session.Unavailable || !strings.Contains(err.Error(), "1 of the Cluster's 16384 slots") {
+		t.Errorf("got %v, want the number of slots without a master", err)
 	}
 }

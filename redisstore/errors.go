@@ -21,11 +21,16 @@ import (
 func classify(operation string, err error) *session.Error {
 	code := session.Unavailable
 	reply, ok := errors.AsType[redis.Error](err)
-	if err == redis.Nil || ok && isDefect(reply.Error()) {
+	if ok && isDefect(reply.Error()) {
 		code = session.Internal
+	}
+	if err == redis.Nil { // no script replies nil, but the search for a server may
+		err = errNoAddress
 	}
 	return session.Fail(code, fmt.Errorf("redis: %s: %w", operation, withoutArgs(err)))
 }
+
+var errNoAddress = errors.New("the reply is nil: a Cluster or a Sentinel does not tell the address of a server")
 
 // echoedArgs matches what a server that does not know a command repeats of it. For AUTH,
 // that is the password.
@@ -37,6 +42,13 @@ func withoutArgs(err error) error {
 		return errors.New(echoedArgs.ReplaceAllString(text, ""))
 	}
 	return err
+}
+
+// isDenied reports whether Redis has refused a command because the user lacks a right. Before
+// Redis 7.0, an error inside a script has other words.
+func isDenied(err error) bool {
+	reply, ok := errors.AsType[redis.Error](err)
+	return ok && (strings.Contains(reply.Error(), "NOPERM") || strings.Contains(reply.Error(), "The user executing the script"))
 }
 
 // isDefect reports whether an error reply shows a defect. Such a reply comes from a script

@@ -61,6 +61,9 @@ func (s *Store) Ready(ctx context.Context, owner session.Owner) error {
 // runProbe runs the script that runs every command, on the server that has a sample key.
 func (s *Store) runProbe(ctx context.Context, key string) error {
 	_, err := s.run(ctx, s.probe, s.probeCall(key), false)
+	if err == nil {
+		s.denied.Store(false)
+	}
 	return err
 }
 
@@ -77,6 +80,8 @@ func (s *Store) probeCall(key string) *call {
 func (s *Store) checkRole(info map[string]string) error {
 	_, isCluster := s.client.(*redis.ClusterClient)
 	switch {
+	case info["redis_mode"] == "sentinel":
+		return session.Fail(session.Unavailable, errors.New("the server is a Sentinel: give redis+sentinel://HOST:PORT/MASTER in the URL"))
 	case !isCluster && (info["cluster_enabled"] == "1" || info["redis_mode"] == "cluster"):
 		return session.Fail(session.Unavailable, errors.New("the server is a node of a Cluster: give redis+cluster:// in the URL, or rediss+cluster:// with TLS"))
 	case info["role"] == "slave":

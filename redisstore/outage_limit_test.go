@@ -37,7 +37,12 @@ func TestOutageIsLimited(t *testing.T) {
 		time.Sleep(outageInterval)
 		o.report(errors.New("refused"))
 		check("it lasts", 3, 1)
+		o.report(errors.New("closed"))
+		check("another cause at once", 3, 1)
+		time.Sleep(outageChange)
+		o.report(errors.New("closed"))
+		check("another cause", 4, 1)
 		o.report(nil)
-		check("it is over", 3, 2)
+		check("it is over", 4, 2)
 	})
 }

@@ -17,23 +17,36 @@ import (
 // script is a script of package lua and the SHA1 digest by which EVALSHA finds it.
 type script struct {
 	lua.Script
-	sha   string
-	timed bool // the second element of a successful reply is the time
+	sha    string
+	timed  bool // the second element of a successful reply is the time
+	writes bool // a run may change something, or says whether others may
 }
 
 func newScript(s lua.Script) *script {
 	sum := sha1.Sum([]byte(s.Text))
-	return &script{s, hex.EncodeToString(sum[:]), strings.Contains(s.Text, "redis.call('TIME')")}
+	reads := strings.Contains(s.Text, "Changes nothing.") && s.Name != lua.Ready.Name
+	return &script{s, hex.EncodeToString(sum[:]), strings.Contains(s.Text, "redis.call('TIME')"), !reads && s.Name != lua.Probe.Name}
 }
 
 // run runs a script in one round trip, or in two if Redis does not have the script.
 // If durable is set, it also waits for the replicas that Options.WaitReplicas asks for.
 // The error has the code and the cause of a reply that refuses the step.
+//
+// After a reply that denies a command, a script that writes is run only if Redis runs every
+// command: it would be refused after some of its writes.
 func (s *Store) run(ctx context.Context, sc *script, c *call, durable bool) (reply, error) {
+	if sc.writes && s.denied.Load() {
+		if err := s.runProbe(ctx, c.probeKey()); err != nil {
+			return reply{}, err
+		}
+	}
 	start := time.Now()
 	r, err := s.send(ctx, sc, c, durable, false)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		r, err = s.send(ctx, sc, c, durable, true)
+	}
+	if isDenied(err) {
+		s.denied.Store(true)
 	}
 	err = r.readCode(sc, err)
 	if at, ok := element[int64](r.elements, 1); ok && err == nil && sc.timed {

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tokengate/session"
@@ -81,6 +82,12 @@ func requestedFirst(requested []session.Type) []session.Type {
 
 // endKeys marks the end of the keys: everything added from now on is an argument.
 func (c *call) endKeys() { c.numKeys = len(c.ends) }
+
+// probeKey returns the key that the probe uses in the slot of the first key.
+func (c *call) probeKey() string {
+	tag, _, _ := strings.Cut(string(c.buf[:c.ends[0]]), "}")
+	return tag + "}:probe"
+}
 
 // add adds one key or argument, the concatenation of parts.
 func (c *call) add(parts ...string) {

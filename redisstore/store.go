@@ -43,6 +43,8 @@ type Store struct {
 
 	polls, subscription outage // of Follow
 
+	denied atomic.Bool // Redis has denied a command for lack of a right, and has not run all of them since
+
 	clockWarnedAt atomic.Int64 // when a warning about clocks was logged last, Unix ns
 	directory     *Directory
 

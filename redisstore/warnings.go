@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"tokengate/session"
 )
 
 // Warnings returns what an operator should change on the servers. It fails if a server
@@ -19,6 +21,9 @@ func (s *Store) Warnings(ctx context.Context) ([]string, error) {
 	cluster, ok := s.client.(*redis.ClusterClient)
 	if !ok {
 		return s.inspect(ctx, s.client, onlyNode, s.sampleKey(0))
+	}
+	if err := checkSlots(ctx, cluster); err != nil {
+		return nil, err
 	}
 	keys, err := s.masters(ctx, cluster)
 	if err != nil {
@@ -40,11 +45,30 @@ func (s *Store) Warnings(ctx context.Context) ([]string, error) {
 	return all, errors.Join(faults...)
 }
 
+// clusterSlots is the number of slots of a Cluster.
+const clusterSlots = 16384
+
+// checkSlots fails if a slot of a Cluster has no master: steps of its users would fail.
+func checkSlots(ctx context.Context, cluster *redis.ClusterClient) error {
+	ranges, err := cluster.ClusterSlots(ctx).Result()
+	if err != nil {
+		return clusterError(err)
+	}
+	covered := 0
+	for _, r := range ranges {
+		covered += r.End - r.Start + 1
+	}
+	if covered < clusterSlots {
+		return session.Fail(session.Unavailable, fmt.Errorf("%d of the Cluster's %d slots have no master: assign them, as with redis-cli --cluster fix", clusterSlots-covered, clusterSlots))
+	}
+	return nil
+}
+
 // inspect returns the warnings about one server, whose name is node. key is a sample key
 // that it has, or empty if none is known.
 func (s *Store) inspect(ctx context.Context, server redis.UniversalClient, node, key string) ([]string, error) {
 	text, err := server.Info(ctx).Result()
-	if err != nil && !redis.HasErrorPrefix(err, "unknown command") {
+	if err != nil && !isUnknown(err, "info") {
 		return nil, classify("info", err)
 	}
 	info, warnings := parseInfo(text), []string{}
@@ -74,9 +98,19 @@ func (s *Store) inspect(ctx context.Context, server redis.UniversalClient, node,
 	return warnings, nil
 }
 
+// isUnknown reports whether a server does not know a command.
+func isUnknown(err error, command string) bool {
+	reply, ok := errors.AsType[redis.Error](err)
+	text := ""
+	if ok {
+		text = strings.ToLower(reply.Error())
+	}
+	return strings.Contains(text, "unknown command") && strings.Contains(text, command)
+}
+
 // configurationWarnings returns the warnings about a server's INFO.
 func (s *Store) configurationWarnings(info map[string]string) (warnings []string) {
-	if p := info["maxmemory_policy"]; p != "noeviction" {
+	if p, known := info["maxmemory_policy"]; known && p != "noeviction" {
 		warnings = append(warnings, "maxmemory-policy is "+p+
 			": the server may delete sessions when memory is full; set it to noeviction")
 	}
