@@ -53,6 +53,7 @@ const (
 func (l *Listeners) Listen(address string, handler http.Handler, certificate *Certificate) (string, error) {
 	one, err := listen(address)
 	if err != nil {
+		l.removeFiles() // the program ends
 		return "", err
 	}
 	if l.failed == nil {
@@ -77,6 +78,13 @@ func (l *Listeners) Listen(address string, handler http.Handler, certificate *Ce
 	})
 	l.Logger.Info("listening", "address", one.address(), "tls", certificate != nil)
 	return one.address(), nil
+}
+
+// removeFiles removes the files of Unix sockets.
+func (l *Listeners) removeFiles() {
+	for _, one := range l.servers {
+		one.removeFile()
+	}
 }
 
 // closeConnections wraps a handler. Once no more connections are accepted, it asks
@@ -104,9 +112,7 @@ const keepAliveDrain = 250 * time.Millisecond
 func (l *Listeners) Wait(ctx context.Context) error {
 	select {
 	case err := <-l.failed:
-		for _, one := range l.servers {
-			one.removeFile()
-		}
+		l.removeFiles()
 		return err
 	case <-ctx.Done():
 	}
