@@ -53,20 +53,21 @@ func runTogether(s *redisstore.Store, srv *redistest.Server, n int) (errs []erro
 // TestServerClosesIdleConnections checks that no step fails on a connection that the server
 // has closed because it was idle.
 func TestServerClosesIdleConnections(t *testing.T) {
-	socketDir, err := os.MkdirTemp("", "rs") // t.TempDir() may be too long for a socket's path
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(socketDir)
-	socket := filepath.Join(socketDir, "redis.sock")
-	srv, url := startTLS(t, "--timeout", "2", "--unixsocket", socket)
-	for name, url := range map[string]string{
-		"tcp": srv.URL, "unix": "unix://" + socket, "tls": url, "tls, dialled in advance": url + "&min_idle_conns=8",
-		"tls, pipelined": url + "&auto_pipeline=true",
+	for name, form := range map[string]string{
+		"tcp": "<tcp>", "unix": "unix://<socket>", "tls": "<tls>", "tls, dialled in advance": "<tls>&min_idle_conns=8",
+		"tls, pipelined": "<tls>&auto_pipeline=true",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, url)
-			if !strings.Contains(url, "min_idle_conns") {
+			t.Parallel()
+			socketDir, err := os.MkdirTemp("", "rs") // t.TempDir() may be too long for a socket's path
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(socketDir) })
+			socket := filepath.Join(socketDir, "redis.sock")
+			srv, tlsURL := startTLS(t, "--timeout", "2", "--unixsocket", socket)
+			s := open(t, strings.NewReplacer("<tcp>", srv.URL, "<socket>", socket, "<tls>", tlsURL).Replace(form))
+			if !strings.Contains(form, "min_idle_conns") {
 				if errs := runTogether(s, srv, 8); len(errs) > 0 {
 					t.Fatal(errs)
 				}
