@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -45,19 +44,10 @@ func TestTooManyOpenFilesIsLogged(t *testing.T) {
 		must(t, err)
 		defer open[i].Close()
 	}
-	lines := func(parts ...string) (found int) {
+	lines := func(texts ...string) int {
 		text, err := os.ReadFile(log.Name())
 		must(t, err)
-		for line := range strings.Lines(string(text)) {
-			matches := true
-			for _, part := range parts {
-				matches = matches && strings.Contains(line, part)
-			}
-			if matches {
-				found++
-			}
-		}
-		return found
+		return len(linesOf(string(text), texts...))
 	}
 	waitUntil(t, 20*time.Second, "the server has tried several times", func() bool {
 		return lines("level=DEBUG", "http: Accept error", "too many open files") >= 4

@@ -15,7 +15,7 @@ import (
 type changingLoad struct {
 	*load
 	current atomic.Pointer[gatewaytest.Client]
-	rounds  [clientsPerApp]atomic.Int64 // of the sessions
+	rounds  [2 * clientsPerApp]atomic.Int64 // of each client
 }
 
 // startChangingLoad starts clients of an app that changes.
@@ -58,16 +58,17 @@ func (l *changingLoad) useSession(user int) {
 func (l *changingLoad) logIn(user int) {
 	for !l.stopped() {
 		l.checkOK("login", l.current.Load().Login(context.Background(), user, "SHORT", "kiosk"))
+		l.rounds[user].Add(1)
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-// awaitRounds waits until each session has been refreshed with what the gateways and clients
-// have now, so that no client has a token from before.
+// awaitRounds waits until each client has used what the gateways and clients have now, so
+// that no client has a token from before and no request of before is in flight.
 func (l *changingLoad) awaitRounds() {
 	for i := range l.rounds {
 		least := l.rounds[i].Load() + 3
-		poll(l.t, "a client has refreshed its session", func() bool { return l.rounds[i].Load() >= least || l.t.Failed() })
+		poll(l.t, "a client has sent its requests again", func() bool { return l.rounds[i].Load() >= least || l.t.Failed() })
 	}
 }
 
@@ -79,7 +80,6 @@ func (b *reloadBed) replaceSecretKey(clients *changingLoad) {
 	b.live("SECRET_KEY step 1", func(g *gatewaytest.Gateway) bool { return b.probe(g, "moving", next).Status == http.StatusOK })
 	clients.current.Store(b.client.As("moving", next))
 	clients.awaitRounds()
-	time.Sleep(100 * time.Millisecond) // logins with the old secret are in flight no more
 	b.secrets.set("SECRET_KEY", next)
 	b.live("SECRET_KEY step 3", func(g *gatewaytest.Gateway) bool { return b.probe(g, "moving", old).Status == http.StatusBadRequest })
 }
@@ -99,7 +99,10 @@ func (b *reloadBed) replaceSigningKey(clients *changingLoad) {
 	}
 	before := published(b.gateways[0])
 	b.secrets.set("VERIFYING_KEYS", next)
-	b.live("SIGNING_KEY step 1", func(g *gatewaytest.Gateway) bool { return published(g) != before })
+	b.live("SIGNING_KEY step 1", func(g *gatewaytest.Gateway) bool {
+		kid, _ := b.kidsOf(g, secret)
+		return published(g) != before && kid == former
+	})
 	b.secrets.set("VERIFYING_KEYS", old)
 	b.secrets.set("SIGNING_KEY", next)
 	b.live("SIGNING_KEY step 2", func(g *gatewaytest.Gateway) bool { kid, _ := b.kidsOf(g, secret); return kid != former })
@@ -113,11 +116,11 @@ func (b *reloadBed) replaceRefreshKey(clients *changingLoad) {
 	secret, old, next := clients.current.Load().Secret, b.secrets.get("REFRESH_KEY"), "refresh-next-0123456789abcdef0123456789abcdef"
 	_, former := b.kidsOf(b.gateways[0], secret)
 	for step, value := range []string{old + "," + next, next + "," + old, next} {
-		changes := b.changes("moving")
+		before := b.logged()
 		b.secrets.set("REFRESH_KEY", value)
 		b.live("REFRESH_KEY step "+string(rune('1'+step)), func(g *gatewaytest.Gateway) bool {
 			_, kid := b.kidsOf(g, secret)
-			return countChanges(g, "moving") > changes[g] && (kid != former) == (step > 0)
+			return before.hasChanged(g, "moving") && (kid != former) == (step > 0)
 		})
 		clients.awaitRounds()
 	}
@@ -125,9 +128,9 @@ func (b *reloadBed) replaceRefreshKey(clients *changingLoad) {
 
 // replaceUsers replaces the password of the app's user source. Both are accepted.
 func (b *reloadBed) replaceUsers(clients *changingLoad) {
-	changes := b.changes("moving")
+	before := b.logged()
 	b.secrets.set("USERS", b.usersURL(nextUsersPassword))
-	b.live("USERS", func(g *gatewaytest.Gateway) bool { return countChanges(g, "moving") > changes[g] })
+	b.live("USERS", func(g *gatewaytest.Gateway) bool { return before.hasChanged(g, "moving") })
 	clients.awaitRounds() // logins that had begun before are done
 	old, next := b.source.count(firstUsersPassword), b.source.count(nextUsersPassword)
 	for _, g := range b.gateways {
@@ -151,14 +154,10 @@ func (b *reloadBed) replaceAdminToken() {
 // replaceRedisPassword gives the gateways' user of Redis another password, and takes the old
 // one away when each gateway has the new one.
 func (b *reloadBed) replaceRedisPassword() {
-	before := map[*gatewaytest.Gateway]int{}
-	processChanges := func(g *gatewaytest.Gateway) int { return strings.Count(g.Log(), " process=true") }
-	for _, g := range b.gateways {
-		before[g] = processChanges(g)
-	}
+	before := b.logged()
 	b.redis.Do("ACL", "SETUSER", "gate", ">"+nextRedisPassword)
 	b.secrets.set("REDIS_URL", b.redisURL(nextRedisPassword))
-	b.live("REDIS_URL", func(g *gatewaytest.Gateway) bool { return processChanges(g) > before[g] })
+	b.live("REDIS_URL", func(g *gatewaytest.Gateway) bool { return before.count(g, " process=true") > 0 })
 	b.redis.Do("ACL", "SETUSER", "gate", "<"+firstRedisPassword)
 }
 

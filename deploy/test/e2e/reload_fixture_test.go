@@ -188,48 +188,75 @@ const (
 	repairedLine = `msg="settings are valid again"`
 )
 
-// untilFault waits until each gateway has a fault in its metrics, and one with these words in
-// its log.
-func (r *reloadTest) untilFault(words ...string) {
+// logMark has the lengths of the gateways' logs at a moment.
+type logMark map[*gatewaytest.Gateway]int
+
+// logged returns a mark of the present moment. Taken before a change, it keeps a wait from
+// finding the lines of an earlier one.
+func (r *reloadTest) logged() logMark {
+	m := logMark{}
+	for _, g := range r.gateways {
+		m[g] = len(g.Log())
+	}
+	return m
+}
+
+// count returns the number of lines that a gateway has logged since and that contain all of
+// some texts.
+func (m logMark) count(g *gatewaytest.Gateway, texts ...string) int {
+	return len(linesOf(g.Log()[m[g]:], texts...))
+}
+
+// hasChanged reports whether a gateway has logged since that an app has changed.
+func (m logMark) hasChanged(g *gatewaytest.Gateway, app string) bool {
+	return m.count(g, `msg="settings have changed"`, " changed="+app+" ") > 0
+}
+
+// untilChanged waits until each gateway has logged since a moment that an app has changed.
+func (r *reloadTest) untilChanged(since logMark, app string) {
+	r.Helper()
+	r.until(app+" is changed", func(g *gatewaytest.Gateway) bool { return since.hasChanged(g, app) })
+}
+
+// untilFault waits until each gateway has a fault in its metrics, and has logged one with
+// these words since a moment.
+func (r *reloadTest) untilFault(since logMark, words ...string) {
 	r.Helper()
 	r.until(fmt.Sprintf("the fault %q is reported", words), func(g *gatewaytest.Gateway) bool {
 		return metric(r.T, g, "tokengate_config_faults") > 0 && metric(r.T, g, "tokengate_config_last_reload_successful") == 0 &&
-			countLines(g, append(words, faultLine)...) > 0
+			since.count(g, append(words, faultLine)...) > 0
 	})
 }
 
-// untilFaults waits until each gateway has a number of faults in its metrics, and a line with
-// these words in its log.
-func (r *reloadTest) untilFaults(n float64, words ...string) {
+// untilFaults waits until each gateway has a number of faults in its metrics, and has logged
+// a line with these words since a moment.
+func (r *reloadTest) untilFaults(since logMark, n float64, words ...string) {
 	r.Helper()
 	r.until(fmt.Sprintf("%g faults are reported with %q", n, words), func(g *gatewaytest.Gateway) bool {
 		return metric(r.T, g, "tokengate_config_faults") == n && (metric(r.T, g, "tokengate_config_last_reload_successful") == 1) == (n == 0) &&
-			countLines(g, words...) > 0
+			since.count(g, words...) > 0
 	})
 }
 
-// untilRepaired waits until each gateway has reported for the n-th time that the settings are
+// untilRepaired waits until each gateway has logged once since a moment that the settings are
 // valid.
-func (r *reloadTest) untilRepaired(n int) {
+func (r *reloadTest) untilRepaired(since logMark) {
 	r.Helper()
 	r.until("the repair is reported", func(g *gatewaytest.Gateway) bool {
 		return metric(r.T, g, "tokengate_config_faults") == 0 && metric(r.T, g, "tokengate_config_last_reload_successful") == 1 &&
-			strings.Count(g.Log(), repairedLine) == n
+			since.count(g, repairedLine) == 1
 	})
 }
 
-// linesOf returns the lines of a gateway's log that contain all of some texts.
-func linesOf(g *gatewaytest.Gateway, texts ...string) (lines []string) {
-	for line := range strings.Lines(g.Log()) {
+// linesOf returns the lines of a log that contain all of some texts.
+func linesOf(log string, texts ...string) (lines []string) {
+	for line := range strings.Lines(log) {
 		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
 			lines = append(lines, line)
 		}
 	}
 	return lines
 }
-
-// countLines returns the number of lines of a gateway's log that contain all of some texts.
-func countLines(g *gatewaytest.Gateway, texts ...string) int { return len(linesOf(g, texts...)) }
 
 // metric returns the value of a metric. If it has labels, name has an expression for them, and
 // the values are added up.

@@ -33,9 +33,9 @@ func TestReloadsLeakNothing(t *testing.T) {
 			} else {
 				r.remove("new")
 			}
-			done := strings.Count(g.Log(), `msg="settings have changed"`)
+			before := r.logged()
 			g.Hangup()
-			poll(t, "the settings have changed", func() bool { return strings.Count(g.Log(), `msg="settings have changed"`) > done })
+			poll(t, "the settings have changed", func() bool { return before.count(g, `msg="settings have changed"`) > 0 })
 			requireStatus(t, http.StatusOK, client.As("remote", secretOf("remote")).Login(t.Context(), 0, "SHORT", "x"), "login")
 			requireStatus(t, http.StatusServiceUnavailable, client.As("database", secretOf("database")).Login(t.Context(), 0, "SHORT", "x"), "login without a database")
 		}

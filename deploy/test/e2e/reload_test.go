@@ -28,13 +28,15 @@ func TestHangupReloads(t *testing.T) {
 	r.write("mail", nil)
 	g.Hangup()
 	r.untilKnown("mail")
+	before := r.logged()
 	r.write("mail", appFile{"ALGORITHM": "none"})
-	r.untilFault(r.file("mail"), "ALGORITHM")
+	r.untilFault(before, r.file("mail"), "ALGORITHM")
 	g.Hangup()
 	poll(t, "the fault is logged a second time", func() bool { return strings.Count(g.Log(), faultLine) == 2 })
+	before = r.logged()
 	r.write("mail", nil)
 	g.Hangup()
-	r.untilRepaired(1)
+	r.untilRepaired(before)
 	g.Stop()
 	if code := g.ExitCode(); code != 0 {
 		t.Errorf("SIGTERM: got exit code %d, want 0", code)
@@ -140,6 +142,7 @@ func TestBrokenAppKeepsLastValues(t *testing.T) {
 	t.Parallel()
 	r := startReloading(t, 1, "", newAppsDir(t, append(slices.Sorted(maps.Keys(brokenFiles)), "web")...), nil)
 	const next, newApp = "next-secret-" + secretMark, "new-"
+	before := r.logged()
 	for app, broken := range brokenFiles {
 		replaceFile(t, r.file(app), r.text(app, broken.changes)+broken.append)
 		replaceFile(t, r.file(newApp+app), r.text(newApp+app, broken.changes)+broken.append)
@@ -149,20 +152,21 @@ func TestBrokenAppKeepsLastValues(t *testing.T) {
 	r.untilAccepted("web", next)
 	r.untilKnown("zoo")
 	for app, broken := range brokenFiles {
-		r.untilFault(r.file(app), broken.word)
+		r.untilFault(before, r.file(app), broken.word)
 		r.checkServed(app, "with a fault")
-		if n := countLines(r.gateways[0], faultLine, r.file(newApp+app)); n != 1 || knows(t, r.gateways[0], newApp+app) {
+		if n := before.count(r.gateways[0], faultLine, r.file(newApp+app)); n != 1 || knows(t, r.gateways[0], newApp+app) {
 			t.Errorf("%s: got %d log lines and the app known: %t; want one line, and the app left out", newApp+app, n, knows(t, r.gateways[0], newApp+app))
 		}
 	}
 	if n, want := metric(t, r.gateways[0], "tokengate_config_faults"), float64(2*len(brokenFiles)); n != want {
 		t.Errorf("got the metric %v, want %v faults", n, want)
 	}
+	before = r.logged()
 	for app := range brokenFiles {
 		r.remove(newApp + app)
 		r.write(app, appFile{"SECRET_KEY": app + next})
 	}
-	r.untilRepaired(1)
+	r.untilRepaired(before)
 	for app := range brokenFiles {
 		r.untilAccepted(app, app+next)
 	}
@@ -174,9 +178,10 @@ func TestConflictingApps(t *testing.T) {
 	t.Parallel()
 	r := startReloading(t, 1, "", newAppsDir(t, "mail", "web"), gatewaytest.Settings{"APPS": gatewaytest.App})
 	same := appFile{"SECRET_KEY": secretOf("mail")}
-	for i, app := range []string{"before", "zoo", gatewaytest.App} {
+	for _, app := range []string{"before", "zoo", gatewaytest.App} {
+		before := r.logged()
 		r.write(app, same)
-		r.untilFault(app)
+		r.untilFault(before, app)
 		r.checkServed("mail", "with a conflict")
 		if login := r.gateways[0].Client().Login(t.Context(), 0, "LONG", "x"); login.Status != http.StatusOK {
 			t.Errorf("login to the app of TOKENGATE_APPS: got status %d, want 200", login.Status)
@@ -184,15 +189,18 @@ func TestConflictingApps(t *testing.T) {
 		if app != gatewaytest.App && knows(t, r.gateways[0], app) {
 			t.Errorf("%s has the secret of another app and is known, want it left out", app)
 		}
+		before = r.logged()
 		r.remove(app)
-		r.untilRepaired(i + 1)
+		r.untilRepaired(before)
 	}
+	before := r.logged()
 	r.write("web", appFile{"SIGNING_KEY": "mail-signing-key-0123456789abcdef0123456789abcdef"})
-	r.untilFault("web", "SIGNING_KEY")
+	r.untilFault(before, "web", "SIGNING_KEY")
 	r.checkServed("web", "with the key of another app")
 	r.checkServed("mail", "whose key another app has taken")
+	before = r.logged()
 	r.write("mail", appFile{"SIGNING_KEY": "web-signing-key-0123456789abcdef0123456789abcdef"})
-	r.untilRepaired(4) // they have changed places
+	r.untilRepaired(before) // they have changed places
 	r.checkServed("web", "with another key")
 	r.checkServed("mail", "with another key")
 }
@@ -207,15 +215,18 @@ func TestLostAppsDirKeepsApps(t *testing.T) {
 		r.checkServed("mail", when)
 		r.checkServed("web", when)
 	}
+	before := r.logged()
 	must(t, os.Rename(r.path, away))
-	r.untilFault("TOKENGATE_APPS_DIR")
+	r.untilFault(before, "TOKENGATE_APPS_DIR")
 	checkBoth("without the folder")
+	before = r.logged()
 	must(t, os.Mkdir(r.path, 0o700))
-	r.untilFault("TOKENGATE_APPS_DIR has no file")
+	r.untilFault(before, "TOKENGATE_APPS_DIR has no file")
 	checkBoth("with an empty folder")
+	before = r.logged()
 	must(t, os.Remove(r.path))
 	must(t, os.Rename(away, r.path))
-	r.untilRepaired(1)
+	r.untilRepaired(before)
 	checkBoth("with the folder")
 	r.remove("mail")
 	r.untilUnknown("mail")

@@ -30,12 +30,14 @@ func TestUserFileIsReread(t *testing.T) {
 	users.set(alice, bob)
 	poll(t, "bob can log in", func() bool { return login(bob, "Tr0ub4dor-bob").Status == http.StatusOK })
 	s.checkLive("after a user was added")
+	before := r.logged()
 	users.write([]byte(`[{"id": 1, "username": "alice", "password": "` + alice.Password + `"`))
-	r.untilFaults(1, "user file can't be used", users.path)
+	r.untilFaults(before, 1, "user file can't be used", users.path)
 	s.checkLive("with a broken user file")
 	requireStatus(t, http.StatusOK, login(bob, "Tr0ub4dor-bob"), "login with a broken user file")
+	before = r.logged()
 	users.set(bob)
-	r.untilFaults(0, "user file is valid again", users.path)
+	r.untilFaults(before, 0, "user file is valid again", users.path)
 	s.refreshUntil(http.StatusUnauthorized, "alice is removed")
 	requireStatus(t, http.StatusBadRequest, login(alice, "Tr0ub4dor-alice"), "login of a removed user")
 	r.checkServed("web", "after changes of another app's users")
@@ -67,9 +69,9 @@ func TestReloadKeepsChangedPasswords(t *testing.T) {
 	for i, change := range []string{"ACCESS_TOKEN_LIFETIME=6m", "PASSWORD_MIN_LENGTH=9", "RECHECK_USER=0s", "SIGNING_KEY=next-" + key} {
 		name, value, _ := strings.Cut(change, "=")
 		settings["VERIFYING_KEYS"], settings[name] = key, value
-		before := r.changes("mail")
+		before := r.logged()
 		r.write("mail", settings)
-		r.untilChanged("mail", before)
+		r.untilChanged(before, "mail")
 		if resp := c.Authz(t.Context(), sessions[i+1].access); resp.Status != http.StatusUnauthorized {
 			t.Errorf("after the change of %s: authz with a token of the former password: got status %d, want 401", name, resp.Status)
 		}
