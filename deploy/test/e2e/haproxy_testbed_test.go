@@ -29,31 +29,41 @@ const recoveryTime = 700 * time.Millisecond
 func startTestbed(t *testing.T, redisURL string, settings gatewaytest.Settings) *testbed {
 	t.Helper()
 	address := freeport.Address(t)
-	env := append(os.Environ(), "LISTEN="+address)
 	b := &testbed{client: gatewaytest.NewClient("http://" + address)}
 	for i := range b.gateways {
 		// The delay is the default. HAProxy makes five health checks in this time.
 		all := gatewaytest.Settings{"SHUTDOWN_DELAY": "1s", "TRUSTED_PROXIES": "127.0.0.1/32"}
 		maps.Copy(all, settings)
 		b.gateways[i] = gatewaytest.Start(t, redisURL, all)
-		_, port, _ := strings.Cut(strings.TrimPrefix(b.gateways[i].AdminURL, "http://"), ":")
-		env = append(env, fmt.Sprintf("GATEWAY_%d=%s", i+1, strings.TrimPrefix(b.gateways[i].URL, "http://")),
-			fmt.Sprintf("ADMIN_%d=%s", i+1, port))
 	}
-	startHAProxy(t, haproxyConfig, address, env)
+	startHAProxy(t, haproxyConfig, address, b.gateways[:])
 	return b
 }
 
 // haproxyConfig is the configuration that the documents recommend.
 const haproxyConfig = "../../haproxy/haproxy.cfg"
 
-// startHAProxy runs HAProxy with a configuration until the test ends.
-func startHAProxy(t *testing.T, config, address string, env []string) {
+// fourGatewaysConfig returns that configuration with one more gateway.
+func fourGatewaysConfig(t *testing.T) []byte {
+	t.Helper()
+	config, err := os.ReadFile(haproxyConfig)
+	must(t, err)
+	return append(config, "\n\tserver gateway4 \"${GATEWAY_4}\" port \"${ADMIN_4}\"\n"...)
+}
+
+// startHAProxy runs HAProxy with a configuration until the test ends. It listens at address,
+// in front of gateways. env has variables of the configuration besides their addresses.
+func startHAProxy(t *testing.T, config, address string, gateways []*gatewaytest.Gateway, env ...string) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "haproxy.log"))
 	must(t, err)
 	cmd := exec.Command("haproxy", "-db", "-f", config)
-	cmd.Env, cmd.Stdout, cmd.Stderr = env, log, log
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), "LISTEN="+address), log, log
+	for i, g := range gateways {
+		_, port, _ := strings.Cut(strings.TrimPrefix(g.AdminURL, "http://"), ":")
+		cmd.Env = append(cmd.Env, fmt.Sprintf("GATEWAY_%d=%s", i+1, strings.TrimPrefix(g.URL, "http://")), fmt.Sprintf("ADMIN_%d=%s", i+1, port))
+	}
+	cmd.Env = append(cmd.Env, env...)
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("this test needs haproxy: %v", err)
 	}

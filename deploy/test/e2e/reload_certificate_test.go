@@ -29,19 +29,12 @@ func TestCertificateIsRenewedUnderLoad(t *testing.T) {
 	server, address := redistest.Standalone(t), freeport.Address(t)
 	r := &reloadTest{T: t}
 	b := &reloadBed{reloadTest: r, client: gatewaytest.NewClient("http://" + address)}
-	env := append(os.Environ(), "LISTEN="+address, "CA="+a.path)
-	for i := range 4 {
-		g := gatewaytest.Start(t, server.URL, gatewaytest.Settings{"TLS_CERT_FILE": cert, "TLS_KEY_FILE": key, "TRUSTED_PROXIES": "127.0.0.1/32"})
-		r.gateways = append(r.gateways, g)
-		_, port, _ := strings.Cut(strings.TrimPrefix(g.AdminURL, "http://"), ":")
-		env = append(env, fmt.Sprintf("GATEWAY_%d=%s", i+1, strings.TrimPrefix(g.URL, "http://")), fmt.Sprintf("ADMIN_%d=%s", i+1, port))
+	for range 4 {
+		r.gateways = append(r.gateways, gatewaytest.Start(t, server.URL, gatewaytest.Settings{"TLS_CERT_FILE": cert, "TLS_KEY_FILE": key, "TRUSTED_PROXIES": "127.0.0.1/32"}))
 	}
 	t.Cleanup(func() { checkReloadLogs(t, r.gateways) })
-	config, err := os.ReadFile(haproxyConfig)
-	must(t, err)
-	config = append(config, "\n\tserver gateway4 \"${GATEWAY_4}\" port \"${ADMIN_4}\"\n"...)
-	config = serverLine.ReplaceAll(config, []byte(`server $1 "$2" port $3 ssl verify required ca-file "$${CA}"`))
-	startHAProxy(t, writeFile(t, "haproxy.cfg", config), address, env)
+	config := serverLine.ReplaceAll(fourGatewaysConfig(t), []byte(`server $1 "$2" port $3 ssl verify required ca-file "$${CA}"`))
+	startHAProxy(t, writeFile(t, "haproxy.cfg", config), address, r.gateways, "CA="+a.path)
 	l := b.startAppLoad(gatewaytest.App, gatewaytest.Secret)
 	time.Sleep(recoveryTime)
 	for range 2 {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -89,15 +88,7 @@ func startReloadBed(t *testing.T) *reloadBed {
 	settings["APPS"], settings["TRUSTED_PROXIES"] = gatewaytest.App, "127.0.0.1/32"
 	b.reloadTest = startReloading(t, 4, "", d, settings)
 	address := freeport.Address(t)
-	env := append(os.Environ(), "LISTEN="+address)
-	for i, g := range b.gateways {
-		_, port, _ := strings.Cut(strings.TrimPrefix(g.AdminURL, "http://"), ":")
-		env = append(env, fmt.Sprintf("GATEWAY_%d=%s", i+1, strings.TrimPrefix(g.URL, "http://")), fmt.Sprintf("ADMIN_%d=%s", i+1, port))
-	}
-	config, err := os.ReadFile(haproxyConfig)
-	must(t, err)
-	fourth := "\n\tserver gateway4 \"${GATEWAY_4}\" port \"${ADMIN_4}\"\n"
-	startHAProxy(t, writeFile(t, "haproxy.cfg", append(config, fourth...)), address, env)
+	startHAProxy(t, writeFile(t, "haproxy.cfg", fourGatewaysConfig(t)), address, b.gateways)
 	b.client = gatewaytest.NewClient("http://" + address)
 	return b
 }
