@@ -36,6 +36,7 @@ type project struct {
 // `tokengate check`, and that nothing but the balancer and the admin listeners can be
 // reached, and these only from the machine itself.
 func TestCompose(t *testing.T) {
+	t.Parallel()
 	var p project
 	decode(t, "compose", "compose.yaml", &p, "REDIS_PASSWORD=redis-password", "SECRET_KEY="+gatewaytest.Secret,
 		"SIGNING_KEY="+gatewaytest.SigningKey, "REFRESH_KEY="+gatewaytest.SigningKey+"-refresh")

@@ -1,5 +1,5 @@
 // Package artifacts tests what an operator deploys: the service of systemd, the manifests
-// for Kubernetes, the file for Docker Compose, Grafana's dashboard and Prometheus' alarms.
+// for Kubernetes, the file for Docker Compose, Grafana's dashboard and Prometheus' alerts.
 // Each is read by the program that it is for, or with that program's types, and each
 // setting and metric that it names must exist.
 //

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tokengate/deploy/test/gatewaytest"
+	"tokengate/session/config"
 )
 
 // deploy is the directory of the files that are tested.
@@ -125,20 +126,14 @@ func knownSettings(t *testing.T) map[string]bool {
 	return known
 }
 
-// variables returns the variables of a file with lines NAME=value. Empty lines and lines
-// that begin with # are skipped.
+// variables returns the variables of a file with lines NAME=value, as the program reads it.
 func variables(t *testing.T, text string) map[string]string {
 	t.Helper()
+	lines, err := config.ParseEnvFile(text)
+	must(t, err)
 	found := map[string]string{}
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		name, value, ok := strings.Cut(line, "=")
-		if !ok {
-			t.Errorf("%q is not NAME=value", line)
-		}
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, "=")
 		found[name] = value
 	}
 	if len(found) == 0 {

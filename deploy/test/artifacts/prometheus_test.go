@@ -23,8 +23,9 @@ const (
 	alertTests = "testdata/alerts_test.yaml"
 )
 
-// TestAlerts runs the unit tests of the alarms. Each alarm has one in which it is given.
+// TestAlerts runs the unit tests of the alerts. Each alert has one in which it fires.
 func TestAlerts(t *testing.T) {
+	t.Parallel()
 	rules, err := filepath.Abs(filepath.Join(deploy, alertsFile))
 	must(t, err)
 	run(t, exec.CommandContext(t.Context(), "promtool", "check", "rules", "--lint=all", "--lint-fatal", rules))
@@ -36,11 +37,11 @@ func TestAlerts(t *testing.T) {
 	alerts := regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(read(t, alertsFile), -1)
 	for _, alert := range alerts {
 		if !regexp.MustCompile(`alertname: ` + alert[1] + `\n +exp_alerts:\n`).Match(text) {
-			t.Errorf("%s has no test in which %s is given", alertTests, alert[1])
+			t.Errorf("%s has no test in which %s fires", alertTests, alert[1])
 		}
 	}
 	if len(alerts) < 10 {
-		t.Errorf("found only %d alarms", len(alerts))
+		t.Errorf("found only %d alerts", len(alerts))
 	}
 }
 
@@ -50,7 +51,7 @@ type server struct {
 	url string
 }
 
-// startPrometheus starts Prometheus with the alarms. It reads the metrics of a gateway every
+// startPrometheus starts Prometheus with the alerts. It reads the metrics of a gateway every
 // second.
 func startPrometheus(t *testing.T, g *gatewaytest.Gateway) server {
 	t.Helper()
@@ -105,11 +106,11 @@ func (s server) hasResult(query string) bool {
 	return s.get("/api/v1/query?query="+url.QueryEscape(query), &data) && len(data.Result) > 0
 }
 
-// rules returns the expressions of the alarms, once each was evaluated. An alarm that can't
+// rules returns the expressions of the alerts, once each was evaluated. An alert that can't
 // be evaluated fails the test.
 func (s server) rules() (expressions map[string]string) {
 	s.Helper()
-	waitUntil(s.T, "the alarms are evaluated", func() bool {
+	waitUntil(s.T, "the alerts are evaluated", func() bool {
 		var data struct {
 			Groups []struct {
 				Rules []struct{ Name, Query, Health, LastError string }
@@ -161,9 +162,10 @@ func causeSteps(t *testing.T, c *gatewaytest.Client) {
 }
 
 // TestPrometheusHasMetrics runs Prometheus with a gateway. Each panel of the dashboard must
-// show something, and each metric of the dashboard, of the alarms and of their tests must
+// show something, and each metric of the dashboard, of the alerts and of their tests must
 // exist.
 func TestPrometheusHasMetrics(t *testing.T) {
+	t.Parallel()
 	g := gatewaytest.Start(t, redistest.Standalone(t).URL, nil)
 	causeSteps(t, g.Client())
 	s := startPrometheus(t, g)
@@ -191,7 +193,7 @@ func TestPrometheusHasMetrics(t *testing.T) {
 	checkTestedSeries(t, labels)
 }
 
-// checkTestedSeries checks that each series in the alarms' tests could be one of a gateway.
+// checkTestedSeries checks that each series in the alerts' tests could be one of a gateway.
 func checkTestedSeries(t *testing.T, labels map[string][]string) {
 	t.Helper()
 	text, err := os.ReadFile(alertTests)

@@ -82,6 +82,7 @@ var (
 // family of a gateway and of the process that checks its passwords, from the start to the
 // stop.
 func TestServiceAllowsSystemCalls(t *testing.T) {
+	t.Parallel()
 	trace := traceGateway(t)
 	allowed := allowedCalls(t)
 	made := map[string]bool{}
