@@ -15,6 +15,7 @@ type RevocationList struct {
 
 	mu        sync.RWMutex
 	retention time.Duration // see NewRevocationList
+	covered   time.Duration // the retention with which the list is complete: less than retention until the next CaughtUp
 	revoked   map[ID]revokedEntry
 	notBefore map[string]time.Time // by app: the moment before which its sessions are revoked
 	caughtUp  time.Time            // the list is complete up to this time; zero until a feed has caught up
@@ -38,7 +39,7 @@ func NewRevocationList(retention, bound time.Duration, now func() time.Time) *Re
 		now = time.Now
 	}
 	return &RevocationList{
-		retention: retention, bound: bound, now: now,
+		retention: retention, covered: retention, bound: bound, now: now,
 		revoked: map[ID]revokedEntry{}, notBefore: map[string]time.Time{},
 	}
 }
@@ -57,10 +58,10 @@ func (r *RevocationList) MarkUnread(apps ...string) {
 	}
 }
 
-// ExtendRetention keeps revocations for at least the given time from now on. If that is longer than
-// before, the list is not fresh until the next CaughtUp: another instance may already have
-// issued tokens with the longer lifetime, and this one has deleted revocations that concern
-// them. Call it between two calls of [Feed].Follow.
+// ExtendRetention keeps revocations for at least the given time from now on. Until the next
+// CaughtUp the list decides nothing about tokens that live longer than it kept them before:
+// another instance may already have issued such tokens, and this one has deleted revocations
+// that concern them. Call it between two calls of [Feed].Follow.
 func (r *RevocationList) ExtendRetention(retention time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,7 +72,7 @@ func (r *RevocationList) ExtendRetention(retention time.Duration) {
 		entry.until += (retention - r.retention).Milliseconds()
 		r.revoked[id] = entry
 	}
-	r.retention, r.caughtUp = retention, time.Time{}
+	r.retention = retention
 }
 
 // clockTolerance is how much longer than the retention an access token may live without a
@@ -103,7 +104,7 @@ func (r *RevocationList) CaughtUp(asOf time.Time) {
 	if asOf.After(r.caughtUp) {
 		r.caughtUp = asOf
 	}
-	r.unread = nil
+	r.unread, r.covered = nil, r.retention
 	if asOf.Before(r.nextPurge) {
 		return
 	}
@@ -139,7 +140,7 @@ func (r *RevocationList) Check(t AccessToken, now time.Time) (cause Cause, revok
 	if entry, revoked := r.revoked[t.Session]; revoked {
 		return entry.cause, true, true
 	}
-	covered := !t.Expires.After(t.Issued.Add(r.retention+clockTolerance)) && !t.Issued.Before(r.notBefore[t.App])
+	covered := !t.Expires.After(t.Issued.Add(r.covered+clockTolerance)) && !t.Issued.Before(r.notBefore[t.App])
 	return "", false, covered && !r.unread[t.App] && !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
 }
 

@@ -154,7 +154,7 @@ func TestRevocationListAwaits(t *testing.T) {
 }
 
 // TestRevocationListGrows checks that a longer retention applies to the revocations that are in
-// the list, and that the list is not fresh until a feed has caught up again.
+// the list, and that the list decides about longer tokens when a feed has caught up again.
 func TestRevocationListGrows(t *testing.T) {
 	start := time.Now()
 	list := session.NewRevocationList(retention, bound, func() time.Time { return start })
@@ -163,14 +163,19 @@ func TestRevocationListGrows(t *testing.T) {
 	list.ExtendRetention(retention / 2)
 	wantCheck(t, list, "b", 0, start, false, true) // a shorter one changes nothing
 	list.ExtendRetention(2 * retention)
-	wantCheck(t, list, "b", 0, start, false, false)
+	wantCheck(t, list, "b", 0, start, false, true)
 	wantCheck(t, list, "a", 0, start, true, true)
+	long := func(at time.Time) session.AccessToken {
+		return session.AccessToken{App: "shop", Session: "b", Issued: at, Expires: at.Add(2 * retention)}
+	}
+	if _, _, fresh := list.Check(long(start), start); fresh {
+		t.Error("the list decides about a token with the longer lifetime before the feed has caught up")
+	}
 	later := start.Add(2*retention + time.Minute)
 	list.CaughtUp(later)
 	wantCheck(t, list, "b", 0, later, false, true)
 	wantCheck(t, list, "a", 0, later, true, true)
-	long := session.AccessToken{App: "shop", Session: "b", Issued: later, Expires: later.Add(2 * retention)}
-	if _, _, fresh := list.Check(long, later); !fresh {
+	if _, _, fresh := list.Check(long(later), later); !fresh {
 		t.Error("the list does not decide about a token with the longer lifetime")
 	}
 }
