@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -86,7 +87,11 @@ func (e policyEffect) add(s session.Session, p session.Policy, now time.Time) po
 // round. Variables that are no settings stay as they are.
 func override(lines []string) error {
 	const file = "_FILE"
+	given := len(lines)
 	lines = slices.DeleteFunc(lines, func(line string) bool { return !strings.HasPrefix(line, config.Prefix) })
+	if len(lines) == 0 && given > 0 {
+		return errors.New("no line begins with " + config.Prefix + ": to compare the files of apps, give a copy of their folder as TOKENGATE_APPS_DIR")
+	}
 	for _, line := range lines {
 		name, _, _ := strings.Cut(line, "=")
 		for _, replaced := range []string{name, name + file, strings.TrimSuffix(name, file)} {

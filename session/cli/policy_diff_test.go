@@ -58,6 +58,11 @@ func TestPolicyDiff(t *testing.T) {
 		}
 	}
 	c.env = env
+	appFile := filepath.Join(t.TempDir(), "shop.env")
+	if err := os.WriteFile(appFile, []byte("LONG_SESSION_REFRESH_TOKEN_LIFETIME=1s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.mustFail("", "policy diff --env-file "+appFile, "give a copy of their folder as TOKENGATE_APPS_DIR")
 	c.mustFail("", "policy diff --app nosuch", `no such app "nosuch"`)
 	c.storageErr = session.Fail(session.Unavailable, nil)
 	c.mustFail("", "policy diff", "unavailable")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -79,6 +80,9 @@ func (c *Config) readAppFile(env *reader, name, path string, app *App) error {
 	return err
 }
 
+// variableForm is the form of the names of settings.
+var variableForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+
 // variablesOf returns the variables in lines of the form NAME=value. prefix is that of the
 // app's settings in the environment, which the names must not have.
 func variablesOf(lines []string, prefix string) (variables map[string]string, err error) {
@@ -88,6 +92,9 @@ func variablesOf(lines []string, prefix string) (variables map[string]string, er
 		name, value, _ := strings.Cut(line, "=")
 		_, twice := variables[name]
 		switch short, long := strings.CutPrefix(name, prefix); {
+		case !variableForm.MatchString(name): // it may be a secret that was written without the name
+			faults = append(faults, errors.New("a line does not begin with the name of a setting and =: write NAME=value"))
+			continue
 		case long:
 			faults = append(faults, fmt.Errorf("%s: in this file the setting's name is %s", name, short))
 			continue

@@ -88,25 +88,28 @@ func TestAppsDirReplacesApps(t *testing.T) {
 func TestAppsDirFaults(t *testing.T) {
 	const settings = "SECRET_KEY=hunter2\nUSERS=file:u\nSIGNING_KEY=k\n"
 	for content, want := range map[string]string{
-		"":                                             "SHOP: SECRET_KEY is required: give the secret that the app sends with a login",
-		settings + "LEEWAY=hunter2":                    "SHOP: LEEWAY: give a duration such as 90s, 12h or 30d; 106751d is the longest",
-		settings + "ISSUERS=hunter2":                   "SHOP: unknown setting ISSUERS; did you mean ISSUER?",
-		settings + "RETRY_WINDOW=1s":                   "SHOP: unknown setting RETRY_WINDOW; give LONG_SESSION_RETRY_WINDOW, SHORT_SESSION_RETRY_WINDOW or both",
-		settings + "hunter2":                           "SHOP: line 4 is not of the form NAME=value",
-		settings + "export ISSUER=x":                   "SHOP: line 4 is not of the form NAME=value",
-		settings + "SECRET_KEY=x":                      "SHOP: SECRET_KEY is given twice: keep one",
-		settings + `ISSUER="hunter2"`:                  "SHOP: ISSUER has quotes around its value, which would be part of it: leave them out",
-		settings + "TOKENGATE_APP_SHOP_ISSUER=hunter2": "SHOP: TOKENGATE_APP_SHOP_ISSUER: in this file the setting's name is ISSUER",
-		settings + "PASSWORD_MIN_LENGTH=0":             "SHOP: PASSWORD_MIN_LENGTH is 0: give 1 to 128 characters",
-		settings + "LONG_SESSION_RETRY_WINDOW=1h":      "SHOP: LONG_SESSION_RETRY_WINDOW is 1h0m0s: give ",
-		settings + "REFRESH_KEY_FILE=/nosuch":          "SHOP: REFRESH_KEY: _FILE can't be read: no such file or directory",
-		settings + "USERS_FILE=/etc/passwd":            "SHOP: USERS: is given twice: keep it or USERS_FILE, not both",
-		"SECRET_KEY=s\nSIGNING_KEY=k\nUSERS=redis:":    "SHOP: USERS is redis: but TOKENGATE_REDIS_URL is empty: set it, or keep the users in a file",
+		settings + "aHVudGVyMg=":                               "SHOP: a line does not begin with the name of a setting and =: write NAME=value",
+		settings + "postgres://u:hunter2@h/db?sslmode=disable": "SHOP: a line does not begin with the name of a setting and =",
+		"\ufeff" + settings:                                    "SHOP: a line does not begin with the name of a setting and =",
+		"":                                                     "SHOP: SECRET_KEY is required: give the secret that the app sends with a login",
+		settings + "LEEWAY=hunter2":                            "SHOP: LEEWAY: give a duration such as 90s, 12h or 30d; 106751d is the longest",
+		settings + "ISSUERS=hunter2":                           "SHOP: unknown setting ISSUERS; did you mean ISSUER?",
+		settings + "RETRY_WINDOW=1s":                           "SHOP: unknown setting RETRY_WINDOW; give LONG_SESSION_RETRY_WINDOW, SHORT_SESSION_RETRY_WINDOW or both",
+		settings + "hunter2":                                   "SHOP: line 4 is not of the form NAME=value",
+		settings + "export ISSUER=x":                           "SHOP: line 4 is not of the form NAME=value",
+		settings + "SECRET_KEY=x":                              "SHOP: SECRET_KEY is given twice: keep one",
+		settings + `ISSUER="hunter2"`:                          "SHOP: ISSUER has quotes around its value, which would be part of it: leave them out",
+		settings + "TOKENGATE_APP_SHOP_ISSUER=hunter2":         "SHOP: TOKENGATE_APP_SHOP_ISSUER: in this file the setting's name is ISSUER",
+		settings + "PASSWORD_MIN_LENGTH=0":                     "SHOP: PASSWORD_MIN_LENGTH is 0: give 1 to 128 characters",
+		settings + "LONG_SESSION_RETRY_WINDOW=1h":              "SHOP: LONG_SESSION_RETRY_WINDOW is 1h0m0s: give ",
+		settings + "REFRESH_KEY_FILE=/nosuch":                  "SHOP: REFRESH_KEY: _FILE can't be read: no such file or directory",
+		settings + "USERS_FILE=/etc/passwd":                    "SHOP: USERS: is given twice: keep it or USERS_FILE, not both",
+		"SECRET_KEY=s\nSIGNING_KEY=k\nUSERS=redis:":            "SHOP: USERS is redis: but TOKENGATE_REDIS_URL is empty: set it, or keep the users in a file",
 	} {
 		dir := appsDir(t, map[string]string{"shop.env": content})
 		_, err := read(t, "TOKENGATE_APPS_DIR="+dir)
 		want = strings.Replace(want, "SHOP", filepath.Join(dir, "shop.env"), 1)
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "aHVudGVyMg") {
 			t.Errorf("%q: got %v, want %s", content, err, want)
 		}
 	}

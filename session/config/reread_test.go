@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"tokengate/session/config"
 )
@@ -224,6 +225,15 @@ func TestWatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("removed", false, true, false)
+	stat, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, "321")
+	if err := os.Chtimes(file, time.Time{}, stat.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	check("written with the same size and modification time", false, true, false)
 	for i, want := range []bool{false, false, false, true, false} {
 		write(t, file, strings.Repeat("x", i))
 		check("written again and again", want)

@@ -28,7 +28,8 @@ func (s fileState) equal(other fileState) bool {
 		return s.info == other.info
 	}
 	return os.SameFile(s.info, other.info) && s.info.Size() == other.info.Size() &&
-		s.info.ModTime().Equal(other.info.ModTime()) && s.info.Mode() == other.info.Mode()
+		s.info.ModTime().Equal(other.info.ModTime()) && s.info.Mode() == other.info.Mode() &&
+		changeTime(s.info).Equal(changeTime(other.info))
 }
 
 // Changed reports whether the files with these paths differ from those of the last call that
