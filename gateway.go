@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -148,9 +149,9 @@ func (g *gateway) follow(ctx context.Context, apps []string, prepare func()) {
 	}
 }
 
-// serve answers requests until ctx is done. Then it lets those in flight finish.
-func serve(ctx context.Context, c *config.Config, std cli.Stdio) error {
-	hangups := notifyHangups()
+// serve answers requests until ctx is done. Then it lets those in flight finish. It reads the
+// settings again at each hangup.
+func serve(ctx context.Context, c *config.Config, std cli.Stdio, hangups <-chan os.Signal) error {
 	logs := &api.LogBuffer{W: std.Err}
 	defer logs.Flush()
 	std.Err = logs

@@ -30,7 +30,9 @@ func main() {
 
 // run runs one command with its arguments. It returns when the command is done.
 func run(ctx context.Context, args []string, std cli.Stdio) error {
-	program := cli.Program{Serve: serve, ServeWorker: password.ServeWorker}
+	hangups := notifyHangups(args) // first, because a hangup would end the process
+	program := cli.Program{ServeWorker: password.ServeWorker}
+	program.Serve = func(ctx context.Context, c *config.Config, std cli.Stdio) error { return serve(ctx, c, std, hangups) }
 	program.Assemble = func(ctx context.Context, c *config.Config, std cli.Stdio) (*cli.Gateway, error) {
 		g, err := assemble(ctx, c, std)
 		if err != nil {

@@ -19,10 +19,17 @@ import (
 // two looks have found the same.
 const watchInterval = 250 * time.Millisecond
 
-// notifyHangups returns a channel of the signals SIGHUP.
-func notifyHangups() <-chan os.Signal {
+// retryInterval is how often the settings are read again while they have a fault: its cause
+// may be none of the files, such as too many open files.
+const retryInterval = 5 * time.Second
+
+// notifyHangups returns a channel of the signals SIGHUP, if the arguments are those of a
+// gateway. It ends other commands, as when a terminal is closed.
+func notifyHangups(args []string) <-chan os.Signal {
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+	if len(args) == 0 || args[0] == "serve" {
+		signal.Notify(hangups, syscall.SIGHUP)
+	}
 	return hangups
 }
 
@@ -42,7 +49,7 @@ func (g *gateway) reloadOnChange(ctx context.Context, hangups <-chan os.Signal) 
 			r.again = true
 			r.reload(ctx)
 		case <-ticker.C:
-			if watcher.Changed(r.files) {
+			if watcher.Changed(r.files) || r.faults > 0 && time.Since(r.readAt) >= retryInterval {
 				r.reload(ctx)
 			}
 		}
@@ -55,6 +62,8 @@ type reloader struct {
 	files    []string // those that the latest settings depend on
 	reported []string // the faults that the log has
 	again    bool     // whether to log these once more
+	faults   int      // in the latest settings and user files
+	readAt   time.Time
 }
 
 // reload reads the settings again and serves with them. Settings with a fault keep their last
@@ -224,5 +233,6 @@ func (r *reloader) report(faults []error, userFiles int) {
 		r.Log.Info("settings are valid again")
 	}
 	r.reported, r.again = texts, false
-	r.settings.Reloaded(len(texts)+userFiles, time.Now())
+	r.faults, r.readAt = len(texts)+userFiles, time.Now()
+	r.settings.Reloaded(r.faults, r.readAt)
 }

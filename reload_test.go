@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,7 +12,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"tokengate/session/cli"
 	"tokengate/session/config"
@@ -238,4 +241,33 @@ func TestReloadWhileServing(t *testing.T) {
 	}
 	close(stop)
 	clients.Wait()
+}
+
+// TestFaultsAreRetried checks that settings with a fault are read again although no file has
+// changed, since the cause may be another one.
+func TestFaultsAreRetried(t *testing.T) {
+	file := writeFile(t, "redis://127.0.0.1:1")
+	r := startReload(t, nil, "TOKENGATE_REDIS_URL_FILE="+file)
+	var tries atomic.Int32
+	r.setRedisURL = func(string) error {
+		if tries.Add(1) == 1 {
+			return errors.New("URL can't be used now")
+		}
+		return nil
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.reloadOnChange(ctx, nil)
+	}()
+	must(t, os.WriteFile(file, []byte("redis://:password@127.0.0.1:1"), 0o600))
+	for deadline := time.Now().Add(time.Minute); r.current.Load().config.Redis.URL == "redis://127.0.0.1:1" && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	stop()
+	<-done
+	if got := tries.Load(); got != 2 {
+		t.Errorf("got %d tries, want the second to succeed", got)
+	}
 }
