@@ -193,6 +193,14 @@ func (a App) Warnings() (list []string) {
 			list = append(list, fmt.Sprintf("SECRET_KEY: secret %d has %d bytes and can be guessed: make one with `openssl rand -base64 32`", i+1, len(secret)))
 		}
 	}
+	for _, p := range []struct {
+		prefix string
+		Policy
+	}{{longSession, a.LongSession}, {shortSession, a.ShortSession}} {
+		if p.ExtendSessionEveryTime.Value && !p.ExtendSession.Value {
+			list = append(list, p.prefix+"EXTEND_SESSION_EVERY_TIME has no effect without "+p.prefix+"EXTEND_SESSION: set both, or neither")
+		}
+	}
 	return list
 }
 

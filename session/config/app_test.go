@@ -44,3 +44,17 @@ func TestSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestExtensionWithoutEffect checks that a setting which needs another one is named.
+func TestExtensionWithoutEffect(t *testing.T) {
+	a := DefaultApp()
+	a.SecretKey = Secrets{rand.Text()}
+	a.LongSession.ExtendSessionEveryTime = parsed(true)
+	if got := a.Warnings(); got != nil {
+		t.Errorf("got the warnings %q, want none for LONG, which is extended", got)
+	}
+	a.ShortSession.ExtendSessionEveryTime = parsed(true)
+	if got := a.Warnings(); len(got) != 1 || !strings.HasPrefix(got[0], "SHORT_SESSION_EXTEND_SESSION_EVERY_TIME has no effect without SHORT_SESSION_EXTEND_SESSION") {
+		t.Errorf("got the warnings %q, want one about SHORT", got)
+	}
+}
