@@ -271,3 +271,20 @@ func TestFaultsAreRetried(t *testing.T) {
 		t.Errorf("got %d tries, want the second to succeed", got)
 	}
 }
+
+// TestConflictKeepsChange checks that an app whose secret a new one takes keeps a change that
+// is made at the same moment, although the new app comes first.
+func TestConflictKeepsChange(t *testing.T) {
+	const secret = "blog-secret-0123456789"
+	r := startReload(t, nil)
+	blog := r.appSettings(secret, key("blog"))
+	r.write("blog", blog)
+	r.reload(t.Context())
+	r.write("blog", blog+"ACCESS_TOKEN_LIFETIME=7m\n")
+	r.write("archive", r.appSettings(secret, key("archive")))
+	r.reload(t.Context())
+	r.checkServed("blog", "SECRET_KEY is also that of app archive")
+	if now := r.current.Load(); now.Engine.App("archive") != nil || now.apps["blog"].app.AccessLifetime != 7*time.Minute {
+		t.Error("the new app is served, or the change of the known one is not")
+	}
+}

@@ -42,7 +42,6 @@ func TestOutboxRefused(t *testing.T) {
 	replayedLogout.Generation = 1
 	ofInactive := refreshStep(ann, ofAnn, policy)
 	ofInactive.CheckUser = true
-
 	before := dump(srv)
 	srv.Do("ACL", "SETUSER", "default", "-xadd")
 	for name, step := range map[string]func() error{
@@ -61,6 +60,7 @@ func TestOutboxRefused(t *testing.T) {
 		"RevokeApp":                             func() error { _, err := s.RevokeApp(ctx, alice.App); return err },
 		"RevokeApp of an app with a not-before": func() error { _, err := s.RevokeApp(ctx, "other"); return err },
 	} {
+		s = open(t, srv.URL) // one that does not know yet that a right is missing
 		wantUnavailable(t, map[string]error{name: step()})
 		if after := dump(srv); !maps.Equal(after, before) {
 			t.Errorf("%s was refused, and changed %q to %q", name, before, after)
@@ -104,11 +104,13 @@ func TestRefusedWriteKeepsUsers(t *testing.T) {
 	changed := ann
 	changed.Password = "another"
 	for _, command := range []string{"del", "sadd", "hset"} {
+		s = open(t, srv.URL) // one that does not know yet that a right is missing
 		srv.Do("ACL", "SETUSER", "default", "-"+command)
 		wantUnavailable(t, map[string]error{"PutAccount without " + command: replace(s, changed)})
 		srv.Do("ACL", "SETUSER", "default", "+"+command)
 	}
 	for _, command := range []string{"del", "set"} {
+		s = open(t, srv.URL)
 		srv.Do("ACL", "SETUSER", "default", "-"+command)
 		_, err := s.Directory().NextID(ctx, "shop", 0)
 		wantUnavailable(t, map[string]error{"NextID without " + command: err})

@@ -137,12 +137,12 @@ func traceGateway(t *testing.T) string {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the traced gateway: %v\n%s", err, log.String())
 	}
-	text, exit := "", fmt.Sprintf("\n%d +++ exited with 0 +++\n", cmd.Process.Pid)
+	text, exit := "", regexp.MustCompile(fmt.Sprintf(`(?m)^%d +\+\+\+ exited with 0 \+\+\+$`, cmd.Process.Pid)) // a short number is followed by more spaces
 	waitUntil(t, "the trace is complete", func() bool {
 		raw, err := os.ReadFile(path)
 		must(t, err)
 		text = string(raw)
-		return strings.Contains(text, exit)
+		return exit.MatchString(text)
 	})
 	return text
 }
