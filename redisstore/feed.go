@@ -24,8 +24,8 @@ const (
 func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) error {
 	f := s.newFollower(apps, sink)
 	go s.followClocks(ctx, apps)
-	messages := make(chan string)
-	go s.listen(ctx, messages)
+	messages, subscribed := make(chan string), make(chan struct{}, 1)
+	go s.listen(ctx, messages, subscribed)
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
@@ -34,6 +34,9 @@ func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) er
 			return ctx.Err()
 		case m := <-messages:
 			f.report(m)
+		case <-subscribed: // what was published before is in the outboxes only
+			f.poll(ctx)
+			next.Reset(s.options.PollInterval)
 		case <-next.C:
 			f.poll(ctx)
 			next.Reset(s.options.PollInterval)

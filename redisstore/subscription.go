@@ -18,12 +18,13 @@ const (
 
 var errNoPong = errors.New("the server does not answer PING")
 
-// listen passes the messages of the channel on until ctx is done or the store is closed. If
+// listen passes the messages of the channel on, and says when it has subscribed, until ctx is
+// done or the store is closed. If
 // the subscription fails, it subscribes again. The client's own Channel does not return
 // the error, and waits forever after the server has refused the subscription.
-func (s *Store) listen(ctx context.Context, messages chan<- string) {
+func (s *Store) listen(ctx context.Context, messages chan<- string, subscribed chan<- struct{}) {
 	for {
-		err := s.receive(ctx, messages)
+		err := s.receive(ctx, messages, subscribed)
 		if stopped(ctx, err) {
 			return
 		}
@@ -42,7 +43,7 @@ func stopped(ctx context.Context, err error) bool {
 }
 
 // receive subscribes once, and returns the first error.
-func (s *Store) receive(ctx context.Context, messages chan<- string) error {
+func (s *Store) receive(ctx context.Context, messages chan<- string, subscribed chan<- struct{}) error {
 	channel := s.client.Subscribe(ctx, s.schema.channel())
 	defer channel.Close()
 	defer context.AfterFunc(ctx, func() { _ = channel.Close() })() // ends ReceiveTimeout
@@ -66,6 +67,10 @@ func (s *Store) receive(ctx context.Context, messages chan<- string) error {
 		switch received := received.(type) {
 		case *redis.Subscription:
 			s.subscription.report(nil)
+			select {
+			case subscribed <- struct{}{}:
+			default: // a poll is due already
+			}
 		case *redis.Message:
 			select {
 			case messages <- received.Payload:
