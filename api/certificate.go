@@ -3,11 +3,10 @@ package api
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"sync/atomic"
+
+	"tokengate/session/files"
 )
 
 // Certificate is a server's certificate with its private key, from two PEM files. It is
@@ -31,13 +30,13 @@ func LoadCertificate(certFile, keyFile string) (*Certificate, error) {
 // cannot be read, or the key is not that of the certificate, it returns an error like that
 // of LoadCertificate and keeps the last pair.
 func (c *Certificate) Reload() error {
-	cert, err := readPEM("CERT_FILE", c.certFile)
+	cert, _, err := files.Read(c.certFile, files.NoLimit)
 	if err != nil {
-		return err
+		return fmt.Errorf("CERT_FILE can't be read: %w", err)
 	}
-	key, err := readPEM("KEY_FILE", c.keyFile)
+	key, _, err := files.Read(c.keyFile, files.NoLimit)
 	if err != nil {
-		return err
+		return fmt.Errorf("KEY_FILE can't be read: %w", err)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
@@ -49,21 +48,6 @@ func (c *Certificate) Reload() error {
 
 // Leaf returns the certificate in use.
 func (c *Certificate) Leaf() *x509.Certificate { return c.pair.Load().Leaf }
-
-// readPEM reads the file of a setting. Opening a pipe could wait without an end.
-func readPEM(setting, path string) ([]byte, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", setting)
-	}
-	content, err := os.ReadFile(path)
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err // the path may be a secret, given in the wrong setting
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s can't be read: %w", setting, err)
-	}
-	return content, nil
-}
 
 // GetCertificate is for [tls.Config].
 func (c *Certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -5,11 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"syscall"
 	"time"
+
+	"tokengate/session/files"
 )
 
 // certificateFiles has the paths of PEM files, or empty strings.
@@ -49,16 +50,9 @@ func (f certificateFiles) load(base *tls.Config) (*tls.Config, error) {
 	return config, nil
 }
 
-// readParameterFile reads the file of a URL parameter. Opening a pipe could wait without an
-// end.
+// readParameterFile reads the file of a URL parameter.
 func readParameterFile(parameter, path string) ([]byte, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("URL parameter %s: it is not a regular file", parameter)
-	}
-	content, err := os.ReadFile(path)
-	if failure, ok := errors.AsType[*fs.PathError](err); ok {
-		err = failure.Err // without the path
-	}
+	content, _, err := files.Read(path, files.NoLimit)
 	if err != nil {
 		return nil, fmt.Errorf("URL parameter %s: the file can't be read: %w", parameter, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"tokengate/session/files"
 )
 
 // appFileSuffix ends the name of an app's file in TOKENGATE_APPS_DIR.
@@ -55,11 +57,11 @@ func (c *Config) readAppFile(env *reader, name, path string, app *App) error {
 		return fmt.Errorf("%s: %w", path, invalidName(name))
 	}
 	env.inDir[AppPrefix(name)] = path
-	content, err := readLimited(path)
+	content, _, err := files.Read(path, maxFile)
 	if err != nil {
 		return fmt.Errorf("%s can't be read: %w", path, err)
 	}
-	lines, err := ParseEnvFile(content)
+	lines, err := ParseEnvFile(string(content))
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

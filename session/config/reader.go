@@ -3,13 +3,14 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"reflect"
 	"regexp"
 	"strings"
 
 	"github.com/kelseyhightower/envconfig"
+
+	"tokengate/session/files"
 )
 
 // reader reads structs of settings from the environment, or from the variables of a file. It
@@ -146,11 +147,11 @@ func (r *reader) readFile(s setting) error {
 		return fmt.Errorf("is given twice: keep it or %s%s, not both", s.name, fileSuffix)
 	}
 	r.files = append(r.files, path)
-	content, err := readLimited(path)
+	content, _, err := files.Read(path, maxFile)
 	if err != nil {
 		return fmt.Errorf("%s can't be read: %w", fileSuffix, err)
 	}
-	text := strings.TrimRight(content, "\r\n")
+	text := strings.TrimRight(string(content), "\r\n")
 	if text == "" {
 		return fmt.Errorf("%s names an empty file: write the value to it", fileSuffix)
 	}
@@ -159,27 +160,6 @@ func (r *reader) readFile(s setting) error {
 
 // maxFile bounds a file of settings or of a secret, in bytes.
 const maxFile = 1 << 20
-
-// readLimited returns the content of a regular file: opening a pipe could wait without an end.
-// Its errors have no path, which may be the secret itself, given in the wrong variable.
-func readLimited(path string) (string, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return "", errors.New("it is not a regular file")
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return "", errors.Unwrap(err)
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	switch {
-	case err != nil:
-		return "", errors.Unwrap(err)
-	case len(content) > maxFile:
-		return "", fmt.Errorf("it has more than %d bytes", maxFile)
-	}
-	return string(content), nil
-}
 
 // fault returns the error of a [Parsed] whose text is invalid.
 func (s setting) fault() error {

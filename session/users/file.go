@@ -5,14 +5,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"tokengate/session"
+	"tokengate/session/files"
 	"tokengate/session/password"
 )
 
@@ -142,7 +141,7 @@ func (f *fileSource) read() error {
 		return f.previousError()
 	}
 	f.stat = nil
-	data, stat, err := readRegular(f.path, stat)
+	data, stat, err := files.Read(f.path, maxFileSize)
 	if err != nil {
 		return err
 	}
@@ -219,27 +218,4 @@ func (f *fileSource) recordChanges(next *userList) {
 			f.removed.Put(id, session.Status{Credential: user.status.Credential, Changed: user.status.Changed})
 		}
 	}
-}
-
-// readRegular reads a regular file and returns the state in which it was opened. It rejects
-// pipes and devices, which may have no end. A device is not even opened, if stat is its
-// state; a pipe that has replaced the file since is opened without waiting for a writer.
-func readRegular(path string, stat os.FileInfo) ([]byte, os.FileInfo, error) {
-	errOther := errors.New("not a regular file")
-	if !stat.Mode().IsRegular() {
-		return nil, nil, errOther
-	}
-	in, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // path is the operator's own setting
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = in.Close() }()
-	if stat, err = in.Stat(); err != nil {
-		return nil, nil, err
-	}
-	if !stat.Mode().IsRegular() {
-		return nil, nil, errOther
-	}
-	data, err := io.ReadAll(io.LimitReader(in, maxFileSize+1))
-	return data, stat, err
 }

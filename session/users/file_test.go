@@ -137,35 +137,6 @@ func TestMissingFileChangesNothing(t *testing.T) {
 	}
 }
 
-// TestReplacedByPipe checks that a pipe is rejected, and its opening does not wait for a
-// writer, if it replaces the file after the check that it is regular.
-func TestReplacedByPipe(t *testing.T) {
-	w := openWatchedFile(t, activeOne)
-	stat, err := os.Stat(w.path)
-	if err == nil {
-		err = os.Remove(w.path)
-	}
-	if err == nil {
-		err = syscall.Mkfifo(w.path, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() {
-		_, _, err := readRegular(w.path, stat)
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
-			t.Errorf("got error %v, want one that the file is not regular", err)
-		}
-	case <-time.After(30 * time.Second):
-		t.Error("opening the pipe does not return")
-	}
-}
-
 // TestRefresh checks that Refresh reads a changed file at once, and returns the error of a
 // file that can't be used, also of one that has not changed since.
 func TestRefresh(t *testing.T) {

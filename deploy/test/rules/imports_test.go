@@ -30,10 +30,12 @@ var own = map[string][]string{
 		"tokengate/api", "tokengate/redisstore", "tokengate/session/cli", "tokengate/session/config", "tokengate/session/memstore",
 		"tokengate/session/password", "tokengate/session/token", "tokengate/session/users",
 	},
-	"tokengate/redisstore":                {"tokengate/lua"},
+	"tokengate/api":                       {"tokengate/session/files"},
+	"tokengate/redisstore":                {"tokengate/lua", "tokengate/session/files"},
 	"tokengate/session/cli":               {"tokengate/session/config", "tokengate/session/password", "tokengate/session/users"},
 	"tokengate/session/config/configtest": {"tokengate/session/config"},
-	"tokengate/session/users":             {"tokengate/session/password"},
+	"tokengate/session/config":            {"tokengate/session/files"},
+	"tokengate/session/users":             {"tokengate/session/files", "tokengate/session/password"},
 	"tokengate/session/storetest":         {"tokengate/session/memstore"}, // the model that other stores are compared with
 	"tokengate/redisstore/redistest":      {"tokengate/deploy/test/freeport"},
 
@@ -43,7 +45,7 @@ var own = map[string][]string{
 
 // independent lists the packages that may not import the engine.
 var independent = []string{
-	"tokengate/session", "tokengate/lua", "tokengate/redisstore/redistest", "tokengate/api/wiretest",
+	"tokengate/session", "tokengate/session/files", "tokengate/lua", "tokengate/redisstore/redistest", "tokengate/api/wiretest",
 	"tokengate/deploy/test/freeport", "tokengate/deploy/test/gatewaytest", "tokengate/deploy/test/pgbouncer",
 }
 
