@@ -18,7 +18,6 @@ import (
 	"tokengate/session/config"
 	"tokengate/session/memstore"
 	"tokengate/session/password"
-	"tokengate/session/users"
 )
 
 // gateway is the assembled program: the parts that stay as long as the process, and the
@@ -177,12 +176,4 @@ func serve(ctx context.Context, c *config.Config, std cli.Stdio, hangups <-chan 
 	cli.PrintWalkthrough(std.Out, address, g.certificate != nil, c.Demo)
 	go g.reloadOnChange(background, hangups)
 	return g.listeners.Wait(ctx)
-}
-
-// usersOptions returns the options of an app's user source.
-func (g *gateway) usersOptions(name string, a config.App) users.Options {
-	return users.Options{
-		EndOnChange: a.SessionEndsOnPasswordChange.Value, UsernameField: a.UsernameField, Query: a.UsersQuery, RecheckQuery: a.UsersRecheckQuery,
-		Recheck: users.Recheck(a.RecheckUser.Value), Queue: g.queue, Log: g.Log, Directory: g.Directory, App: name, DummyKey: a.DummyKey(name),
-	}
 }

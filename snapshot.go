@@ -111,6 +111,14 @@ func (g *gateway) buildApp(ctx context.Context, next *snapshot, name string, pre
 	return built, nil
 }
 
+// usersOptions returns the options of an app's user source.
+func (g *gateway) usersOptions(name string, a config.App) users.Options {
+	return users.Options{
+		EndOnChange: a.SessionEndsOnPasswordChange.Value, UsernameField: a.UsernameField, Query: a.UsersQuery, RecheckQuery: a.UsersRecheckQuery,
+		Recheck: users.Recheck(a.RecheckUser.Value), Queue: g.queue, Log: g.Log, Directory: g.Directory, App: name, DummyKey: a.DummyKey(name),
+	}
+}
+
 // openUsers opens one app's user source. By default the demo app has one generated user.
 func openUsers(ctx context.Context, demo *config.Demo, a config.App, o users.Options) (*users.Source, error) {
 	if demo.HasGeneratedUser(a) {
