@@ -6,8 +6,8 @@
 // [Server.Admin] for operators and their machines, which main serves on a
 // listener of its own. The two route tables in api.go list everything that is
 // served. The package also has what main needs around the handlers: [Listeners]
-// runs them, with or without a [Certificate], and [NewLogger], [LogBuffer], [Metrics] and [Observer] report what
-// they do.
+// runs them, with or without a [Certificate], and [NewLogger], [LogBuffer],
+// [Metrics], [SettingsMetrics] and [Observer] report what they do.
 //
 // # Terms
 //

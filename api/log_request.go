@@ -50,22 +50,13 @@ func logPath(path string) string {
 	if len(path) <= maxLogSegment {
 		return path
 	}
-	rest, longest := path, 0
-	for more := true; more; {
-		var segment string
-		segment, rest, more = strings.Cut(rest, "/")
-		longest = max(longest, len(segment))
-	}
-	if longest > maxLogSegment {
-		segments := strings.Split(path, "/")
-		for i, segment := range segments {
-			if len(segment) > maxLogSegment {
-				segments[i] = shorten(segment, keptOfSegment)
-			}
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		if len(segment) > maxLogSegment {
+			segments[i] = shorten(segment, keptOfSegment)
 		}
-		path = strings.Join(segments, "/")
 	}
-	return shorten(path, maxLogPath)
+	return shorten(strings.Join(segments, "/"), maxLogPath)
 }
 
 // shorten returns text, cut if it has more than limit bytes.

@@ -54,8 +54,8 @@ type Options struct {
 	// behind the real time, because Redis would then delete keys too early.
 	Now func() time.Time
 	// Logger logs warnings about the servers' clocks, why Follow or reading certificates
-	// fails, and the messages of the Redis client at debug level; nil means none. The client has one log per process: that of the last
-	// Store.
+	// fails, and the messages of the Redis client at debug level; nil means none. The
+	// client has one log per process: that of the last Store.
 	Logger *slog.Logger
 	// ObserveClock, if not nil, is called after each measurement of a node's clock: with
 	// the node's address, or "primary" if there is no Cluster, and how far its clock is

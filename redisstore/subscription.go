@@ -19,9 +19,9 @@ const (
 var errNoPong = errors.New("the server does not answer PING")
 
 // listen passes the messages of the channel on, and says when it has subscribed, until ctx is
-// done or the store is closed. If
-// the subscription fails, it subscribes again. The client's own Channel does not return
-// the error, and waits forever after the server has refused the subscription.
+// done or the store is closed. If the subscription fails, it subscribes again. The client's own
+// Channel does not return the error, and waits forever after the server has refused the
+// subscription.
 func (s *Store) listen(ctx context.Context, messages chan<- string, subscribed chan<- struct{}) {
 	for {
 		err := s.receive(ctx, messages, subscribed)
