@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"tokengate/deploy/test/gatewaytest"
 	"tokengate/session/config"
@@ -22,16 +21,6 @@ func must(tb testing.TB, err error) {
 	tb.Helper()
 	if err != nil {
 		tb.Fatal(err)
-	}
-}
-
-// waitUntil waits until holds returns true. After a minute it stops the test.
-func waitUntil(t *testing.T, condition string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("timed out, waiting until %s", condition)
-		}
 	}
 }
 

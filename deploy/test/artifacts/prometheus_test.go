@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tokengate/deploy/test/freeport"
 	"tokengate/deploy/test/gatewaytest"
@@ -110,7 +111,7 @@ func (s server) hasResult(query string) bool {
 // be evaluated fails the test.
 func (s server) rules() (expressions map[string]string) {
 	s.Helper()
-	waitUntil(s.T, "the alerts are evaluated", func() bool {
+	gatewaytest.WaitUntil(s.T, time.Minute, "the alerts are evaluated", func() bool {
 		var data struct {
 			Groups []struct {
 				Rules []struct{ Name, Query, Health, LastError string }
@@ -172,7 +173,7 @@ func TestPrometheusHasMetrics(t *testing.T) {
 	d := readDashboard(t)
 	for title, queries := range d.queries() {
 		for _, query := range queries {
-			waitUntil(t, fmt.Sprintf("the panel %q shows %s", title, query), func() bool { return s.hasResult(query) })
+			gatewaytest.WaitUntil(t, time.Minute, fmt.Sprintf("the panel %q shows %s", title, query), func() bool { return s.hasResult(query) })
 		}
 	}
 	labels := s.labels()

@@ -126,7 +126,7 @@ func traceGateway(t *testing.T) string {
 		check.Env = env
 		return check.Run()
 	}
-	waitUntil(t, "the traced gateway is healthy", func() bool { return health() == nil })
+	gatewaytest.WaitUntil(t, time.Minute, "the traced gateway is healthy", func() bool { return health() == nil })
 	resp := gatewaytest.NewClient("http://"+listen).Post(t.Context(), "/api/session/login/", "", map[string]string{
 		"username": "alice", "password": gatewaytest.Password, "secret_key": gatewaytest.Secret, "session": "LONG", "info": "test",
 	})
@@ -138,7 +138,7 @@ func traceGateway(t *testing.T) string {
 		t.Errorf("the traced gateway: %v\n%s", err, log.String())
 	}
 	text, exit := "", regexp.MustCompile(fmt.Sprintf(`(?m)^%d +\+\+\+ exited with 0 \+\+\+$`, cmd.Process.Pid)) // a short number is followed by more spaces
-	waitUntil(t, "the trace is complete", func() bool {
+	gatewaytest.WaitUntil(t, time.Minute, "the trace is complete", func() bool {
 		raw, err := os.ReadFile(path)
 		must(t, err)
 		text = string(raw)

@@ -75,7 +75,7 @@ func startHAProxy(t *testing.T, config, address string, gateways []*gatewaytest.
 			t.Logf("haproxy:\n%s", text)
 		}
 	})
-	waitUntil(t, 10*time.Second, "haproxy listens", func() bool {
+	gatewaytest.WaitUntil(t, 10*time.Second, "haproxy listens", func() bool {
 		conn, err := net.DialTimeout("tcp", address, time.Second)
 		if err == nil {
 			conn.Close()

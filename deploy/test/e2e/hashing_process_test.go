@@ -44,7 +44,7 @@ func TestPasswordsAreHashedInWorkerProcess(t *testing.T) {
 	must(t, err)
 	must(t, process.Kill())
 	login("login after the process was killed")
-	waitUntil(t, 10*time.Second, "another process is started", func() bool {
+	gatewaytest.WaitUntil(t, 10*time.Second, "another process is started", func() bool {
 		login("later login")
 		pids := children(t, g.PID())
 		return len(pids) == 1 && pids[0] != first[0]
@@ -54,7 +54,7 @@ func TestPasswordsAreHashedInWorkerProcess(t *testing.T) {
 	if code := g.ExitCode(); code != 0 {
 		t.Errorf("got exit code %d, want 0", code)
 	}
-	waitUntil(t, 5*time.Second, "the process has exited", func() bool {
+	gatewaytest.WaitUntil(t, 5*time.Second, "the process has exited", func() bool {
 		_, err := os.Stat(fmt.Sprintf("/proc/%d", last))
 		return err != nil
 	})

@@ -24,7 +24,7 @@ func TestHealthCommand(t *testing.T) {
 	env := commandEnv{"TOKENGATE_ADMIN_LISTEN=" + strings.TrimPrefix(g.AdminURL, "http://"), "TOKENGATE_REDIS_URL=" + server.URL}
 	succeeds := func(when string) {
 		t.Helper()
-		waitUntil(t, 20*time.Second, "health succeeds "+when, func() bool {
+		gatewaytest.WaitUntil(t, 20*time.Second, "health succeeds "+when, func() bool {
 			code, output := env.run(t, "", "health")
 			return code == 0 && output == "ok\n"
 		})
@@ -63,7 +63,7 @@ func TestHealthCommandWithoutAdminListener(t *testing.T) {
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, &log, &log
 	must(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	waitUntil(t, 20*time.Second, "the gateway is healthy", func() bool {
+	gatewaytest.WaitUntil(t, 20*time.Second, "the gateway is healthy", func() bool {
 		code, _ := env.run(t, "", "health")
 		return code == 0
 	})

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"tokengate/deploy/test/gatewaytest"
 	"tokengate/redisstore/redistest"
@@ -83,16 +82,6 @@ func sendAdmin(tb testing.TB, g *gatewaytest.Gateway, method, path string) gatew
 	must(tb, err)
 	req.Header.Set("Authorization", "Bearer "+gatewaytest.AdminToken)
 	return gatewaytest.NewClient(g.AdminURL).Do(req)
-}
-
-// waitUntil waits until holds returns true. After limit it stops the test.
-func waitUntil(tb testing.TB, limit time.Duration, condition string, holds func() bool) {
-	tb.Helper()
-	for deadline := time.Now().Add(limit); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.Fatalf("timed out after %s, waiting until %s", limit, condition)
-		}
-	}
 }
 
 // writeFile writes a file into a new temporary directory and returns its path.

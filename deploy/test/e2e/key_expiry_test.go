@@ -48,7 +48,7 @@ func TestExpiredSessionsLeaveNoKeys(t *testing.T) {
 		t.Fatalf("got %d keys for the sessions of 20 users, want at least 40", n)
 	}
 	gateways[0].Kill()
-	waitUntil(t, allExpired, "Redis is empty", func() bool { return redisInt(t, server, "DBSIZE") == 0 })
+	gatewaytest.WaitUntil(t, allExpired, "Redis is empty", func() bool { return redisInt(t, server, "DBSIZE") == 0 })
 }
 
 // revocationKey returns the kind of a key that records revocations, and the lifetime that
@@ -78,7 +78,7 @@ func TestRevocationRecordsOutliveSessions(t *testing.T) {
 	requireStatus(t, http.StatusOK, c.Destroy(ctx, first.Access, second.SessionID), "destroy")
 	requireStatus(t, http.StatusOK, c.Logout(ctx, third.Refresh), "logout")
 	requireStatus(t, http.StatusOK, sendAdmin(t, g, http.MethodDelete, "/admin/apps/"+gatewaytest.App+"/sessions"), "revoke the app's sessions")
-	waitUntil(t, allExpired, "only records of revocations are left", func() bool {
+	gatewaytest.WaitUntil(t, allExpired, "only records of revocations are left", func() bool {
 		for _, key := range redisKeys(server, "*") {
 			if kind, _ := revocationKey(key); kind == "" {
 				return false

@@ -35,7 +35,7 @@ func TestTooManyOpenFilesIsLogged(t *testing.T) {
 		}
 		return err == nil && resp.StatusCode == http.StatusNotFound
 	}
-	waitUntil(t, 20*time.Second, "the gateway serves", serves)
+	gatewaytest.WaitUntil(t, 20*time.Second, "the gateway serves", serves)
 
 	const connections = 60
 	var open [connections]net.Conn
@@ -49,7 +49,7 @@ func TestTooManyOpenFilesIsLogged(t *testing.T) {
 		must(t, err)
 		return len(linesOf(string(text), texts...))
 	}
-	waitUntil(t, 20*time.Second, "the server has tried several times", func() bool {
+	gatewaytest.WaitUntil(t, 20*time.Second, "the server has tried several times", func() bool {
 		return lines("level=DEBUG", "http: Accept error", "too many open files") >= 4
 	})
 	got, most := lines("level=ERROR", "address="+public, "too many open files"), 1+int(time.Since(started)/(10*time.Second))
@@ -59,5 +59,5 @@ func TestTooManyOpenFilesIsLogged(t *testing.T) {
 	for _, conn := range open {
 		conn.Close()
 	}
-	waitUntil(t, 20*time.Second, "the gateway serves again", serves)
+	gatewaytest.WaitUntil(t, 20*time.Second, "the gateway serves again", serves)
 }

@@ -49,7 +49,7 @@ func TestRestrictedUser(t *testing.T) {
 		requireStatus(t, http.StatusOK, g.Client().Login(t.Context(), 0, "LONG", "until one is evicted"), "login")
 	}
 	requireStatus(t, http.StatusOK, sendAdmin(t, g, http.MethodDelete, "/admin/apps/"+gatewaytest.App+"/sessions"), "revoke the app's sessions")
-	waitUntil(t, 10*time.Second, "the gateway has checked its idle subscription with PING", func() bool { return commandCalls(t, server, "ping") > 0 })
+	gatewaytest.WaitUntil(t, 10*time.Second, "the gateway has checked its idle subscription with PING", func() bool { return commandCalls(t, server, "ping") > 0 })
 	checkNothingDenied(t, server)
 	for _, name := range neededCommands {
 		if commandCalls(t, server, name) == 0 {

@@ -139,12 +139,12 @@ func TestStartOnUnusableRedis(t *testing.T) {
 		server.Do(strings.Fields(c.fail)...)
 		logged := len(g.Log())
 		g.Launch()
-		waitUntil(t, 20*time.Second, "the gateway has logged "+c.want, func() bool {
+		gatewaytest.WaitUntil(t, 20*time.Second, "the gateway has logged "+c.want, func() bool {
 			log := g.Log()[logged:]
 			return strings.Contains(log, "Redis can't be used") && strings.Contains(log, c.want)
 		})
 		ready := gatewaytest.NewClient(g.AdminURL)
-		waitUntil(t, 20*time.Second, "readyz answers", func() bool { return getReady(t, ready).Status != 0 })
+		gatewaytest.WaitUntil(t, 20*time.Second, "readyz answers", func() bool { return getReady(t, ready).Status != 0 })
 		if resp := getReady(t, ready); resp.Status != http.StatusServiceUnavailable || !strings.Contains(string(resp.Body), c.want) {
 			t.Errorf("readyz: got status %d, body %s; want 503 with %q", resp.Status, resp.Body, c.want)
 		}

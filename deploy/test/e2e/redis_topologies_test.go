@@ -68,7 +68,7 @@ func callEveryEndpoint(t *testing.T, g *gatewaytest.Gateway) {
 		checkUnauthorized(t, c.Refresh(ctx, "SHORT", third.Refresh), "ended", "logout", "refresh after logout")
 		checkUnauthorized(t, c.Refresh(ctx, "SHORT", fourth.Refresh), "ended", "others", "refresh after destroy all others")
 		for _, access := range []string{second.Access, third.Access, fourth.Access} {
-			waitUntil(t, 2*time.Second, "the access token of a revoked session is rejected", func() bool {
+			gatewaytest.WaitUntil(t, 2*time.Second, "the access token of a revoked session is rejected", func() bool {
 				return c.Authz(ctx, access).Status == http.StatusUnauthorized
 			})
 			requireStatus(t, http.StatusUnauthorized, c.Verify(ctx, access), "verify of a revoked session's access token")

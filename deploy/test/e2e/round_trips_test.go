@@ -26,7 +26,7 @@ func TestRoundTripsPerStep(t *testing.T) {
 		requireStatus(t, http.StatusOK, c.Authz(t.Context(), login.Access), "authz")
 		requireStatus(t, http.StatusOK, c.Verify(t.Context(), login.Access), "verify")
 	}
-	waitUntil(t, 5*time.Second, "the revocation list is up to date", func() bool {
+	gatewaytest.WaitUntil(t, 5*time.Second, "the revocation list is up to date", func() bool {
 		before := commandCalls(t, server, "evalsha")
 		verify()
 		return commandCalls(t, server, "evalsha") == before

@@ -60,14 +60,14 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	<-source.asked
 
 	slow.Terminate()
-	waitUntil(t, 700*time.Millisecond, "the gateway is not ready", func() bool { return readiness(slow, "").Status == http.StatusServiceUnavailable })
+	gatewaytest.WaitUntil(t, 700*time.Millisecond, "the gateway is not ready", func() bool { return readiness(slow, "").Status == http.StatusServiceUnavailable })
 	for _, query := range []string{"", "?exclude=redis"} {
 		if resp := readiness(slow, query); resp.Status != http.StatusServiceUnavailable || resp.Code != "not_ready" {
 			t.Errorf("/readyz%s: got status %d, body %s; want not_ready", query, resp.Status, resp.Body)
 		}
 	}
 	requireStatus(t, http.StatusUnauthorized, slow.Client().Verify(t.Context(), "x"), "new request within SHUTDOWN_DELAY")
-	waitUntil(t, 3*time.Second, "connections are refused", func() bool {
+	gatewaytest.WaitUntil(t, 3*time.Second, "connections are refused", func() bool {
 		return errors.Is(slow.Client().Verify(t.Context(), "x").Err, syscall.ECONNREFUSED)
 	})
 	select {
@@ -148,7 +148,7 @@ func TestReadinessWithoutRedis(t *testing.T) {
 	requireStatus(t, http.StatusServiceUnavailable, readiness(g, ""), "readiness")
 	requireStatus(t, http.StatusOK, readiness(g, "?exclude=redis"), "readiness with exclude=redis")
 	requireStatus(t, http.StatusBadRequest, readiness(g, "?exclude=reddis"), "readiness with an unknown value of exclude")
-	waitUntil(t, 5*time.Second, "the log has the cause", func() bool {
+	gatewaytest.WaitUntil(t, 5*time.Second, "the log has the cause", func() bool {
 		_, line, found := strings.Cut(g.Log(), `level=WARN msg="not ready" error=`)
 		cause, _, _ := strings.Cut(line, "\n")
 		return found && strings.Contains(cause, server.Addr)

@@ -153,7 +153,7 @@ func (c *causeTest) checkCause(in gatewaytest.Response, cause session.Cause, by 
 		c.Errorf("outbox: got %v, want session %s with the cause %s", entries, in.SessionID, word)
 	}
 	c.waitSecondRejects(in.Access)
-	eventually(c, time.Second, "the revocation is logged", func() bool {
+	gatewaytest.WaitUntil(c, time.Second, "the revocation is logged", func() bool {
 		line := c.findLogLine(in.SessionID, word)
 		return line != nil && (by == "" || line["by"] == by)
 	})
@@ -172,7 +172,7 @@ func (c *causeTest) checkAdminAPI(id, want string) {
 // waitSecondRejects waits until the second gateway rejects an access token.
 func (c *causeTest) waitSecondRejects(access string) {
 	c.Helper()
-	eventually(c, time.Second, "the other instance rejects the access token", func() bool {
+	gatewaytest.WaitUntil(c, time.Second, "the other instance rejects the access token", func() bool {
 		return c.second.Client().Authz(c.Context(), access).Status == http.StatusUnauthorized
 	})
 }

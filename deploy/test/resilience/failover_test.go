@@ -79,7 +79,7 @@ var failoverActions = []string{"destroy", "logout", "others", "rotate"}
 func (s *failoverSession) create(t *testing.T, c *gatewaytest.Client, waitReplicated bool) {
 	ctx := context.Background()
 	s.tokens = nil
-	eventually(t, 15*time.Second, "a login succeeds", func() bool {
+	gatewaytest.WaitUntil(t, 15*time.Second, "a login succeeds", func() bool {
 		in := c.Login(ctx, s.user, "LONG", "failover")
 		s.id, s.access, s.tokens = in.SessionID, in.Access, []string{in.Refresh}
 		return in.Status == http.StatusOK && (!waitReplicated || in.Header.Get("Durability") == "replicated")

@@ -129,16 +129,6 @@ func quantile(values []time.Duration, q float64) time.Duration {
 	return values[min(len(values)-1, int(q*float64(len(values))))]
 }
 
-// eventually waits until condition returns true. It fails the test after limit.
-func eventually(t testing.TB, limit time.Duration, description string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); !condition(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", limit, description)
-		}
-	}
-}
-
 // readMetrics returns the value of each of a gateway's series, by the series' name and labels.
 func readMetrics(t testing.TB, g *gatewaytest.Gateway) map[string]float64 {
 	t.Helper()

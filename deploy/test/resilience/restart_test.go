@@ -128,7 +128,7 @@ func startHAProxy(t *testing.T, gateways []*gatewaytest.Gateway) string {
 		_ = cmd.Wait()
 	})
 	client := gatewaytest.NewClient("http://" + addr)
-	eventually(t, 5*time.Second, "the balancer answers", func() bool {
+	gatewaytest.WaitUntil(t, 5*time.Second, "the balancer answers", func() bool {
 		return client.Authz(context.Background(), "x").Status == http.StatusUnauthorized
 	})
 	return "http://" + addr

@@ -196,7 +196,7 @@ func TestSubscriptionStalls(t *testing.T) {
 			healthy := startGateways(t, 1, server.URL, withBound(latencyBound))[0]
 			stalled := startGateways(t, 1, "redis://"+proxy.Addr+"?read_timeout=200ms&dial_timeout=200ms", withBound(latencyBound))[0]
 			l := &latencyTest{T: t, clients: clientsOf([]*gatewaytest.Gateway{healthy, stalled}), bound: latencyBound}
-			eventually(t, recoveryLimit, "the revocation list is complete, so that the instance uses it", func() bool {
+			gatewaytest.WaitUntil(t, recoveryLimit, "the revocation list is complete, so that the instance uses it", func() bool {
 				return readMetrics(t, stalled)["tokengate_revocations_age_seconds"] < latencyBound.Seconds()
 			})
 			proxy.Set(faults)
@@ -208,7 +208,7 @@ func TestSubscriptionStalls(t *testing.T) {
 			}
 			proxy.Set(gatewaytest.Faults{})
 			proxy.Cut()
-			eventually(t, recoveryLimit, "the stalled instance works again", func() bool {
+			gatewaytest.WaitUntil(t, recoveryLimit, "the stalled instance works again", func() bool {
 				return l.clients[1].Authz(t.Context(), valid.Access).Status == http.StatusOK
 			})
 		})
@@ -255,7 +255,7 @@ func TestNewInstanceRejectsRevoked(t *testing.T) {
 		g.Launch()
 		c := g.Client()
 		var a gatewaytest.Response
-		eventually(t, recoveryLimit, "the new instance answers", func() bool {
+		gatewaytest.WaitUntil(t, recoveryLimit, "the new instance answers", func() bool {
 			a = c.Authz(t.Context(), revoked[0])
 			return a.Status != 0
 		})

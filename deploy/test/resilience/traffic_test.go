@@ -253,7 +253,7 @@ func (tr *traffic) waitRecovered(limit time.Duration) {
 	tr.t.Helper()
 	start, ctx := time.Now(), context.Background()
 	for _, g := range tr.gateways {
-		eventually(tr.t, limit, "the gateway works again", func() bool {
+		gatewaytest.WaitUntil(tr.t, limit, "the gateway works again", func() bool {
 			login := g.Login(ctx, tr.recoveryUser, "LONG", "recovery check")
 			refresh := g.Refresh(ctx, "LONG", login.Refresh)
 			_, list := g.List(ctx, refresh.Access)
