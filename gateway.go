@@ -35,6 +35,7 @@ type gateway struct {
 	ready       func(context.Context) error
 	queue       *password.Queue
 	worker      *password.Worker
+	pauses      session.PauseDetector
 
 	current    atomic.Pointer[snapshot]
 	stopFollow func() // stops reading revocations, and waits until it has stopped
@@ -102,7 +103,7 @@ func (g *gateway) openStore(c *config.Config) error {
 	o, settings := redisstore.Defaults(), c.Redis
 	o.URL, o.Prefix = string(settings.URL), settings.Prefix
 	o.WaitReplicas, o.WaitTimeout = settings.WaitReplicas.Value, settings.WaitTimeout.Value
-	o.Retention = max(o.Retention, c.LongestAccess())
+	o.Retention = max(o.Retention, c.LongestAccess()+session.RevocationMargin)
 	o.LimitPollInterval(c.RevocationBound.Value)
 	o.Observe, o.ObserveClock, o.Logger = metrics.ObserveScript, metrics.ObserveClock, g.Log
 	if store, err = redisstore.New(o); err != nil {
@@ -171,6 +172,7 @@ func serve(ctx context.Context, c *config.Config, std cli.Stdio, hangups <-chan 
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	go g.pauses.Run(background)
 	g.follow(background, c.Names, func() {})
 	go g.current.Load().Inspect(background)
 	cli.PrintWalkthrough(std.Out, address, g.certificate != nil, c.Demo)

@@ -165,7 +165,7 @@ func changed(c, old *config.Config) bool {
 func (r *reloader) serve(ctx context.Context, next, old *snapshot) {
 	c := next.config
 	longest := c.LongestAccess()
-	r.store.ExtendRetention(longest)
+	r.store.ExtendRetention(longest + session.RevocationMargin)
 	if slices.Equal(c.Names, old.config.Names) && longest <= old.config.LongestAccess() {
 		r.current.Store(next)
 	} else {

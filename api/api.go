@@ -38,6 +38,10 @@ type Options struct {
 	// that no app has such users.
 	Accounts session.AccountManager
 
+	// Pauses makes the steps of a request fail if the process was paused while it had the
+	// request. If Pauses is nil, they do not.
+	Pauses *session.PauseDetector
+
 	// Draining returns an error once the instance has begun to stop, and nil
 	// before. If Draining is nil, readyz does not check it.
 	Draining func() error
@@ -64,7 +68,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		engine: opts.Engine, log: opts.Logger, metrics: opts.Metrics, apps: map[string]app{}, accounts: opts.Accounts,
-		trusted: opts.TrustedProxies, draining: opts.Draining, ready: opts.Ready,
+		trusted: opts.TrustedProxies, pauses: opts.Pauses, draining: opts.Draining, ready: opts.Ready,
 		adminToken: sha256.Sum256([]byte(opts.AdminToken)), adminOff: opts.AdminToken == "",
 	}
 	var headers []tokenHeader
@@ -137,6 +141,7 @@ type Server struct {
 	adminToken     [sha256.Size]byte // digest
 	usernameFields []string          // of all apps, each once
 	adminOff       bool
+	pauses         *session.PauseDetector // nil if pauses are not noticed
 	draining       func() error
 	ready          func(ctx context.Context) error
 	buffers        sync.Pool // of *[bufferSize]byte

@@ -16,8 +16,9 @@ type exchange struct {
 	Request *http.Request
 	server  *Server
 	start   time.Time
-	id      string // X-Request-Id
-	trace   string // trace id of the caller, or empty
+	read    time.Time // when the body had been read; zero for a request whose body is not used
+	id      string    // X-Request-Id
+	trace   string    // trace id of the caller, or empty
 
 	endpoint  string // the route's name; empty until a route is found
 	pathApp   string // the app in the path where it is fixed text; empty where it is a parameter
@@ -50,7 +51,12 @@ func exchangeFrom(ctx context.Context) *exchange {
 // verification of an access token needs no such context, and storing it means
 // copying the request, which has a dozen fields.
 func (x *exchange) ctx() context.Context {
-	return context.WithValue(x.Request.Context(), exchangeKey{}, x)
+	read := x.read
+	if read.IsZero() {
+		read = x.start
+	}
+	ctx := session.WithArrival(x.Request.Context(), session.Arrival{Read: read, Pauses: x.server.pauses})
+	return context.WithValue(ctx, exchangeKey{}, x)
 }
 
 // setHeader sets a header. The name must be in canonical form. The first few

@@ -75,10 +75,7 @@ func (s *Server) destroy(x *exchange) error {
 		return err
 	}
 	result, err := s.engine.Destroy(x.ctx(), x.caller, f[0])
-	if err != nil {
-		return err
-	}
-	return x.writeEmpty(result)
+	return x.writeEmpty(result, err)
 }
 
 // destroyOthers handles POST /api/session/destroyAllOther/, which revokes the
@@ -91,10 +88,7 @@ func (s *Server) destroyOthers(x *exchange) error {
 		return err
 	}
 	result, err := s.engine.DestroyOthers(x.ctx(), x.caller, f[0], f[1])
-	if err != nil {
-		return err
-	}
-	return x.writeEmpty(result)
+	return x.writeEmpty(result, err)
 }
 
 // logout handles POST /api/session/logout/. The refresh token names the session. No
@@ -106,15 +100,16 @@ func (s *Server) logout(x *exchange) error {
 		return err
 	}
 	result, err := s.engine.Logout(x.ctx(), f[0], f[1])
+	return x.writeEmpty(result, err)
+}
+
+// writeEmpty answers with an empty object, or returns the step's error. An error has a
+// durability if the session was revoked before.
+func (x *exchange) writeEmpty(result session.RevokeResult, err error) error {
+	x.setDurability(result.Durability)
 	if err != nil {
 		return err
 	}
-	return x.writeEmpty(result)
-}
-
-// writeEmpty answers with an empty object.
-func (x *exchange) writeEmpty(result session.RevokeResult) error {
-	x.setDurability(result.Durability)
 	x.write(http.StatusOK, append(x.buffer(), '{', '}'))
 	return nil
 }

@@ -1,10 +1,11 @@
 -- Checks a refresh token as a refresh does. Changes nothing.
 -- KEYS: 1 not-before, 2 tombstones, 3 user, 4 data
--- ARGV: 1 clock, 2 revocation parameters, 3 id, 4 terms
+-- ARGV: 1 latest start, 2 revocation parameters, 3 id, 4 terms
 -- Returns: ok, now | unknown | spent | ended, cause | expired, cause
 --        | user_not_found | user_inactive | credential_changed
 
 -- include prelude
+-- include guard
 -- include refusals
 local user, data = unpack(KEYS, 3)
 local id, terms = unpack(ARGV, 3)

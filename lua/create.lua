@@ -3,7 +3,7 @@
 -- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 user, 5 sessions, 6 data,
 --       7… sessions and data of the other types, if sessions with another credential
 --       are to be revoked
--- ARGV: 1 clock, 2 revocation parameters, 3 check user, 4 id, 5 lifetime, 6 absolute lifetime,
+-- ARGV: 1 latest start, 2 revocation parameters, 3 check user, 4 id, 5 lifetime, 6 absolute lifetime,
 --       7 extend (0 if no refresh extends a session), 8 maximum (empty means none),
 --       9 evict, 10 info, 11 claims, 12 secret, 13 credential, 14 time before which a session was
 --       created that is revoked for another credential (empty means none is)

@@ -2,12 +2,13 @@
 -- are no longer live, which costs less there. Changes nothing.
 -- KEYS: 1 not-before, 2 tombstones, 3 user, 4… sessions and data of each type, the
 --       given ones first
--- ARGV: 1 clock, 2 revocation parameters, 3 check user, 4 caller (empty means not
+-- ARGV: 1 latest start, 2 revocation parameters, 3 check user, 4 caller (empty means not
 --       checked), 5 number of types
 -- Returns: ok, now, not-before, sessions and data of each type
 --        | token_revoked, cause | user_not_found | user_inactive
 
 -- include prelude
+-- include guard
 -- include refusals
 -- include find_session
 local user = KEYS[3]

@@ -37,8 +37,12 @@ var (
 	Ready        = script("ready")
 )
 
-// Probe is not a step: it tests whether Redis runs the commands of the others.
-var Probe = script("probe")
+// Two scripts that are not steps: Probe tests whether Redis runs the commands of the
+// others, and Heartbeat whether it takes writes and has replicas that confirm them.
+var (
+	Probe     = script("probe")
+	Heartbeat = script("heartbeat")
+)
 
 // The scripts of the methods of session.Directory, and of the reservation of
 // usernames. They share no code with the others.

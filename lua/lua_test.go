@@ -14,7 +14,7 @@ import (
 
 var scripts = []lua.Script{
 	lua.Create, lua.Refresh, lua.List, lua.Revoke, lua.RevokeOthers, lua.Logout,
-	lua.CheckToken, lua.Live, lua.Tombstones, lua.RevokeApp, lua.Ready, lua.Probe,
+	lua.CheckToken, lua.Live, lua.Tombstones, lua.RevokeApp, lua.Ready, lua.Probe, lua.Heartbeat,
 	lua.ReserveUsername, lua.ConfirmUsername, lua.ReleaseUsername, lua.PutAccount, lua.RemoveAccount, lua.NextID,
 }
 

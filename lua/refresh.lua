@@ -1,7 +1,7 @@
 -- Runs session.Policy.Refresh on one session.
 -- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 sessions, 5 data, 6 user (only if the
 --       terms say to check the user)
--- ARGV: 1 clock, 2 revocation parameters, 3 id, 4 terms
+-- ARGV: 1 latest start, 2 revocation parameters, 3 id, 4 terms
 -- Returns: ok, now, record, claims | healed, now, record, claims
 --        | retried, now, record, claims | unknown | spent | ended, cause
 --        | expired, cause | replayed, cause | user_not_found, cause
@@ -33,6 +33,7 @@ local usual = presented == generation and expiry == expires and presented_secret
   and now < expires and expires <= since + lifetime and absolute <= created + absolute_lifetime
   and (check == 0 or active == '1') and (credential_now == credential or credential_now == NO_CREDENTIAL)
 if not usual then
+  -- include guard
   -- include refusals
   -- include refused_terms
   -- include clamp
@@ -40,18 +41,7 @@ if not usual then
   -- include credential
   -- include set_expiry
   -- include revocation
-  -- include refuse_refresh
-  local refusal
-  refusal, word = refuse_refresh(record)
-  if refusal then return refusal end
-  if word ~= 'retried' then
-    if credential == NO_CREDENTIAL then credential = credential_now end
-    expires, absolute = clamp(created, rotated, expires / 1000, absolute / 1000)
-  end
-  if word == 'healed' then
-    generation = presented
-    expires = math.max(expires, math.min(expiry, absolute, math.floor(((extend > 0 and now or created) + lifetime) / 1000) * 1000))
-  end
+  -- include unusual_refresh
 end
 
 if check == 0 and claimed == 1 then claims = redis.call('HGET', data, field .. 'c') end
@@ -63,7 +53,11 @@ if extended or rotate == 1 or expires ~= expiry then generation, rotated = gener
 if update == 1 then updated = micros end
 local after = struct.pack(RECORD, version, generation, created, updated, rotated, expires / 1000, absolute / 1000, claimed, secret, credential, created_under)
 if #record > RECORD_SIZE then after = after .. record:sub(RECORD_SIZE + 1) end
-if after ~= record then redis.call('HSET', data, field, after) end
+if after ~= record then
+  redis.call('HSET', data, field, after)
+else
+  -- include guard
+end
 if expires ~= before then
   -- include set_expiry
   redis.call('ZADD', sessions, expires, id)

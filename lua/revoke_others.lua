@@ -1,13 +1,14 @@
 -- Revokes the sessions of the given types, except one.
 -- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 user, 5… sessions and data of
 --       each type, the given ones first
--- ARGV: 1 clock, 2 revocation parameters, 3 check user, 4 caller (empty means not
+-- ARGV: 1 latest start, 2 revocation parameters, 3 check user, 4 caller (empty means not
 --       checked), 5 number of types, 6 cause, 7 by, 8 keep (empty means none),
 --       9 terms of its token
 -- Returns: ok, now, revoked | unknown | token_revoked, cause
 --        | user_not_found | user_inactive
 
 -- include prelude
+-- include guard
 -- include refusals
 -- include find_session
 -- include set_expiry
@@ -44,7 +45,6 @@ for k = 5, 4 + 2 * types, 2 do
   of_type[k] = ids
 end
 
-allow_when_full()
 if #revoked > 0 then record_revocation(revocations, revoked, cause, by) end
 for k = 5, 4 + 2 * types, 2 do
   delete_sessions(KEYS[k], KEYS[k + 1], of_type[k])

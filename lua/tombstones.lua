@@ -2,10 +2,11 @@
 -- was revoked with its app has no tombstone; package redisstore makes one from its
 -- record. Changes nothing.
 -- KEYS: 1 not-before, 2 tombstones, 3… sessions and data of each type
--- ARGV: 1 clock, 2 revocation parameters
+-- ARGV: 1 latest start, 2 revocation parameters
 -- Returns: ok, now, not-before, tombstones, sessions and data of each type
 
 -- include prelude
+-- include guard
 local oldest = ms - ARGV[2]:match('^%d+')
 
 local reply = {'ok', micros, not_before, redis.call('ZREVRANGEBYSCORE', tombstones, '+inf', '(' .. oldest, 'WITHSCORES')}

@@ -73,14 +73,18 @@ func hashTag(key string) string {
 	return tag
 }
 
+// clockOf returns the offset of the node that has a key.
+func (s *Store) clockOf(key string) *clockOffset {
+	if s.clocks.single != nil {
+		return s.clocks.single
+	}
+	return s.clocks.of(hashTag(key))
+}
+
 // learnClock corrects the offset of the node that has the keys of a call by the time that
 // the node gave in its reply.
 func (s *Store) learnClock(c *call, at, sent time.Time) {
-	o := s.clocks.single
-	if o == nil {
-		o = s.clocks.of(hashTag(string(c.buf[:c.ends[0]])))
-	}
-	o.learn(clockSample{at, sent, time.Now()})
+	s.clockOf(c.firstKey()).learn(clockSample{at, sent, time.Now()})
 }
 
 // clockTimeout bounds a query for the time of a node.
@@ -88,16 +92,19 @@ const clockTimeout = time.Second
 
 // ClockOffset implements [session.Store].
 func (s *Store) ClockOffset(ctx context.Context, owner session.Owner) (time.Duration, error) {
-	o := s.clocks.single
-	if o == nil {
-		o = s.clocks.of(hashTag(s.schema.owner(owner).prefix))
-	}
+	return s.offset(ctx, s.schema.owner(owner).prefix)
+}
+
+// offset returns how far the clock of the node that has a key is ahead. It asks the node if
+// that is not known.
+func (s *Store) offset(ctx context.Context, key string) (time.Duration, error) {
+	o := s.clockOf(key)
 	if known := o.Load(); known != unknownOffset {
 		return time.Duration(known), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
 	defer cancel()
-	node, err := s.nodeOf(ctx, s.schema.owner(owner).prefix)
+	node, err := s.nodeOf(ctx, key)
 	if err != nil {
 		return 0, classify("time", err)
 	}

@@ -27,6 +27,8 @@ func TestCommandsPerStep(t *testing.T) {
 	list(t, s)
 	extending := p
 	extending.ExtendEveryTime, extending.Lifetime = true, p.Lifetime+1e10
+	unchanging := p
+	unchanging.Rotate, unchanging.UpdateLastLogin = false, false
 	_ = s.Live(ctx, session.LiveStep{Owner: alice, ID: current.ID})
 	for _, step := range []struct {
 		name string
@@ -35,17 +37,19 @@ func TestCommandsPerStep(t *testing.T) {
 	}{
 		{"refresh", func() { current = refresh(t, s, alice, current, p) }, "evalsha time get hget hget hset"},
 		{"refresh without claims", func() { plain = refresh(t, s, alice, plain, p) }, "evalsha time get hget hset"},
+		{"refresh that changes nothing", func() { plain = refresh(t, s, alice, plain, unchanging) }, "evalsha time get hget zrem"},
 		{"refresh that extends", func() { current = refresh(t, s, alice, current, extending) },
 			"evalsha time get hget hget hset zadd zrevrange pexpireat pexpireat"},
-		{"retried refresh", func() { spent := current; spent.Generation--; refresh(t, s, alice, spent, p) }, "evalsha time get hget hget"},
+		{"retried refresh", func() { spent := current; spent.Generation--; refresh(t, s, alice, spent, p) },
+			"evalsha time get hget hget zrem zrevrange pexpireat pexpireat"},
 		{"create", func() { login(t, s, alice, p) },
 			"evalsha time get zrangebyscore zcard hget hset zadd zrevrange pexpireat pexpireat"},
 		{"list", func() {
 			_, _ = s.List(ctx, session.ListStep{Owner: alice, Caller: current.ID, Types: session.Types})
-		}, "evalsha time get hget hget zrange hgetall zrange hgetall"},
+		}, "evalsha time get zrem hget hget zrange hgetall zrange hgetall"},
 		{"list of one type", func() { _, _ = s.List(ctx, session.ListStep{Owner: alice, Types: session.Types[:1]}) },
-			"evalsha time get zrange hgetall"},
-		{"live", func() { _ = s.Live(ctx, session.LiveStep{Owner: alice, ID: current.ID}) }, "evalsha time get hget hget"},
+			"evalsha time get zrem zrange hgetall"},
+		{"live", func() { _ = s.Live(ctx, session.LiveStep{Owner: alice, ID: current.ID}) }, "evalsha time get zrem hget hget"},
 		{"revoke", func() { revoke(t, s, current.ID) },
 			"evalsha time get hget hget zscore zrem zrem hdel zrevrange pexpireat pexpireat " +
 				"zadd zremrangebyrank pexpireat xadd pexpire publish"},

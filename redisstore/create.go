@@ -40,7 +40,7 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 	} else {
 		c.add("")
 	}
-	r, err := s.run(ctx, s.create, c, true)
+	r, err := s.run(ctx, s.create, c, ownWrites)
 	if err != nil {
 		return session.CreateResult{}, err
 	}
@@ -50,5 +50,5 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 	}
 	revoked := r.tombstones(3, session.CauseEvicted, string(created.ID), now)
 	revoked = append(revoked, r.tombstones(4, session.CauseAccount, "", now)...)
-	return session.CreateResult{Session: created, Revoked: revoked, Now: now, Durability: r.durability}, nil
+	return session.CreateResult{Session: created, Revoked: revoked, Now: now, Durability: r.replicas.written()}, nil
 }

@@ -13,6 +13,7 @@ import (
 // back. Steps that only read go on meanwhile.
 func TestNoStepBeginsWithoutRights(t *testing.T) {
 	for _, right := range []string{"hset", "zadd", "zrem", "hdel", "pexpireat", "pexpire", "zrevrange", "xadd", "time"} {
+		needed := right == "time" || right == "zrem" // by steps that only read
 		t.Run(right, func(t *testing.T) {
 			srv := redistest.Standalone(t)
 			s := open(t, srv.URL)
@@ -37,7 +38,7 @@ func TestNoStepBeginsWithoutRights(t *testing.T) {
 			if after := dump(srv); !maps.Equal(before, after) {
 				t.Errorf("the steps have changed\n%v into\n%v", before, after)
 			}
-			if err := s.Live(ctx, session.LiveStep{Owner: alice, ID: current.ID}); err != nil && right != "time" {
+			if err := s.Live(ctx, session.LiveStep{Owner: alice, ID: current.ID}); err != nil && !needed {
 				t.Errorf("Live: got %v, want nil", err)
 			}
 			srv.Do("ACL", "SETUSER", "default", "+"+right)

@@ -130,8 +130,11 @@ func (d *Directory) write(ctx context.Context, app string, a, was session.Accoun
 	c.add(id)
 	c.addAccountFields(a)
 	c.addAccountFields(was)
-	r, err := d.store.run(ctx, d.putAccount, c, true)
-	return r.durability, err
+	r, err := d.store.run(ctx, d.putAccount, c, ownWrites)
+	if err != nil {
+		return "", err
+	}
+	return r.replicas.written(), nil
 }
 
 // addAccountFields adds the values of an account's hash. Those of the zero Account are
@@ -168,7 +171,7 @@ func (d *Directory) RemoveAccount(ctx context.Context, app string, id session.Us
 	keys.addUsers(c)
 	c.endKeys()
 	c.add(id.String())
-	r, err := d.store.run(ctx, d.removeAccount, c, true)
+	r, err := d.store.run(ctx, d.removeAccount, c, ownWrites)
 	if err != nil {
 		return "", err
 	}
@@ -176,7 +179,7 @@ func (d *Directory) RemoveAccount(ctx context.Context, app string, id session.Us
 	if former.user() == id.String() {
 		d.release(ctx, app, name, former)
 	}
-	return r.durability, nil
+	return r.replicas.written(), nil
 }
 
 // NextID implements [session.Directory]. The counter is in the app's first bucket.
@@ -190,7 +193,7 @@ func (d *Directory) NextID(ctx context.Context, app string, above int64) (int64,
 	keys.addProbe(c)
 	c.endKeys()
 	c.addInt(max(above, 0))
-	r, err := d.store.run(ctx, d.nextID, c, true)
+	r, err := d.store.run(ctx, d.nextID, c, ownWrites)
 	if err != nil {
 		return 0, err
 	}

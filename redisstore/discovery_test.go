@@ -106,6 +106,18 @@ func TestReplyIsNoResult(t *testing.T) {
 // answering starts a server that answers EVALSHA with a reply, and returns its address.
 func answering(t *testing.T, reply string) string {
 	t.Helper()
+	return fakeServer(t, func(word string) string {
+		if word == "evalsha" {
+			return reply
+		}
+		return ""
+	})
+}
+
+// fakeServer starts a server that calls answer with each line that it receives, which is a
+// command or a part of one, in lower case, and returns its address. An empty reply is not sent.
+func fakeServer(t *testing.T, answer func(line string) (reply string)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -120,15 +132,15 @@ func answering(t *testing.T, reply string) string {
 			go func() {
 				defer conn.Close()
 				for r := bufio.NewScanner(conn); r.Scan(); {
-					answer := reply
-					switch strings.ToLower(r.Text()) {
-					case "hello":
-						answer = "-ERR unknown command 'HELLO'"
-					case "evalsha":
-					default:
+					line := strings.ToLower(r.Text())
+					reply := answer(line)
+					switch {
+					case line == "hello":
+						reply = "-ERR unknown command 'HELLO'"
+					case reply == "":
 						continue
 					}
-					if _, err := conn.Write([]byte(answer + "\r\n")); err != nil {
+					if _, err := conn.Write([]byte(reply + "\r\n")); err != nil {
 						return
 					}
 				}

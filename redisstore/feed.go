@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,12 +18,18 @@ const (
 )
 
 // Follow implements [session.Feed]. The channel brings a revocation at once, but its
-// messages may be lost. The outboxes lose nothing, and each poll continues where the
-// last one stopped. So CaughtUp depends on the polls only.
+// messages may be lost. The outboxes lose nothing that the servers keep, and each poll
+// continues where the last one stopped. So CaughtUp depends on the polls only.
+//
+// A server that a failover has replaced may not know that. So a poll counts only if each
+// primary takes a write afterwards, and with Options.WaitReplicas only if its replicas
+// confirm it. A new primary may have lost revocations that its predecessor had reported:
+// then the report begins anew.
 //
 // Options.Logger logs why a poll or the subscription to the channel fails.
 func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) error {
 	f := s.newFollower(apps, sink)
+	f.restart()
 	go s.followClocks(ctx, apps)
 	messages, subscribed := make(chan string), make(chan struct{}, 1)
 	go s.listen(ctx, messages, subscribed)
@@ -46,11 +53,11 @@ func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) er
 
 // follower reads the outboxes of some apps. Only one goroutine may use it.
 type follower struct {
-	client   redis.UniversalClient
+	store    *Store
 	sink     session.Sink
 	apps     map[string]bool
 	outboxes []*outbox
-	failing  *outage // of the polls
+	datasets []string // those that the outboxes were read from; see Store.prove
 }
 
 // outbox is the position of a follower in one outbox.
@@ -64,7 +71,7 @@ type outbox struct {
 const firstID = "-"
 
 func (s *Store) newFollower(apps []string, sink session.Sink) *follower {
-	f := &follower{client: s.client, sink: sink, apps: map[string]bool{}, failing: &s.polls}
+	f := &follower{store: s, sink: sink, apps: map[string]bool{}}
 	for _, app := range apps {
 		f.apps[app] = true
 		for n := range uint32(buckets) {
@@ -80,23 +87,51 @@ func (f *follower) poll(follow context.Context) {
 	ctx, cancel := context.WithTimeout(follow, pollTimeout)
 	defer cancel()
 	asOf := time.Now() // before reading: every revocation acknowledged by now will be read
-	for unread := f.outboxes; len(unread) > 0; {
-		var err error
-		if unread, err = f.read(ctx, unread); err != nil {
-			if !stopped(follow, err) {
-				f.failing.report(err)
-			}
-			return
+	if err := f.catchUp(ctx); err != nil {
+		if !stopped(follow, err) {
+			f.store.polls.report(err)
 		}
+		return
 	}
-	f.failing.report(nil)
+	f.store.polls.report(nil)
 	f.sink.CaughtUp(asOf)
+}
+
+// catchUp reads the outboxes to their ends. If one of the servers has another dataset than at
+// the last reading, it reads all of them from the start.
+func (f *follower) catchUp(ctx context.Context) (err error) {
+	for {
+		for unread := f.outboxes; len(unread) > 0; {
+			if unread, err = f.read(ctx, unread); err != nil {
+				return err
+			}
+		}
+		present, err := f.store.prove(ctx, f.outboxes)
+		if err != nil {
+			return err
+		}
+		known := f.datasets
+		f.datasets = present
+		isNew := func(dataset string) bool { return !slices.Contains(known, dataset) }
+		if known == nil || !slices.ContainsFunc(present, isNew) {
+			return nil
+		}
+		f.restart()
+	}
+}
+
+// restart begins the report anew.
+func (f *follower) restart() {
+	f.sink.Restart()
+	for _, o := range f.outboxes {
+		o.lastID = firstID
+	}
 }
 
 // read reads the next entries of some outboxes in one round trip, and returns the
 // outboxes that may have more.
 func (f *follower) read(ctx context.Context, outboxes []*outbox) (more []*outbox, err error) {
-	pipe := f.client.Pipeline()
+	pipe := f.store.client.Pipeline()
 	ranges := make([]*redis.XMessageSliceCmd, len(outboxes))
 	for i, o := range outboxes {
 		ranges[i] = pipe.XRangeN(ctx, o.key, o.lastID, "+", entriesPerRead)

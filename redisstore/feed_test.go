@@ -20,12 +20,20 @@ type recorder struct {
 	mu          sync.Mutex
 	revocations map[session.ID]session.Revocation
 	caughtUp    time.Time
+	restarts    int
 }
 
 func (r *recorder) Revoked(revocation session.Revocation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.revocations[revocation.ID] = revocation
+}
+
+func (r *recorder) Restart() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.revocations)
+	r.restarts++
 }
 
 func (r *recorder) CaughtUp(asOf time.Time) {

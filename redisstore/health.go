@@ -54,13 +54,13 @@ func (s *Store) Ready(ctx context.Context, owner session.Owner) error {
 	c := newCall()
 	s.schema.owner(owner).addProbe(c)
 	c.endKeys()
-	_, err := s.run(ctx, s.ready, c, false)
+	_, err := s.run(ctx, s.ready, c, noReplicas)
 	return err
 }
 
 // runProbe runs the script that runs every command, on the server that has a sample key.
 func (s *Store) runProbe(ctx context.Context, key string) error {
-	_, err := s.run(ctx, s.probe, s.probeCall(key), false)
+	_, err := s.run(ctx, s.probe, s.probeCall(key), noReplicas)
 	if err == nil {
 		s.denied.Store(false)
 	}

@@ -18,7 +18,7 @@ func (s *Store) List(ctx context.Context, step session.ListStep) (session.ListRe
 	c.addBool(step.CheckUser)
 	c.addID(step.Caller)
 	c.addInt(int64(len(step.Types)))
-	r, err := s.run(ctx, s.list, c, false)
+	r, err := s.run(ctx, s.list, c, noReplicas)
 	if err != nil {
 		return session.ListResult{}, err
 	}

@@ -6,7 +6,9 @@ import (
 	"tokengate/session"
 )
 
-// Live implements [session.Store].
+// Live implements [session.Store]. With Options.WaitReplicas it fails with Unavailable
+// unless replicas confirm that the server is the primary: one that a failover has replaced
+// may not have received that yet.
 func (s *Store) Live(ctx context.Context, step session.LiveStep) error {
 	c, keys := newCall(), s.schema.owner(step.Owner)
 	keys.addNotBefore(c)
@@ -17,6 +19,6 @@ func (s *Store) Live(ctx context.Context, step session.LiveStep) error {
 	s.addFirstArgs(c, step.Owner)
 	c.addID(step.ID)
 	c.add(string(step.Credential[:]))
-	_, err := s.run(ctx, s.live, c, false)
+	_, err := s.run(ctx, s.live, c, proof)
 	return err
 }

@@ -8,13 +8,17 @@ import (
 	"tokengate/session"
 )
 
-// Refresh implements [session.Store]. The result has a Durability only if the session
-// got a new generation.
+// Refresh implements [session.Store]. The result has a Durability only if the policy
+// rotates tokens.
 func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.RefreshResult, error) {
 	c := s.newTokenCall(step.Owner, step.Type, step.CheckUser)
 	c.addID(step.ID)
 	c.addTerms(step)
-	r, err := s.run(ctx, s.refresh, c, true)
+	wait := noReplicas
+	if step.Policy.Rotate {
+		wait = ownWrites
+	}
+	r, err := s.run(ctx, s.refresh, c, wait)
 	if err != nil {
 		return session.RefreshResult{}, err
 	}
@@ -22,8 +26,8 @@ func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.
 	if result.Now, err = r.session(&result.Session); err != nil {
 		return session.RefreshResult{}, err
 	}
-	if result.Session.Generation != step.Generation && result.Code != session.Retried {
-		result.Durability = r.durability
+	if result.Session.Generation != step.Generation {
+		result.Durability = r.replicas.written()
 	}
 	return result, nil
 }
@@ -38,7 +42,7 @@ func (s *Store) CheckToken(ctx context.Context, step session.RefreshStep) error 
 	s.addFirstArgs(c, step.Owner)
 	c.addID(step.ID)
 	c.addTerms(step)
-	_, err := s.run(ctx, s.checkToken, c, false)
+	_, err := s.run(ctx, s.checkToken, c, noReplicas)
 	return err
 }
 

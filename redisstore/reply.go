@@ -9,9 +9,9 @@ import (
 
 // reply is a script's reply.
 type reply struct {
-	code       session.Code // the first element
-	elements   []any        // all elements
-	durability session.Durability
+	code     session.Code // the first element
+	elements []any        // all elements
+	replicas confirmation
 }
 
 // element returns an element of a reply. ok reports whether it exists and is a T.

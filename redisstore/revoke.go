@@ -17,11 +17,8 @@ func (s *Store) Revoke(ctx context.Context, step session.RevokeStep) (session.Re
 	c.addID(step.ID)
 	c.add(string(step.Cause))
 	c.add(escapeRevokedBy(step.By))
-	r, err := s.run(ctx, s.revoke, c, true)
-	if err != nil {
-		return session.RevokeResult{}, err
-	}
-	return r.revokeResult(step.ID, step.Cause, step.By)
+	r, durability, err := s.runEnding(ctx, s.revoke, c, alreadyRevoked)
+	return r.revokeResult(step.ID, step.Cause, step.By, durability, err)
 }
 
 // Logout implements [session.Store].
@@ -31,18 +28,39 @@ func (s *Store) Logout(ctx context.Context, step session.LogoutStep) (session.Re
 	c.addID(step.ID)
 	c.addTerms(session.RefreshStep{Presented: step.Presented, Policy: step.Policy})
 	c.add(string(cause))
-	r, err := s.run(ctx, s.logout, c, true)
-	if err != nil {
-		return session.RevokeResult{}, err
-	}
-	return r.revokeResult(step.ID, cause, "")
+	r, durability, err := s.runEnding(ctx, s.logout, c, alreadyRevoked)
+	return r.revokeResult(step.ID, cause, "", durability, err)
 }
 
-// revokeResult reads the reply of a script that revoked one session.
-func (r *reply) revokeResult(id session.ID, cause session.Cause, by string) (session.RevokeResult, error) {
+// runEnding runs a step that revokes sessions, and returns its durability. If done reports
+// that the step has found its work done, as when a client repeats a request, it runs once
+// more with a proof: the replicas may have the revocation by now.
+func (s *Store) runEnding(ctx context.Context, sc *script, c *call, done func(*reply, error) bool) (reply, session.Durability, error) {
+	r, err := s.run(ctx, sc, c, ownWrites)
+	switch {
+	case s.options.WaitReplicas == 0 || err != nil && !done(&r, err):
+		return r, session.NotRequested, err
+	case !done(&r, err):
+		return r, r.replicas.written(), nil
+	}
+	proven, provenErr := s.run(ctx, sc, c, proof)
+	if session.CodeOf(provenErr) == session.Unavailable {
+		return r, session.Pending, err
+	}
+	return proven, session.Replicated, provenErr
+}
+
+// alreadyRevoked reports whether a step has failed because its session was revoked before.
+func alreadyRevoked(_ *reply, err error) bool { return session.CodeOf(err) == session.Revoked }
+
+// revokeResult returns the result of a script that revoked one session, or its error.
+func (r *reply) revokeResult(id session.ID, cause session.Cause, by string, d session.Durability, err error) (session.RevokeResult, error) {
+	if err != nil {
+		return session.RevokeResult{Durability: d}, err
+	}
 	now, err := r.now()
 	revoked := []session.Tombstone{{ID: id, Cause: cause, By: by, At: now.Truncate(time.Millisecond)}}
-	return session.RevokeResult{Revoked: revoked, Now: now, Durability: r.durability}, err
+	return session.RevokeResult{Revoked: revoked, Now: now, Durability: d}, err
 }
 
 // RevokeOthers implements [session.Store].
@@ -55,16 +73,15 @@ func (s *Store) RevokeOthers(ctx context.Context, step session.RevokeOthersStep)
 	c.add(escapeRevokedBy(step.By))
 	c.addID(step.Keep)
 	c.addTerms(session.RefreshStep{Presented: step.KeepToken, Policy: step.KeepPolicy})
-	r, err := s.run(ctx, s.revokeOthers, c, true)
+	r, durability, err := s.runEnding(ctx, s.revokeOthers, c, func(r *reply, err error) bool {
+		revoked, _ := element[[]any](r.elements, 2)
+		return err == nil && len(revoked) == 0
+	})
 	if err != nil {
 		return session.RevokeResult{}, err
 	}
 	now, err := r.now()
-	result := session.RevokeResult{Revoked: r.tombstones(2, step.Cause, step.By, now), Now: now}
-	if len(result.Revoked) > 0 {
-		result.Durability = r.durability
-	}
-	return result, err
+	return session.RevokeResult{Revoked: r.tombstones(2, step.Cause, step.By, now), Now: now, Durability: durability}, err
 }
 
 // RevokeApp implements [session.Store]. An app's keys are in many slots, so it runs
@@ -102,10 +119,10 @@ func (s *Store) revokeBucket(ctx context.Context, app string, n uint32) (session
 	keys.addRevocations(c)
 	s.addFirstArgs(c, session.Owner{App: app})
 	c.addMillis(s.options.NotBeforeLifetime)
-	r, err := s.run(ctx, s.revokeApp, c, true)
+	r, err := s.run(ctx, s.revokeApp, c, ownWrites)
 	if err != nil {
 		return session.RevokeResult{}, err
 	}
 	now, err := r.now()
-	return session.RevokeResult{Now: now, Durability: r.durability}, err
+	return session.RevokeResult{Now: now, Durability: r.replicas.written()}, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -28,28 +29,84 @@ func newScript(s lua.Script) *script {
 	return &script{s, hex.EncodeToString(sum[:]), strings.Contains(s.Text, "redis.call('TIME')"), !reads && s.Name != lua.Probe.Name}
 }
 
-// run runs a script in one round trip, or in two if Redis does not have the script.
-// If durable is set, it also waits for the replicas that Options.WaitReplicas asks for.
-// The error has the code and the cause of a reply that refuses the step.
+// waitFor says what a step waits for besides its script.
+type waitFor int
+
+const (
+	noReplicas waitFor = iota // does not wait
+	ownWrites                 // the replicas of Options.WaitReplicas, if the step writes; see reply.written
+	proof                     // the same replicas, for a step that may write nothing: see Store.processAndWait
+)
+
+// run runs a script in one round trip, or in two if Redis does not have the script. It
+// fails without running it if the request that it belongs to was read too long ago. The
+// error has the code and the cause of a reply that refuses the step.
 //
 // After a reply that denies a command, a script that writes is run only if Redis runs every
 // command: it would be refused after some of its writes.
-func (s *Store) run(ctx context.Context, sc *script, c *call, durable bool) (reply, error) {
+func (s *Store) run(ctx context.Context, sc *script, c *call, wait waitFor) (reply, error) {
 	if sc.writes && s.denied.Load() {
-		if err := s.runProbe(ctx, c.probeKey()); err != nil {
+		if err := s.runProbe(ctx, probeKey(c.firstKey())); err != nil {
 			return reply{}, err
 		}
 	}
+	arrival, limited := session.ArrivalFrom(ctx)
+	for range 2 {
+		if limited {
+			if err := s.setLatest(ctx, c, arrival); err != nil {
+				return reply{}, err
+			}
+		}
+		r, err := s.runOnce(ctx, sc, c, wait)
+		if r.code != codeLate {
+			return r, err
+		}
+		// The reply has corrected the offset of the node's clock, so the script may run in time now.
+	}
+	return reply{}, session.Fail(session.Unavailable, errLate)
+}
+
+// codeLate is the code of a script that was started after its latest start, and has changed
+// nothing.
+const codeLate session.Code = "late"
+
+var (
+	errLate   = errors.New("the step would have begun more than " + session.StepDelay.String() + " after its request was read")
+	errPaused = errors.New("the process was paused while it had the request, or just before it read it")
+)
+
+// setLatest sets the latest start of a call to what the arrival of its request allows, by
+// the clock of the node that has its keys. It fails if that time has passed already, or if
+// the process was paused since.
+func (s *Store) setLatest(ctx context.Context, c *call, arrival session.Arrival) error {
+	if c.latest > 0 {
+		offset, err := s.offset(ctx, c.firstKey())
+		if err != nil {
+			return err
+		}
+		c.setLatest(arrival.Latest().Add(offset))
+	}
+	switch {
+	case arrival.Interrupted():
+		return session.Fail(session.Unavailable, errPaused)
+	case time.Now().After(arrival.Latest()):
+		return session.Fail(session.Unavailable, errLate)
+	}
+	return nil
+}
+
+// runOnce runs a script and loads it if Redis does not have it.
+func (s *Store) runOnce(ctx context.Context, sc *script, c *call, wait waitFor) (reply, error) {
 	start := time.Now()
-	r, err := s.send(ctx, sc, c, durable, false)
+	r, err := s.send(ctx, sc, c, wait, false)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		r, err = s.send(ctx, sc, c, durable, true)
+		r, err = s.send(ctx, sc, c, wait, true)
 	}
 	if isDenied(err) {
 		s.denied.Store(true)
 	}
 	err = r.readCode(sc, err)
-	if at, ok := element[int64](r.elements, 1); ok && err == nil && sc.timed {
+	if at, ok := element[int64](r.elements, 1); ok && (err == nil && sc.timed || r.code == codeLate) {
 		s.learnClock(c, micros(at), start)
 	}
 	if s.options.Observe != nil {
@@ -60,30 +117,35 @@ func (s *Store) run(ctx context.Context, sc *script, c *call, durable bool) (rep
 
 // send sends a script once: its digest, or with eval its text, which is longer on the
 // wire and only needed if Redis does not have the script.
-func (s *Store) send(ctx context.Context, sc *script, c *call, durable, eval bool) (reply, error) {
+func (s *Store) send(ctx context.Context, sc *script, c *call, wait waitFor, eval bool) (reply, error) {
 	args, firstKey := c.command(sc, eval)
 	cmd := noRetryCmd{redis.NewCmd(ctx, args...)}
-	var durability session.Durability
-	var err error
-	switch {
-	case durable && s.options.WaitReplicas > 0:
-		durability, err = s.processAndWait(ctx, cmd, firstKey)
-		if redirected(err) {
+	var r reply
+	err := error(nil)
+	if wait != noReplicas && s.options.WaitReplicas > 0 {
+		r.replicas, err = s.processAndWait(ctx, cmd, firstKey, wait == proof)
+		if redirected(err) && wait == ownWrites {
 			// The script has not run. The client follows the redirection, but can't send
 			// WAIT on the same connection, so the result is Pending.
-			cmd, durability = noRetryCmd{redis.NewCmd(ctx, args...)}, session.Pending
-			err = s.client.Process(ctx, cmd)
+			cmd = noRetryCmd{redis.NewCmd(ctx, args...)}
+			err = s.process(ctx, cmd)
 		}
-	case s.pipeline != nil:
-		err = s.pipeline.Submit(ctx, cmd).WaitContext(ctx)
-	default:
-		err = s.client.Process(ctx, cmd)
+	} else {
+		err = s.process(ctx, cmd)
 	}
 	if err != nil {
 		return reply{}, err // cmd must not be read: if ctx is done, the pipeline may still write to it
 	}
-	elements, _ := cmd.Val().([]any) // readCode rejects a reply of another form
-	return reply{elements: elements, durability: durability}, nil
+	r.elements, _ = cmd.Val().([]any) // readCode rejects a reply of another form
+	return r, nil
+}
+
+// process sends a command to the node that has its keys.
+func (s *Store) process(ctx context.Context, cmd noRetryCmd) error {
+	if s.pipeline != nil {
+		return s.pipeline.Submit(ctx, cmd).WaitContext(ctx)
+	}
+	return s.client.Process(ctx, cmd)
 }
 
 // noRetryCmd is a command that the client must not send twice. A Cluster's client

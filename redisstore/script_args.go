@@ -15,6 +15,7 @@ type call struct {
 	buf     []byte
 	ends    []int // where each key and argument ends in buf
 	numKeys int
+	latest  int // where the latest start is in buf; 0 if the script has none
 }
 
 // Initial capacities of a call. They suffice for a refresh with a long user ID; other
@@ -58,15 +59,29 @@ func (s *Store) newTokenCall(o session.Owner, t session.Type, checkUser bool) *c
 }
 
 // addFirstArgs ends the keys and adds the two arguments that every script about
-// sessions begins with: the clock and the revocation parameters.
+// sessions begins with: the latest start and the revocation parameters.
 func (s *Store) addFirstArgs(c *call, o session.Owner) {
 	c.endKeys()
 	if s.options.Now == nil {
-		c.add("0")
+		c.latest = len(c.buf)
+		c.add(anyTime)
 	} else {
-		c.addInt(s.options.Now().UnixMicro())
+		c.add("@", strconv.FormatInt(s.options.Now().UnixMicro(), 10))
 	}
 	c.add(s.revocationParams.Load().text, o.App, "|", o.User)
+}
+
+// anyTime is the latest start, in Unix µs, of a step that may start at any time. Each
+// latest start has as many digits.
+const anyTime = "8999999999999999"
+
+// setLatest sets the latest start of a script that has one.
+func (c *call) setLatest(t time.Time) {
+	n := max(t.UnixMicro(), 0)
+	for i := c.latest + len(anyTime) - 1; i >= c.latest; i-- {
+		c.buf[i] = byte('0' + n%10)
+		n /= 10
+	}
 }
 
 // requestedFirst returns all session types, beginning with the requested ones.
@@ -83,9 +98,11 @@ func requestedFirst(requested []session.Type) []session.Type {
 // endKeys marks the end of the keys: everything added from now on is an argument.
 func (c *call) endKeys() { c.numKeys = len(c.ends) }
 
-// probeKey returns the key that the probe uses in the slot of the first key.
-func (c *call) probeKey() string {
-	tag, _, _ := strings.Cut(string(c.buf[:c.ends[0]]), "}")
+func (c *call) firstKey() string { return string(c.buf[:c.ends[0]]) }
+
+// probeKey returns the key that the probe uses in the slot of a key.
+func probeKey(key string) string {
+	tag, _, _ := strings.Cut(key, "}")
 	return tag + "}:probe"
 }
 

@@ -18,7 +18,7 @@ func (s *Store) Tombstones(ctx context.Context, o session.Owner) ([]session.Tomb
 	keys.addTombstones(c)
 	keys.addTypes(c, session.Types)
 	s.addFirstArgs(c, o)
-	r, err := s.run(ctx, s.tombstones, c, false)
+	r, err := s.run(ctx, s.tombstones, c, noReplicas)
 	if err != nil {
 		return nil, err
 	}

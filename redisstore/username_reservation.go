@@ -114,9 +114,13 @@ func (d *Directory) writeReservationKey(ctx context.Context, app string, res res
 // reserve is steps 2 and 3: it writes a reservation at the username key, unless
 // another user has the name.
 func (d *Directory) reserve(ctx context.Context, app string, res reservation, username string, was session.Account) (session.Durability, error) {
-	r, err := d.runUsernameScript(ctx, d.reserveUsername, true, app, username, string(res), "")
-	if session.CodeOf(err) != session.UserExists {
-		return r.durability, err
+	r, err := d.runUsernameScript(ctx, d.reserveUsername, ownWrites, app, username, string(res), "")
+	switch session.CodeOf(err) {
+	case session.OK:
+		return r.replicas.written(), nil
+	case session.UserExists:
+	default:
+		return "", err
 	}
 	value, _ := element[string](r.elements, 1)
 	stored := reservation(value)
@@ -129,11 +133,14 @@ func (d *Directory) reserve(ctx context.Context, app string, res reservation, us
 	case session.CodeOf(err) != session.UserUnknown:
 		return "", err
 	}
-	r, err = d.runUsernameScript(ctx, d.reserveUsername, true, app, username, string(res), string(stored))
-	if session.CodeOf(err) == session.UserExists { // another PutAccount was faster
+	r, err = d.runUsernameScript(ctx, d.reserveUsername, ownWrites, app, username, string(res), string(stored))
+	switch session.CodeOf(err) {
+	case session.OK:
+		return confirmed.And(r.replicas.written()), nil
+	case session.UserExists: // another PutAccount was faster
 		return "", session.Fail(session.UserExists, nil)
 	}
-	return confirmed.And(r.durability), err
+	return "", err
 }
 
 // confirm returns nil if the user of a reservation has the username. If not, it cancels
@@ -144,23 +151,26 @@ func (d *Directory) confirm(ctx context.Context, app string, res reservation, us
 	keys.addReservation(c, res.number())
 	c.endKeys()
 	c.add(username)
-	r, err := d.store.run(ctx, d.confirmUsername, c, true)
-	return r.durability, err
+	r, err := d.store.run(ctx, d.confirmUsername, c, ownWrites)
+	if session.CodeOf(err) == session.UserUnknown {
+		return r.replicas.written(), err
+	}
+	return "", err
 }
 
 // release deletes a reservation whose user does not have the username. An error has no
 // consequence: the next user that wants the name replaces the reservation.
 func (d *Directory) release(ctx context.Context, app, username string, res reservation) {
-	_, _ = d.runUsernameScript(ctx, d.releaseUsername, false, app, username, string(res))
+	_, _ = d.runUsernameScript(ctx, d.releaseUsername, noReplicas, app, username, string(res))
 }
 
 // runUsernameScript runs a script on a username key.
-func (d *Directory) runUsernameScript(ctx context.Context, sc *script, durable bool, app, username string, args ...string) (reply, error) {
+func (d *Directory) runUsernameScript(ctx context.Context, sc *script, wait waitFor, app, username string, args ...string) (reply, error) {
 	c := newCall()
 	d.keys(app, username).addUsername(c)
 	c.endKeys()
 	for _, a := range args {
 		c.add(a)
 	}
-	return d.store.run(ctx, sc, c, durable)
+	return d.store.run(ctx, sc, c, wait)
 }

@@ -1,49 +1,96 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"tokengate/lua"
 	"tokengate/session"
 )
 
+// confirmation is what replicas answered about a step.
+type confirmation struct {
+	asked  bool          // Options.WaitReplicas asks for it
+	state  *replicaState // nil if no WAIT was sent
+	enough bool          // enough replicas have what the connection wrote before the WAIT
+}
+
+// written returns the durability of a step that has written something. For other steps
+// the answer to WAIT means nothing: Redis 7.2 and newer answer at once, with all replicas,
+// on a connection that has written nothing. So only written records whether replicas lag.
+func (c confirmation) written() session.Durability {
+	switch {
+	case !c.asked:
+		return session.NotRequested
+	case c.enough:
+		c.state.answered()
+		return session.Replicated
+	case c.state != nil:
+		c.state.timedOut()
+	}
+	return session.Pending
+}
+
+var errUnconfirmed = errors.New("no answer of enough replicas shows that this server is still the primary")
+
 // processAndWait sends a script and WAIT in one pipeline, because WAIT covers only the
-// writes of its own connection.
-func (s *Store) processAndWait(ctx context.Context, cmd noRetryCmd, key string) (session.Durability, error) {
+// writes of its own connection. With proof, the pipeline begins with a write, and
+// processAndWait fails with errUnconfirmed if too few replicas confirm it. So it shows that
+// the server was the primary when the script ran, and that the replicas have everything that
+// the script has found. While replicas lag, the script runs without WAIT, and with proof not
+// at all.
+func (s *Store) processAndWait(ctx context.Context, cmd noRetryCmd, key string, proof bool) (confirmation, error) {
 	client, node := redis.Cmdable(s.client), ""
 	if cluster, ok := s.client.(*redis.ClusterClient); ok {
 		master, err := cluster.MasterForKey(ctx, key)
 		if err != nil {
-			return "", err
+			return confirmation{}, err
 		}
 		client, node = master, master.Options().Addr
 	}
-	replicas := s.replicas.of(node)
-	timeout, full := replicas.timeout(s.options.WaitTimeout)
+	c := confirmation{asked: true, state: s.replicas.of(node)}
+	switch waits := c.state.worthWaiting(); {
+	case !waits && proof:
+		return c, errUnconfirmed
+	case !waits:
+		return confirmation{asked: true}, s.process(ctx, cmd)
+	}
 	pipe := client.Pipeline()
-	_ = pipe.Process(ctx, cmd) // a pipeline only queues it
+	first := redis.NewCmd(ctx, "eval", lua.Heartbeat.Text, 1, probeKey(key))
+	if proof {
+		_ = pipe.Process(ctx, first) // a pipeline only queues it
+	}
+	_ = pipe.Process(ctx, cmd)
+	wait := s.queueWait(ctx, pipe, s.options.WaitTimeout)
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	if err := cmp.Or(first.Err(), cmd.Err()); err != nil {
+		return c, err
+	}
+	n, err := wait.Result()
+	c.enough = err == nil && n >= int64(s.options.WaitReplicas)
+	if proof && c.written() != session.Replicated {
+		return c, errUnconfirmed
+	}
+	return c, nil
+}
+
+// queueWait adds WAIT to a pipeline.
+func (s *Store) queueWait(ctx context.Context, pipe redis.Pipeliner, timeout time.Duration) *redis.IntCmd {
 	wait := redis.NewIntCmd(ctx, "wait", s.options.WaitReplicas, timeout.Milliseconds())
 	_ = pipe.Process(ctx, wait)
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	if err := cmd.Err(); err != nil {
-		return "", err
-	}
-	if n, err := wait.Result(); err != nil || n < int64(s.options.WaitReplicas) {
-		replicas.timedOut(full)
-		return session.Pending, nil
-	}
-	replicas.answered()
-	return session.Replicated, nil
+	return wait
 }
 
 // laggingPeriod is the period, after a step has waited for replicas in vain, in which other
-// steps wait for them only briefly. A step holds its connection while it waits, so
-// waiting in full for replicas that are down would exhaust the pool, and steps that are
-// "pending" would fail with 503 instead.
+// steps do not wait for them. A step holds its connection while it waits, so waiting for
+// replicas that are down would exhaust the pool, and steps that are "pending" would fail
+// with 503 instead.
 const laggingPeriod = time.Second
 
 // replicaState records whether the replicas of one node answer in time.
@@ -51,28 +98,17 @@ type replicaState struct {
 	laggingUntil atomic.Int64 // Unix ns; 0 while the replicas answer
 }
 
-// timeout returns how long a step waits for the replicas, and whether that is all of
-// limit. While replicas lag, one step per second waits in full to find out whether they
-// are back: a shorter wait can't distinguish a replica that is down from one that takes
-// some milliseconds.
-func (r *replicaState) timeout(limit time.Duration) (wait time.Duration, full bool) {
+// worthWaiting reports whether a step should wait for the replicas. While they lag, one
+// step per second does, to find out whether they are back.
+func (r *replicaState) worthWaiting() bool {
 	until, now := r.laggingUntil.Load(), time.Now()
-	if until == 0 || until <= now.UnixNano() && r.laggingUntil.CompareAndSwap(until, now.Add(laggingPeriod).UnixNano()) {
-		return limit, true
-	}
-	return time.Millisecond, false
+	return until == 0 || until <= now.UnixNano() && r.laggingUntil.CompareAndSwap(until, now.Add(laggingPeriod).UnixNano())
 }
 
-// timedOut records that too few replicas answered. A wait that was not full does not
-// count: otherwise each short wait would cause the next one, and healthy replicas would
-// count as lagging for as long as there are steps.
-func (r *replicaState) timedOut(full bool) {
-	if full {
-		r.laggingUntil.Store(time.Now().Add(laggingPeriod).UnixNano())
-	}
-}
+// timedOut records that too few replicas answered.
+func (r *replicaState) timedOut() { r.laggingUntil.Store(time.Now().Add(laggingPeriod).UnixNano()) }
 
-// answered records that enough replicas answered, however short the wait was.
+// answered records that enough replicas answered.
 func (r *replicaState) answered() { r.laggingUntil.Store(0) }
 
 // replicaStates holds a replicaState for each node of a Cluster, so that a shard

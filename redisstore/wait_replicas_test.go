@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -53,12 +54,20 @@ func durabilities(t *testing.T, s *redisstore.Store) map[string]session.Durabili
 		}
 		found[name] = revoked.Durability
 	}
-	revoked, err := s.Logout(ctx, logoutStep(current, policy))
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"logout", "repeated logout"} {
+		revoked, err := s.Logout(ctx, logoutStep(current, policy))
+		if err != nil && name == "logout" || err == nil && name != "logout" {
+			t.Fatalf("%s: %v", name, err)
+		}
+		found[name] = revoked.Durability
 	}
-	found["logout"] = revoked.Durability
-	if revoked, err = s.RevokeApp(ctx, alice.App); err != nil {
+	repeated, err := s.Revoke(ctx, session.RevokeStep{Owner: alice, ID: current.ID, Cause: session.CauseUser})
+	if session.CodeOf(err) != session.Revoked {
+		t.Fatalf("Revoke of a revoked session: %v", err)
+	}
+	found["repeated revoke"] = repeated.Durability
+	revoked, err := s.RevokeApp(ctx, alice.App)
+	if err != nil {
 		t.Fatal(err)
 	}
 	found["revoke app"] = revoked.Durability
@@ -85,12 +94,13 @@ func accountDurabilities(t *testing.T, s *redisstore.Store, found map[string]ses
 	}
 }
 
-// wantDurability checks the durability of all steps that change something.
+// wantDurability checks the durability of all steps that change something, or find that it
+// was changed before.
 func wantDurability(t *testing.T, s *redisstore.Store, want session.Durability) {
 	t.Helper()
 	for step, got := range durabilities(t, s) {
 		want := want
-		if step == "retried refresh" || step == "refresh without rotation" || step == "revoke no others" {
+		if step == "refresh without rotation" {
 			want = session.NotRequested
 		}
 		if got != want {
@@ -141,12 +151,69 @@ func TestReplicatedStepSurvivesFailover(t *testing.T) {
 	opened := open(t, r.URL)
 	for name, s := range map[string]*redisstore.Store{"old": s, "new": opened} {
 		waitFor(t, "the "+name+" store finds the new primary", func() bool {
-			return session.CodeOf(s.Live(ctx, session.LiveStep{Owner: alice, ID: revoked.ID})) == session.Revoked
+			_, err := s.Refresh(ctx, refreshStep(alice, revoked, policy))
+			return session.CodeOf(err) == session.Revoked
 		})
 	}
 	kept = refresh(t, opened, alice, kept, policy)
 	if got := revoke(t, s, kept.ID).Durability; got != session.Pending {
 		t.Errorf("Revoke without a replica: got durability %q, want %q", got, session.Pending)
+	}
+	if err := s.Live(ctx, session.LiveStep{Owner: alice, ID: kept.ID}); session.CodeOf(err) != session.Unavailable {
+		t.Errorf("Live without a replica: got %v, want unavailable", err)
+	}
+}
+
+// TestRepeatLearnsDurability checks that the repeat of a revocation that was pending says that
+// it is replicated once it is.
+func TestRepeatLearnsDurability(t *testing.T) {
+	r := redistest.Sentinel(t)
+	s := open(t, r.URL, waiting, func(o *redisstore.Options) { o.WaitTimeout = 100 * time.Millisecond })
+	current := login(t, s, alice, policy).Session
+	r.Replica.Suspend()
+	revoked, err := s.Logout(ctx, logoutStep(current, policy))
+	if err != nil || revoked.Durability != session.Pending {
+		t.Fatalf("without the replica: got %q, %v; want %q", revoked.Durability, err, session.Pending)
+	}
+	revoked, err = s.Logout(ctx, logoutStep(current, policy))
+	if session.CodeOf(err) != session.Revoked || revoked.Durability != session.Pending {
+		t.Errorf("repeated without the replica: got %q, %v; want %q", revoked.Durability, err, session.Pending)
+	}
+	r.Replica.Resume()
+	waitFor(t, "the repeat is replicated", func() bool {
+		revoked, err = s.Logout(ctx, logoutStep(current, policy))
+		return session.CodeOf(err) == session.Revoked && revoked.Durability == session.Replicated
+	})
+}
+
+// TestLaggingReplicasCostNoWait checks that steps send no WAIT while replicas lag, except
+// one step per second, and that a step that writes nothing does not change that.
+func TestLaggingReplicasCostNoWait(t *testing.T) {
+	srv := redistest.Standalone(t) // has no replica
+	s := open(t, srv.URL, waiting, func(o *redisstore.Options) { o.WaitTimeout = time.Millisecond })
+	current := login(t, s, alice, policy).Session
+	start := time.Now()
+	got := countCommands(t, srv, func() {
+		for range 20 {
+			current = refresh(t, s, alice, current, policy)
+			_, _ = s.Logout(ctx, logoutStep(session.Session{ID: session.NewID(), Type: session.Long}, policy)) // unknown
+		}
+	})
+	if most := 1 + int(time.Since(start)/time.Second); got["wait"] > most {
+		t.Errorf("got %d WAITs in %s, want at most %d", got["wait"], time.Since(start), most)
+	}
+}
+
+// TestRefreshWithoutRotationDoesNotWait checks that no WAIT is sent for a refresh that need
+// not be replicated.
+func TestRefreshWithoutRotationDoesNotWait(t *testing.T) {
+	r := redistest.Sentinel(t)
+	s := open(t, r.URL, waiting)
+	current := login(t, s, alice, policy).Session
+	p := policy
+	p.Rotate = false
+	if got := countCommands(t, r.Primary, func() { refresh(t, s, alice, current, p) }); got["wait"] != 0 {
+		t.Errorf("got %d WAITs, want none", got["wait"])
 	}
 }
 
@@ -245,5 +312,39 @@ func TestShardsWaitSeparately(t *testing.T) {
 	time.Sleep(50 * time.Millisecond)
 	if got := login(t, s, owners[session.Replicated], policy).Durability; got != session.Replicated {
 		t.Errorf("with a replica that answers late: got durability %q, want %q", got, session.Replicated)
+	}
+}
+
+// TestUnwrittenStepIsNotConfirmed checks that the answer to the WAIT of a step that has written
+// nothing does not mark lagging replicas as back. Redis 7.2 and newer answer such a WAIT at
+// once, with all replicas, also with those that do not answer.
+func TestUnwrittenStepIsNotConfirmed(t *testing.T) {
+	var wrote, waits atomic.Int64
+	addr := fakeServer(t, func(line string) string {
+		switch {
+		case line == "wait":
+			waits.Add(1)
+			return fmt.Sprintf(":%d", 1-wrote.Load())
+		case line == "evalsha" && wrote.Load() == 1:
+			return "*2\r\n$2\r\nok\r\n:1764536400000000"
+		case line == "evalsha":
+			return "*1\r\n$7\r\nunknown"
+		}
+		return ""
+	})
+	s := open(t, "redis://"+addr, waiting, func(o *redisstore.Options) { o.WaitTimeout = time.Millisecond })
+	wrote.Store(1)
+	revoked := revoke(t, s, session.NewID()) // finds that the replicas lag
+	if revoked.Durability != session.Pending {
+		t.Fatalf("got durability %q, want %q", revoked.Durability, session.Pending)
+	}
+	wrote.Store(0)
+	for before := waits.Load(); waits.Load() == before; time.Sleep(10 * time.Millisecond) {
+		_, _ = s.Revoke(ctx, session.RevokeStep{Owner: alice, ID: session.NewID()}) // in the end one step waits again
+	}
+	wrote.Store(1)
+	before := waits.Load()
+	if revoke(t, s, session.NewID()); waits.Load() != before {
+		t.Error("a step has waited, as if the replicas were back")
 	}
 }

@@ -128,7 +128,7 @@ func (s *Store) configurationWarnings(info map[string]string) (warnings []string
 // runEveryCommand runs each command that the gateway needs once, on a server that has the
 // key. The probe covers the commands that it has in common with the scripts.
 func (s *Store) runEveryCommand(ctx context.Context, server redis.UniversalClient, key string) error {
-	if _, err := s.send(ctx, s.probe, s.probeCall(key), false, true); err != nil { // EVAL; then EVALSHA
+	if _, err := s.send(ctx, s.probe, s.probeCall(key), noReplicas, true); err != nil { // EVAL; then EVALSHA
 		return classify("probe", err)
 	}
 	if err := s.runProbe(ctx, key); err != nil {

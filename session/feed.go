@@ -20,6 +20,10 @@ type Sink interface {
 	// particular order.
 	Revoked(Revocation)
 
+	// Restart begins the report anew: the store may have lost some of what was reported, as
+	// in a failover. What is not reported again before the next CaughtUp does not hold.
+	Restart()
+
 	// CaughtUp reports that every revocation that was acknowledged before asOf has
 	// been reported. asOf is a time of this instance with a monotonic clock
 	// reading.

@@ -21,13 +21,16 @@ type RevocationList struct {
 	caughtUp  time.Time            // the list is complete up to this time; zero until a feed has caught up
 	unread    map[string]bool      // the apps that no feed has caught up with yet; see MarkUnread
 	nextPurge time.Time            // when entries that are no longer needed are deleted next
+	report    uint32               // number of the feed's present report; see Restart
+	restarted bool                 // the feed has not caught up since it began the report
 }
 
 // revokedEntry is a revoked session. There is one for every session that was
 // revoked within the retention, so it is kept small.
 type revokedEntry struct {
-	until int64 // Unix milliseconds
-	cause Cause // one of a few constants, so it shares their memory
+	until  int64  // Unix milliseconds
+	cause  Cause  // one of a few constants, so it shares their memory
+	report uint32 // the last report that had it
 }
 
 // NewRevocationList returns an empty list. It keeps each revocation for retention,
@@ -81,6 +84,10 @@ func (r *RevocationList) ExtendRetention(retention time.Duration) {
 // where the token is checked.
 const clockTolerance = time.Minute
 
+// RevocationMargin is how much longer than the longest lifetime of an access token a
+// revocation is kept.
+const RevocationMargin = 2 * clockTolerance
+
 // Revoked implements [Sink]. The revocation is kept for a time from now on, not from
 // its own time, which comes from the store's clock: that one may be far behind.
 func (r *RevocationList) Revoked(e Revocation) {
@@ -92,9 +99,18 @@ func (r *RevocationList) Revoked(e Revocation) {
 		}
 		return
 	}
-	if until := r.now().Add(r.retention + 2*clockTolerance).UnixMilli(); until > r.revoked[e.ID].until {
-		r.revoked[e.ID] = revokedEntry{until, e.Cause}
-	}
+	until := r.now().Add(r.retention + RevocationMargin).UnixMilli()
+	r.revoked[e.ID] = revokedEntry{max(until, r.revoked[e.ID].until), e.Cause, r.report}
+}
+
+// Restart implements [Sink]. The next CaughtUp deletes the revocations that were not
+// reported since: the store has lost them, and refreshes their sessions. Until then they
+// stay.
+func (r *RevocationList) Restart() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report++
+	r.restarted = true
 }
 
 // CaughtUp implements [Sink].
@@ -105,16 +121,17 @@ func (r *RevocationList) CaughtUp(asOf time.Time) {
 		r.caughtUp = asOf
 	}
 	r.unread, r.covered = nil, r.retention
-	if asOf.Before(r.nextPurge) {
+	if asOf.Before(r.nextPurge) && !r.restarted {
 		return
 	}
 	r.nextPurge = asOf.Add(r.retention / 4)
 	now := asOf.UnixMilli()
 	for id, entry := range r.revoked {
-		if now > entry.until {
+		if now > entry.until || r.restarted && entry.report != r.report {
 			delete(r.revoked, id)
 		}
 	}
+	r.restarted = false
 }
 
 // AccessToken holds the values of an access token that [RevocationList.Check] needs.

@@ -179,3 +179,34 @@ func TestRevocationListGrows(t *testing.T) {
 		t.Error("the list does not decide about a token with the longer lifetime")
 	}
 }
+
+// TestListRestarts checks that the list drops what the feed does not report again, and keeps
+// it until the feed has caught up.
+func TestListRestarts(t *testing.T) {
+	now := time.Now()
+	list := session.NewRevocationList(retention, bound, func() time.Time { return now })
+	revoked := func(id session.ID) bool {
+		_, revoked, _ := list.Check(session.AccessToken{App: "shop", Session: id, Issued: now, Expires: now.Add(time.Minute)}, now)
+		return revoked
+	}
+	report := func(ids ...session.ID) {
+		for _, id := range ids {
+			list.Revoked(session.Revocation{Owner: session.Owner{App: "shop", User: "42"}, Tombstone: session.Tombstone{ID: id, Cause: session.CauseLogout}})
+		}
+	}
+	report("kept", "lost")
+	list.CaughtUp(now)
+	list.Restart()
+	if !revoked("lost") {
+		t.Error("the list has dropped a revocation before the feed has caught up")
+	}
+	report("kept", "own") // own is this instance's, while the feed reads
+	list.CaughtUp(now.Add(time.Millisecond))
+	if !revoked("kept") || !revoked("own") || revoked("lost") {
+		t.Errorf("after the restart: kept %t, own %t, lost %t; want the first two", revoked("kept"), revoked("own"), revoked("lost"))
+	}
+	list.CaughtUp(now.Add(2 * time.Millisecond))
+	if !revoked("kept") || list.Size() != 2 {
+		t.Errorf("after the next CaughtUp: got %d revocations, want 2", list.Size())
+	}
+}

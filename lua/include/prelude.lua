@@ -1,16 +1,18 @@
 -- Shared by all scripts about sessions. KEYS[1] is the app's not-before in the
 -- user's bucket, KEYS[2] the user's tombstones (for revoke_app.lua, which has no
--- user, a key that never exists). ARGV[1] is the clock, ARGV[2] the revocation
+-- user, a key that never exists). ARGV[1] is the latest start, ARGV[2] the revocation
 -- parameters: tombstone lifetime, retention of the outbox, channel, app and user,
 -- separated by |. The user comes last, here and in revocations, because it may
 -- hold any character. Times are milliseconds unless
 -- a comment says otherwise. This file defines no functions, because a definition
 -- costs 0.2 µs in each run that passes it, even if the function is not called.
 
--- The current time; the microseconds are a fraction of `now`. The clock is 0 for
--- Redis's own time, or a test's time in microseconds.
-local time = redis.call('TIME')
-local micros = ARGV[1] == '0' and time[1] * 1000000 + time[2] or tonumber(ARGV[1])
+-- The current time; the microseconds are a fraction of `now`. The latest start is in
+-- microseconds: a script that starts later changes nothing, because the client may have
+-- sent the request to another instance since. Tests pass "@" and the time to use instead.
+local time, latest = redis.call('TIME'), tonumber(ARGV[1])
+local micros = latest and time[1] * 1000000 + time[2] or tonumber(ARGV[1]:sub(2))
+if latest and micros > latest then return {'late', micros} end
 local now = micros / 1000
 local ms = now - now % 1
 

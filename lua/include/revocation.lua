@@ -1,16 +1,11 @@
--- Records the revocation of sessions and deletes them: first allow_when_full, then
--- record_revocation, then delete_sessions. set_expiry.lua sets the expiry of the keys
--- afterwards.
+-- Records the revocation of sessions and deletes them: first guard.lua, so that it works
+-- while memory is full, then record_revocation, then delete_sessions. set_expiry.lua sets
+-- the expiry of the keys afterwards.
 
 -- unpack() puts all its results on Lua's stack, which holds about 8000.
 local CHUNK = 1000
 
 local MAX_TOMBSTONES = 32
-
--- Allows the script to write while memory is full: Redis refuses the first write of a
--- script then, unless it is a command that deletes. This one deletes nothing, because no
--- tombstone is empty.
-local function allow_when_full() redis.call('ZREM', tombstones, '') end
 
 local function delete_sessions(sessions, data, ids)
   for first = 1, #ids, CHUNK do

@@ -140,6 +140,8 @@ type recorder struct {
 
 func (r *recorder) Revoked(e session.Revocation) { r.ids = append(r.ids, e.ID) }
 
+func (r *recorder) Restart() {}
+
 func (r *recorder) CaughtUp(time.Time) {
 	if len(r.ids) == r.previous {
 		r.stop()

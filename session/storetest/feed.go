@@ -35,6 +35,8 @@ func (s *sink) Revoked(e session.Revocation) {
 	s.revocations = append(s.revocations, e)
 }
 
+func (s *sink) Restart() {} // what was reported before stays in revocations
+
 func (s *sink) CaughtUp(asOf time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

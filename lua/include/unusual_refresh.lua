@@ -1,5 +1,6 @@
--- Checks a refresh. Needs refusals.lua, token_outcome.lua, credential.lua, set_expiry.lua
--- and revocation.lua before it.
+-- Checks a refresh of which refresh.lua has not found at once that it is good, and returns
+-- its refusal if it is refused. Needs guard.lua, refusals.lua, token_outcome.lua,
+-- credential.lua, set_expiry.lua and revocation.lua before it.
 
 -- Returns the refusal of a refresh, after it has revoked or deleted the session if the
 -- refusal means that. If there is none, it returns nil and the token's outcome.
@@ -14,10 +15,23 @@ local function refuse_refresh(record)
   end
   local revoked = cause == 'replay' or cause == 'account'
   if revoked or word == 'expired' then
-    allow_when_full()
     if revoked then record_revocation(revocations, {id}, cause, '') end
     delete_sessions(sessions, data, {id})
     set_expiry(sessions, data)
   end
   return {word, cause}
+end
+
+local refusal
+refusal, word = refuse_refresh(record)
+if refusal then return refusal end
+if word == 'retried' then
+  set_expiry(sessions, data) -- changes nothing, but replicas can confirm only what was written
+else
+  if credential == NO_CREDENTIAL then credential = credential_now end
+  expires, absolute = clamp(created, rotated, expires / 1000, absolute / 1000)
+end
+if word == 'healed' then
+  generation = presented
+  expires = math.max(expires, math.min(expiry, absolute, math.floor(((extend > 0 and now or created) + lifetime) / 1000) * 1000))
 end
