@@ -132,16 +132,26 @@ func (c *fakeChecker) Recheck(_ context.Context, id session.UserID, _ bool) (ses
 	return session.Status{}, session.Fail(session.UserUnknown, nil)
 }
 
-// fakeStore is a memstore.Store whose Refresh can be made to fail, to panic, or to
-// return a Durability.
+// fakeStore is a memstore.Store whose Refresh can be made to fail or to panic, and whose
+// Refresh and Logout can be made to return a Durability.
 type fakeStore struct {
 	*memstore.Store
 	failure    atomic.Pointer[session.Error]
 	panics     atomic.Bool
-	durability atomic.Value // of session.Durability
+	durability atomic.Value                    // of session.Durability
+	arrival    atomic.Pointer[session.Arrival] // of the last Refresh
+}
+
+func (s *fakeStore) Logout(ctx context.Context, step session.LogoutStep) (session.RevokeResult, error) {
+	result, err := s.Store.Logout(ctx, step)
+	result.Durability, _ = s.durability.Load().(session.Durability)
+	return result, err
 }
 
 func (s *fakeStore) Refresh(ctx context.Context, step session.RefreshStep) (session.RefreshResult, error) {
+	if a, ok := session.ArrivalFrom(ctx); ok {
+		s.arrival.Store(&a)
+	}
 	if s.panics.Load() {
 		panic("a defect")
 	}

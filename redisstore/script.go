@@ -77,7 +77,8 @@ var (
 
 // setLatest sets the latest start of a call to what the arrival of its request allows, by
 // the clock of the node that has its keys. It fails if that time has passed already, or if
-// the process was paused since.
+// the process was paused since. A script without a latest start may begin late: no other step
+// on the same key makes it wrong.
 func (s *Store) setLatest(ctx context.Context, c *call, arrival session.Arrival) error {
 	if c.latest > 0 {
 		offset, err := s.offset(ctx, c.firstKey())
@@ -89,7 +90,7 @@ func (s *Store) setLatest(ctx context.Context, c *call, arrival session.Arrival)
 	switch {
 	case arrival.Interrupted():
 		return session.Fail(session.Unavailable, errPaused)
-	case time.Now().After(arrival.Latest()):
+	case c.latest > 0 && time.Now().After(arrival.Latest()):
 		return session.Fail(session.Unavailable, errLate)
 	}
 	return nil

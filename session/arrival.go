@@ -26,6 +26,9 @@ func WithArrival(ctx context.Context, a Arrival) context.Context {
 	return context.WithValue(ctx, arrivalKey{}, a)
 }
 
+// AnyTime returns a context for a step that must complete an earlier one, however late.
+func AnyTime(ctx context.Context) context.Context { return context.WithValue(ctx, arrivalKey{}, nil) }
+
 // ArrivalFrom returns the Arrival of a context. ok is false for a step that belongs to no
 // request, such as that of a command, which may begin at any time.
 func ArrivalFrom(ctx context.Context) (a Arrival, ok bool) {

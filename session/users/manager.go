@@ -219,7 +219,7 @@ func (m *Manager) ChangeAccount(ctx context.Context, app string, id session.User
 	if err != nil || !c.RevokesSessions() {
 		return a, done, err
 	}
-	revoked, err := m.o.Revoke(ctx, session.Owner{App: app, User: id.String()}, by)
+	revoked, err := m.o.Revoke(session.AnyTime(ctx), session.Owner{App: app, User: id.String()}, by)
 	if err != nil {
 		err = fmt.Errorf("the user was changed, but their sessions were not revoked; make the change again: %w", err)
 	}
@@ -309,7 +309,7 @@ func (m *Manager) RemoveAccount(ctx context.Context, app string, id session.User
 	if err != nil {
 		return session.RevokeResult{}, err
 	}
-	result, err := m.o.Revoke(ctx, session.Owner{App: app, User: id.String()}, by)
+	result, err := m.o.Revoke(session.AnyTime(ctx), session.Owner{App: app, User: id.String()}, by)
 	if err == nil {
 		err = m.passOlder(ctx, app, a)
 	}
