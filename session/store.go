@@ -29,6 +29,10 @@ import (
 // the Store cannot tell: the step may have been done or not, and each method says what a
 // retry then does. Unavailable never means that something does not exist.
 //
+// A Store that several instances share begins no step that comes too late, and none that
+// another server may know more about: both fail with Unavailable and change nothing. See
+// [Arrival].
+//
 // With CheckUser set, a step fails with UserUnknown or UserInactive unless
 // the owner is an active user of the [Directory]. All steps except Refresh and
 // CheckToken check that first. Where a step has a Caller, that
@@ -73,7 +77,8 @@ type Store interface {
 	// Revoke revokes one session of the owner, of any type. It checks the user,
 	// then the caller. It fails with Unknown if there is no such session or if it
 	// has expired, and with Revoked and the cause if it was revoked. So does a
-	// retry, or with TokenRevoked if the session was the caller's own.
+	// retry, or with TokenRevoked if the session was the caller's own. With Revoked,
+	// the result's Durability is that of the earlier revocation.
 	Revoke(ctx context.Context, step RevokeStep) (RevokeResult, error)
 
 	// RevokeOthers revokes the owner's live sessions of the requested types
@@ -89,7 +94,7 @@ type Store interface {
 	// Logout revokes the session of a refresh token if Refresh would return OK,
 	// Healed or Retried for the token. Otherwise it fails as Refresh does, with
 	// the same effects. It does not check the user. A retry fails with Revoked
-	// and the cause.
+	// and the cause, and its result has a Durability, as that of Revoke.
 	Logout(ctx context.Context, step LogoutStep) (RevokeResult, error)
 
 	// Live returns nil if the owner has this session, of any type, and it is
@@ -242,9 +247,9 @@ type Durability string
 
 // Values of Durability.
 const (
-	NotRequested Durability = ""           // not asked for, or the step has changed nothing
+	NotRequested Durability = ""           // not asked for, or there is nothing to replicate
 	Pending      Durability = "pending"    // done, but too few replicas confirmed it in time
-	Replicated   Durability = "replicated" // survives the loss of the primary
+	Replicated   Durability = "replicated" // as many replicas as WAIT_REPLICAS says have it
 )
 
 // And returns the durability of two steps together: Pending if either is, else
