@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type Server struct {
 
 	tb    testing.TB
 	flags []string
+	env   []string // nil means the test's
 	dir   string
 	cmd   *exec.Cmd
 }
@@ -36,11 +38,34 @@ const (
 // on redis-server's command line: "--maxmemory", "2mb".
 func Standalone(tb testing.TB, args ...string) *Server {
 	tb.Helper()
+	return Start(tb, Options{Args: args})
+}
+
+// Options configure a server.
+type Options struct {
+	File string   // configuration file, which also says whether the server is persistent; empty means none, and no persistence
+	Args []string // further options as on redis-server's command line, which take precedence
+	Env  []string // environment variables besides the test's
+}
+
+// Start starts a server.
+func Start(tb testing.TB, o Options) *Server {
+	tb.Helper()
 	s := prepare(tb)
-	s.flags = append(s.flags, args...)
+	if o.File != "" {
+		s.flags = append([]string{o.File}, slices.Concat(s.flags[:networkFlags], s.flags[networkFlags+persistenceFlags:])...)
+	}
+	s.flags = append(s.flags, o.Args...)
+	s.env = append(os.Environ(), o.Env...)
 	s.launch()
 	return s
 }
+
+// The flags that prepare sets begin with these numbers of flags of two kinds.
+const (
+	networkFlags     = 6
+	persistenceFlags = 4
+)
 
 // prepare returns a server that is not started yet. It stops when the test ends.
 func prepare(tb testing.TB) *Server {
@@ -67,6 +92,7 @@ func prepare(tb testing.TB) *Server {
 func (s *Server) launch() {
 	s.tb.Helper()
 	s.cmd = exec.Command("redis-server", s.flags...)
+	s.cmd.Env = s.env
 	if err := s.cmd.Start(); err != nil {
 		s.tb.Fatalf("this test needs redis-server: %v", err)
 	}

@@ -32,7 +32,7 @@ func Sentinel(tb testing.TB) *SentinelServers {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	r.Sentinel.flags = append([]string{conf, "--sentinel"}, r.Sentinel.flags[:6]...) // without the options for persistence
+	r.Sentinel.flags = append([]string{conf, "--sentinel"}, r.Sentinel.flags[:networkFlags]...)
 	r.Sentinel.launch()
 	r.Primary.waitAcknowledged()
 	r.Sentinel.waitUntil("has found the replica", func() bool {
