@@ -105,3 +105,25 @@ func TestClockNotKnown(t *testing.T) {
 		f.wantError(err, code, "")
 	}
 }
+
+// TestStoreClockSetBack checks that tokens are still valid after the store's clock was set back. Their times can't
+// be compared with those of revocations then, so the store is queried.
+func TestStoreClockSetBack(t *testing.T) {
+	f := newFixture(t)
+	tokens, revoked := f.login(session.Long), f.login(session.Long)
+	f.list.CaughtUp(f.now)
+	f.wantVerify("shop", tokens.Access, session.OK, "", false)
+	_, err := f.store.Revoke(t.Context(), session.RevokeStep{Owner: session.Owner{App: "shop", User: "1"}, ID: revoked.Session, Cause: session.CauseUser})
+	f.wantError(err, session.OK, "") // the list does not know it
+	f.store.offset = -time.Minute
+	f.wantVerify("shop", tokens.Access, session.OK, "", true)
+	f.wantVerify("shop", revoked.Access, session.TokenRevoked, session.CauseUser, true)
+	_, err = f.Authenticate(t.Context(), tokens.Access)
+	f.wantError(err, session.OK, "")
+	f.store.down = true
+	f.wantVerify("shop", tokens.Access, session.Unavailable, "", true)
+	f.store.down = false
+	f.now = f.now.Add(time.Minute)
+	f.list.CaughtUp(f.now)
+	f.wantVerify("shop", tokens.Access, session.OK, "", false)
+}

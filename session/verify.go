@@ -74,8 +74,7 @@ func (c Caller) recheck(ctx context.Context) (Status, error) {
 
 // checkNotRevoked fails with TokenRevoked if the session of an access token was
 // revoked or has expired, or was created with another credential than the user has
-// now. The revocation list decides, unless it is not fresh or the credential has
-// changed since the token was issued.
+// now. The revocation list decides, unless it is not fresh or only the store knows.
 func (e *Engine) checkNotRevoked(ctx context.Context, c Caller, status Status) error {
 	id := c.session()
 	if id == "" {
@@ -85,22 +84,24 @@ func (e *Engine) checkNotRevoked(ctx context.Context, c Caller, status Status) e
 	if revoked {
 		return &Error{Code: TokenRevoked, Cause: cause}
 	}
-	changed, err := e.changedSince(ctx, c, status)
-	if err != nil || fresh && !changed {
+	doubt, err := e.onlyStoreKnows(ctx, c, status)
+	if err != nil || fresh && !doubt {
 		return err
 	}
 	return e.checkLive(ctx, c, status)
 }
 
-// changedSince reports whether the user's credential may have changed since an access
-// token was issued. The token's time is a whole second of the store's clock, or
-// earlier.
-func (e *Engine) changedSince(ctx context.Context, c Caller, status Status) (bool, error) {
-	if status.Changed.IsZero() || c.session() == "" {
+// onlyStoreKnows reports whether an access token's time can't be compared with that of a
+// revocation: the user's credential may have changed since the token was issued, or the
+// store's clock was set back since, so that the token seems to be from the future. The
+// token's time is a whole second of the store's clock, or earlier.
+func (e *Engine) onlyStoreKnows(ctx context.Context, c Caller, status Status) (bool, error) {
+	if c.session() == "" {
 		return false, nil
 	}
 	offset, err := e.Store.ClockOffset(ctx, c.owner())
-	return !c.Claims.Issued.After(status.Changed.Add(offset + clockSkew)), err
+	changed := !status.Changed.IsZero() && !c.Claims.Issued.After(status.Changed.Add(offset+clockSkew))
+	return changed || c.Claims.Issued.After(e.Now().Add(offset+clockSkew)), err
 }
 
 // clockSkew is the error that is allowed for in an estimate of the store's time.
@@ -155,8 +156,8 @@ func asTokenRevoked(err error) error {
 
 // Authenticate verifies an access token of any app, and checks its user with the
 // app's user source. It does not query the store, unless the user's credential has
-// changed since the token was issued: List, Destroy and DestroyOthers
-// check in their own step that the caller's session is live. It fails with the
+// changed since the token was issued, or the store's clock was set back: List, Destroy
+// and DestroyOthers check in their own step that the caller's session is live. It fails with the
 // codes of [Signer.Verify] and [Checker.Recheck], or with TokenRevoked.
 func (e *Engine) Authenticate(ctx context.Context, token string) (Caller, error) {
 	caller, err := e.verifyToken(e.possibleIssuers(token), token, KindAccess)
@@ -167,8 +168,8 @@ func (e *Engine) Authenticate(ctx context.Context, token string) (Caller, error)
 	if err != nil {
 		return caller, err
 	}
-	changed, err := e.changedSince(ctx, caller, status)
-	if changed && err == nil {
+	doubt, err := e.onlyStoreKnows(ctx, caller, status)
+	if doubt && err == nil {
 		err = e.checkLive(ctx, caller, status)
 	}
 	return caller, err

@@ -12,11 +12,6 @@ import (
 	"tokengate/session"
 )
 
-// clockSkew is how far in the future the iat of the gateway's own access tokens
-// may be in addition to the leeway. iat is a whole second of the store's clock; if
-// a clock is set back by a second, a token just issued must still be valid.
-const clockSkew = time.Second
-
 // maxTime is the last second of the year 9999. Times beyond it are invalid.
 const maxTime = 253402300799
 
@@ -321,7 +316,9 @@ func readUser(inSubject bool, value []byte) (session.UserID, error) {
 	return session.ParseUserID(value)
 }
 
-// checkTimes stores exp, iat and auth_time in out, and checks exp, iat and nbf.
+// checkTimes stores exp, iat and auth_time in out, and checks exp, iat and nbf. If one of
+// the gateway's own tokens seems to be from the future, the store's clock was set back
+// since. The token is still valid, and [session.Engine.Verify] queries the store about it.
 func (s *Signer) checkTimes(c *rawClaims, out *session.Claims, now time.Time) error {
 	exp, expOK := parseTime(c.exp)
 	iat, iatOK := parseTime(c.iat)
@@ -335,7 +332,7 @@ func (s *Signer) checkTimes(c *rawClaims, out *session.Claims, now time.Time) er
 	switch {
 	case c.exp != nil && !now.Add(-s.leeway).Before(exp):
 		return errors.New("the token has expired")
-	case iat.After(latest) && (!c.hasSessionID() || iat.After(latest.Add(clockSkew))), nbf.After(latest):
+	case iat.After(latest) && !c.hasSessionID(), nbf.After(latest):
 		return errNotYetValid
 	}
 	return nil
