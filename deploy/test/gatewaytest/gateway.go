@@ -198,6 +198,30 @@ func (g *Gateway) Terminate() { _ = g.cmd.Process.Signal(syscall.SIGTERM) }
 // Hangup sends SIGHUP.
 func (g *Gateway) Hangup() { _ = g.cmd.Process.Signal(syscall.SIGHUP) }
 
+// Suspend stops the process from running, with its connections open. Resume continues it.
+func (g *Gateway) Suspend() { Suspend(g.tb, g.PID()) }
+
+// Resume continues a process that Suspend has stopped.
+func (g *Gateway) Resume() { _ = g.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Suspend stops a process of the test, and waits until none of its threads runs.
+func Suspend(tb testing.TB, pid int) {
+	tb.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		tb.Fatal(err)
+	}
+	WaitUntil(tb, 10*time.Second, "the process has stopped", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, thread := range threads {
+			stat, _ := os.ReadFile(thread)
+			if _, state, _ := strings.Cut(string(stat), ") "); !strings.HasPrefix(state, "T") {
+				return false
+			}
+		}
+		return len(threads) > 0
+	})
+}
+
 // Exited returns a channel that is closed when the process has exited.
 func (g *Gateway) Exited() <-chan struct{} { return g.exited }
 

@@ -30,6 +30,7 @@ type Proxy struct {
 	faults    atomic.Pointer[Faults]
 	responses atomic.Int64
 	lost      atomic.Int64
+	held      atomic.Int64
 
 	mu          sync.Mutex
 	connections map[*connection]bool
@@ -83,6 +84,9 @@ func (p *Proxy) Cut() {
 // Responses returns how many responses the server has sent, and how many of them were
 // dropped.
 func (p *Proxy) Responses() (all, lost int64) { return p.responses.Load(), p.lost.Load() }
+
+// Held returns how many times bytes wait at present because a connection is stalled.
+func (p *Proxy) Held() int { return int(p.held.Load()) }
 
 func (p *Proxy) serve() {
 	for {
@@ -167,6 +171,8 @@ const stallInterval = 2 * time.Millisecond
 
 // wait waits until the connection is not stalled.
 func (p *Proxy) wait(c *connection) {
+	p.held.Add(1)
+	defer p.held.Add(-1)
 	for f := p.faults.Load(); f.Stall && f.appliesTo(c); f = p.faults.Load() {
 		time.Sleep(stallInterval)
 	}
