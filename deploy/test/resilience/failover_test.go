@@ -29,9 +29,17 @@ type laggingPair struct {
 
 var replicationLag = gatewaytest.Faults{Delay: 4 * time.Millisecond}
 
-func newLaggingPair(t *testing.T) *laggingPair {
-	options := []string{"--repl-diskless-sync", "no", "--hz", "100", "--repl-timeout", "5"}
-	p := &laggingPair{primary: redistest.Standalone(t, options...), replica: redistest.Standalone(t, options...)}
+// newLaggingPair starts both. If environments are given, the primary and the replica have one each.
+func newLaggingPair(t *testing.T, environments ...[]string) *laggingPair {
+	servers := make([]*redistest.Server, 2)
+	for i := range servers {
+		options := redistest.Options{Args: []string{"--repl-diskless-sync", "no", "--hz", "100", "--repl-timeout", "5"}}
+		if len(environments) > 0 {
+			options.Env = environments[i]
+		}
+		servers[i] = redistest.Start(t, options)
+	}
+	p := &laggingPair{primary: servers[0], replica: servers[1]}
 	p.front, p.link = gatewaytest.NewProxy(t, p.primary.Addr), gatewaytest.NewProxy(t, p.primary.Addr)
 	p.rejoin()
 	return p
