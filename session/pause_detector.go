@@ -11,8 +11,9 @@ const (
 	// longestPause is how long the process may not run before that counts as a pause.
 	longestPause = 500 * time.Millisecond
 	// afterPause is how long after a pause requests are taken for such that have waited for
-	// its end: when they were sent is not known.
-	afterPause = 500 * time.Millisecond
+	// its end: when they were sent is not known. Reading them may take that long on a busy
+	// machine.
+	afterPause = time.Second
 )
 
 // PauseDetector notices that the process did not run for more than half a second: it was
@@ -49,8 +50,8 @@ func (d *PauseDetector) tick(now time.Duration) {
 	d.ticked.Store(int64(now))
 }
 
-// PausedSince reports whether the process was paused at or after t, or has been running for
-// less than half a second since a pause before t.
+// PausedSince reports whether the process was paused at or after t, or less than a second
+// before t.
 func (d *PauseDetector) PausedSince(t time.Time) bool {
 	return d.pausedSince(t.Sub(processStart), time.Since(processStart))
 }

@@ -80,7 +80,7 @@ var pauses = []pause{
 		release: func(b *pauseBed, _ string) { b.gateways[0].Resume() },
 	},
 	{
-		name: "at the balancer", balanced: true, shortest: stopNoticed, whileHeld: true,
+		name: "at the balancer", balanced: true, shortest: stepDeadline, whileHeld: true,
 		hold:    func(b *pauseBed, _ string) { b.balancers[0].Suspend(b.T) },
 		release: func(b *pauseBed, _ string) { b.balancers[0].Resume() },
 	},
