@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"tokengate/redisstore"
 	"tokengate/redisstore/redistest"
 	"tokengate/session"
 )
@@ -69,7 +70,7 @@ func TestWarnings(t *testing.T) {
 	got, err = s.Warnings(ctx)
 	check(got, err, 2, "append-only file is off")
 	got, err = open(t, srv.URL, waiting).Warnings(ctx)
-	check(got, err, 3, "WAIT_REPLICAS")
+	check(got, err, 4, "min-replicas-to-write is 0")
 	got, err = open(t, redistest.Standalone(t, "--rename-command", "INFO", "").URL).Warnings(ctx)
 	check(got, err, 1, "does not know INFO")
 
@@ -79,5 +80,35 @@ func TestWarnings(t *testing.T) {
 	got, err = open(t, c.URL).Warnings(ctx)
 	if err != nil || len(got) != 2 || !strings.Contains(got[0], "volatile-ttl") {
 		t.Errorf("Cluster: got %q, %v; want 2 warnings, the first with volatile-ttl", got, err)
+	}
+}
+
+// TestWarningsAboutReplicas checks the warnings about a primary whose replica may take over,
+// alone and in a Cluster.
+func TestWarningsAboutReplicas(t *testing.T) {
+	r, c := redistest.Sentinel(t), redistest.Cluster(t, 1)
+	c.Replicate(t)
+	for url, primary := range map[string]*redistest.Server{r.URL: r.Primary, c.URL: c.Nodes[0]} {
+		primary.Do("CONFIG", "SET", "appendonly", "yes")
+		for _, step := range []struct {
+			minReplicas string
+			change      func(*redisstore.Options)
+			want        []string
+		}{
+			{"0", func(*redisstore.Options) {}, []string{"WAIT_REPLICAS is 0"}},
+			{"0", waiting, []string{"set min-replicas-to-write to 1 and min-replicas-max-lag to 3, as in deploy/redis-ha.conf"}},
+			{"1", waiting, nil},
+			{"1", func(o *redisstore.Options) { o.WaitReplicas = 2 }, []string{"1 replicas are connected, fewer than WAIT_REPLICAS (2)"}},
+		} {
+			primary.Do("CONFIG", "SET", "min-replicas-to-write", step.minReplicas)
+			got, err := open(t, url, step.change).Warnings(ctx)
+			matching := len(got) == len(step.want)
+			for i := range min(len(got), len(step.want)) {
+				matching = matching && strings.Contains(got[i], step.want[i])
+			}
+			if err != nil || !matching {
+				t.Errorf("%s, min-replicas-to-write %s: got %q, %v; want %q", url, step.minReplicas, got, err, step.want)
+			}
+		}
 	}
 }

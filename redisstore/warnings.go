@@ -118,9 +118,24 @@ func (s *Store) configurationWarnings(info map[string]string) (warnings []string
 		warnings = append(warnings, "the append-only file is off: "+
 			"a restart loses the sessions created since the last snapshot, or all if there is none; set appendonly to yes")
 	}
-	if n, _ := strconv.Atoi(info["connected_slaves"]); n < s.options.WaitReplicas {
+	return append(warnings, s.replicaWarnings(info)...)
+}
+
+// replicaWarnings returns the warnings about a server's INFO that concern replicas.
+func (s *Store) replicaWarnings(info map[string]string) (warnings []string) {
+	connected, _ := strconv.Atoi(info["connected_slaves"])
+	if connected < s.options.WaitReplicas {
 		warnings = append(warnings, fmt.Sprintf("%d replicas are connected, fewer than WAIT_REPLICAS (%d): "+
-			"revocations will be reported as pending; connect more replicas or lower WAIT_REPLICAS", n, s.options.WaitReplicas))
+			"revocations will be reported as pending; connect more replicas or lower WAIT_REPLICAS", connected, s.options.WaitReplicas))
+	}
+	if s.options.WaitReplicas == 0 && connected > 0 {
+		warnings = append(warnings, "replicas are connected, but WAIT_REPLICAS is 0: a replica that takes over may lack "+
+			"the last revocations, also those that were answered; set WAIT_REPLICAS to 1")
+	}
+	// INFO has this field if both settings are on. The default of min-replicas-max-lag is 10.
+	if _, refuses := info["min_slaves_good_slaves"]; s.options.WaitReplicas > 0 && info["role"] == "master" && !refuses {
+		warnings = append(warnings, "min-replicas-to-write is 0: a primary that is cut off from its replicas keeps answering "+
+			"although another may have taken over; set min-replicas-to-write to 1 and min-replicas-max-lag to 3, as in deploy/redis-ha.conf")
 	}
 	return warnings
 }
