@@ -81,8 +81,8 @@ func (c *ClusterServers) Replicate(tb testing.TB) {
 	}
 }
 
-// Move moves one slot and its keys to another node, as redis-cli does.
-func (c *ClusterServers) Move(slot int, from, to *Server) error {
+// StartMove marks a slot as moving to another node, and moves some of its keys.
+func (c *ClusterServers) StartMove(slot int, from, to *Server, keys ...string) error {
 	name := strconv.Itoa(slot)
 	fromID, toID := from.Do("CLUSTER", "MYID"), to.Do("CLUSTER", "MYID")
 	if got := to.Do("CLUSTER", "SETSLOT", name, "IMPORTING", fromID); got != "OK" {
@@ -91,15 +91,35 @@ func (c *ClusterServers) Move(slot int, from, to *Server) error {
 	if got := from.Do("CLUSTER", "SETSLOT", name, "MIGRATING", toID); got != "OK" {
 		return fmt.Errorf("MIGRATING: %s", got)
 	}
+	return migrate(from, to, keys)
+}
+
+// migrate moves keys, which may be gone by now.
+func migrate(from, to *Server, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	h, port, _ := net.SplitHostPort(to.Addr)
+	command := append([]string{"MIGRATE", h, port, "", "0", "5000", "KEYS"}, keys...)
+	if got := from.Do(command...); got != "OK" && got != "NOKEY" {
+		return fmt.Errorf("MIGRATE: %s", got)
+	}
+	return nil
+}
+
+// Move moves one slot and its keys to another node, as redis-cli does.
+func (c *ClusterServers) Move(slot int, from, to *Server) error {
+	if err := c.StartMove(slot, from, to); err != nil {
+		return err
+	}
+	name, toID := strconv.Itoa(slot), to.Do("CLUSTER", "MYID")
 	for {
 		keys := from.Do("CLUSTER", "GETKEYSINSLOT", name, "10")
 		if keys == "" {
 			break
 		}
-		migrate := append([]string{"MIGRATE", h, port, "", "0", "5000", "KEYS"}, strings.Split(keys, "\n")...)
-		if got := from.Do(migrate...); got != "OK" && got != "NOKEY" {
-			return fmt.Errorf("MIGRATE: %s", got)
+		if err := migrate(from, to, strings.Split(keys, "\n")); err != nil {
+			return err
 		}
 	}
 	for _, node := range []*Server{to, from} {
