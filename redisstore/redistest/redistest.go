@@ -43,7 +43,7 @@ func Standalone(tb testing.TB, args ...string) *Server {
 
 // Options configure a server.
 type Options struct {
-	File string   // configuration file, which also says whether the server is persistent; empty means none, and no persistence
+	File string   // configuration file, of which the server gets a copy that it may rewrite; empty means none, and no persistence
 	Args []string // further options as on redis-server's command line, which take precedence
 	Env  []string // environment variables besides the test's
 }
@@ -53,7 +53,15 @@ func Start(tb testing.TB, o Options) *Server {
 	tb.Helper()
 	s := prepare(tb)
 	if o.File != "" {
-		s.flags = append([]string{o.File}, slices.Concat(s.flags[:networkFlags], s.flags[networkFlags+persistenceFlags:])...)
+		text, err := os.ReadFile(o.File)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		file := filepath.Join(s.dir, filepath.Base(o.File))
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		s.flags = append([]string{file}, slices.Concat(s.flags[:networkFlags], s.flags[networkFlags+persistenceFlags:])...)
 	}
 	s.flags = append(s.flags, o.Args...)
 	s.env = append(os.Environ(), o.Env...)

@@ -41,6 +41,13 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
+// writeFile writes a file, in a new directory if it is missing.
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	must(t, os.WriteFile(path, []byte(text), 0o600))
+}
+
 // run runs a program that must succeed and returns its standard output.
 func run(t *testing.T, cmd *exec.Cmd) []byte {
 	t.Helper()
