@@ -49,7 +49,7 @@ func (b *bench) algorithms(ctx context.Context) error {
 		return err
 	}
 	all = append([]algorithm{{name: "HS256"}}, all...)
-	r, err := b.startRedis(ctx, false)
+	r, err := b.startRedis(ctx, nothingSaved)
 	if err != nil {
 		return err
 	}

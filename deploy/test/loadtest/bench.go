@@ -64,6 +64,7 @@ var parts = []struct {
 	{"P8", (*bench).allocations},
 	{"P9", (*bench).startUp},
 	{"P10", (*bench).algorithms},
+	{"P11", (*bench).durability},
 }
 
 func runBench(ctx context.Context, args []string) error {

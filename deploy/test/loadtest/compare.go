@@ -20,7 +20,7 @@ var comparisonClients = []int{16, 64}
 const comparisonRun = time.Second
 
 func (b *bench) newComparison(ctx context.Context, m mode) (*comparison, error) {
-	r, g, err := b.startServers(ctx, false, m.query)
+	r, g, err := b.startServers(ctx, nothingSaved, m.query)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (b *bench) noteComparison(id string, m mode, r ratios) {
 // (P3). This command does not run those programs; their figures have to be
 // measured separately with the same load.
 func (b *bench) refreshRate(ctx context.Context) error {
-	r, g, err := b.startServers(ctx, false, "")
+	r, g, err := b.startServers(ctx, nothingSaved, "")
 	if err != nil {
 		return err
 	}

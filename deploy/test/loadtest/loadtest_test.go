@@ -135,22 +135,3 @@ func TestInsertReplacesTextBetweenMarks(t *testing.T) {
 		t.Error("a file without the closing mark was overwritten")
 	}
 }
-
-// TestRedisConf starts Redis with deploy/redis.conf and checks the most important
-// settings.
-func TestRedisConf(t *testing.T) {
-	t.Chdir("../../..")
-	bed := &testbed{dir: t.TempDir()}
-	t.Cleanup(bed.reset)
-	server, err := bed.startRedis(t.Context(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]string{
-		"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec", "hash-max-listpack-value": "256", "hz": "100",
-	} {
-		if got := server.rdb.ConfigGet(t.Context(), name).Val()[name]; got != want {
-			t.Errorf("%s: got %q, want %q", name, got, want)
-		}
-	}
-}

@@ -137,7 +137,11 @@ func (o *options) prepare(ctx context.Context) (processes []monitored, done func
 	if err != nil {
 		return nil, func() {}, err
 	}
-	r, g, err := t.startServers(ctx, o.tuned, "?"+o.mode, strings.FieldsFunc(o.settings, func(r rune) bool { return r == ';' })...)
+	config := nothingSaved
+	if o.tuned {
+		config = oneServer
+	}
+	r, g, err := t.startServers(ctx, config, "?"+o.mode, strings.FieldsFunc(o.settings, func(r rune) bool { return r == ';' })...)
 	if err != nil {
 		return nil, t.close, err
 	}

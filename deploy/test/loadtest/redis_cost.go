@@ -11,19 +11,19 @@ import (
 func (b *bench) redisCost(ctx context.Context) error {
 	const clients = 64
 	for _, m := range modes {
-		for _, tuned := range []bool{false, true} {
+		for _, config := range []string{nothingSaved, oneServer} {
 			b.reset()
-			cost, script, err := b.refreshCost(ctx, m, tuned, clients)
+			cost, script, err := b.refreshCost(ctx, m, config, clients)
 			if err != nil {
 				return err
 			}
-			config := "Redis's defaults, nothing on disk"
-			if tuned {
-				config = "`deploy/redis.conf`, every step in the append-only file"
+			name := "Redis's defaults, nothing on disk"
+			if config == oneServer {
+				name = "`deploy/redis.conf`, every step flushed to the disk"
 			}
 			b.addNote("P4, %s, %s: %.1f µs of Redis a refresh, of which the script %.1f µs: %.0f k refreshes/s a core",
-				m.name, config, cost, script, 1e3/cost)
-			if m.pipelined && !tuned {
+				m.name, name, cost, script, 1e3/cost)
+			if m.pipelined && config == nothingSaved {
 				b.addFinding("P4", "≤ 10 µs of Redis's CPU a refresh under 64 clients, "+m.name, fmt.Sprintf("%.2f µs", cost), cost <= 10)
 			}
 		}
@@ -33,8 +33,8 @@ func (b *bench) redisCost(ctx context.Context) error {
 
 // refreshCost returns the median of Redis's CPU time for a refresh in µs, and the
 // part of it that the script takes by Redis's own count.
-func (b *bench) refreshCost(ctx context.Context, m mode, tuned bool, clients int) (cost, script float64, err error) {
-	r, g, err := b.startServers(ctx, tuned, m.query)
+func (b *bench) refreshCost(ctx context.Context, m mode, config string, clients int) (cost, script float64, err error) {
+	r, g, err := b.startServers(ctx, config, m.query)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -86,13 +86,13 @@ const maxSessionBytes = 265
 func (b *bench) memoryCost(ctx context.Context) error {
 	var measured []string
 	met := true
-	for _, tuned := range []bool{false, true} {
+	for _, config := range []string{nothingSaved, oneServer} {
 		b.reset()
-		config := "Redis's defaults"
-		if tuned {
-			config = "`deploy/redis.conf`"
+		name := "Redis's defaults"
+		if config == oneServer {
+			name = "`deploy/redis.conf`"
 		}
-		r, err := b.startRedis(ctx, tuned)
+		r, err := b.startRedis(ctx, config)
 		if err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (b *bench) memoryCost(ctx context.Context) error {
 		}
 		created := 0
 		for _, total := range b.memorySessions {
-			b.logf("  %d sessions, %s", total, config)
+			b.logf("  %d sessions, %s", total, name)
 			users := usersWith(total) - usersWith(created)
 			if _, err := createSessions(ctx, r.url, sessionSet{firstUser: usersWith(created), users: users, perUser: oneToFive}); err != nil {
 				return err
@@ -112,7 +112,7 @@ func (b *bench) memoryCost(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			measured = append(measured, fmt.Sprintf("%.0f B at %s with %s", bytes, formatCount(total), config))
+			measured = append(measured, fmt.Sprintf("%.0f B at %s with %s", bytes, formatCount(total), name))
 			met = met && (bytes <= maxSessionBytes || total < 1_000_000 && !b.Quick)
 		}
 	}
@@ -139,7 +139,7 @@ func (s *server) bytesPerSession(ctx context.Context, empty float64, users int) 
 func (b *bench) gatewayMemory(ctx context.Context) error {
 	b.reset()
 	const clients, maxMiB = 256, 64
-	r, g, err := b.startServers(ctx, false, "")
+	r, g, err := b.startServers(ctx, nothingSaved, "")
 	if err != nil {
 		return err
 	}

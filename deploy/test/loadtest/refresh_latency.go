@@ -23,7 +23,7 @@ func (b *bench) refreshLatency(ctx context.Context) error {
 // refreshDuringLogins runs refreshes alone and together with logins, in turn.
 func (b *bench) refreshDuringLogins(ctx context.Context) error {
 	const loginClients = 16
-	r, g, err := b.startServers(ctx, true, "")
+	r, g, err := b.startServers(ctx, oneServer, "")
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (b *bench) whileLoggingIn(ctx context.Context, users []*virtualUser, work f
 // refreshDuringExpiry runs refreshes before and during a period in which very
 // many sessions expire at a constant rate.
 func (b *bench) refreshDuringExpiry(ctx context.Context) error {
-	r, g, err := b.startServers(ctx, true, "")
+	r, g, err := b.startServers(ctx, oneServer, "")
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ type finding struct {
 	ID       string `json:"id"`
 	Target   string `json:"target"`
 	Measured string `json:"measured"`
-	Met      string `json:"met"` // yes, **no**, or – if this command does not measure it
+	Met      string `json:"met"` // yes, **no**, or – if there is no bound
 }
 
 func verdict(met bool) string {

@@ -13,14 +13,18 @@ import (
 // measured without HTTP.
 const stepWorkers = 16
 
+// unflushed are options with which Redis does not flush each step to the disk, which would
+// hide the cost of scripts.
+var unflushed = []string{"--appendfsync", "everysec"}
+
 // scale measures how the cost of a step to Redis grows with the total number of
 // sessions, with the sessions of one user and with the session cap (P6).
 func (b *bench) scale(ctx context.Context) error {
-	small, err := b.startRedis(ctx, true)
+	small, err := b.startRedis(ctx, oneServer, unflushed...)
 	if err != nil {
 		return err
 	}
-	large, err := b.startRedis(ctx, true)
+	large, err := b.startRedis(ctx, oneServer, unflushed...)
 	if err != nil {
 		return err
 	}

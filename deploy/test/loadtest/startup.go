@@ -28,7 +28,7 @@ func (b *bench) allocations(ctx context.Context) error {
 
 // startUp measures the time from exec to readiness, and the size of the binary (P9).
 func (b *bench) startUp(ctx context.Context) error {
-	r, err := b.startRedis(ctx, false)
+	r, err := b.startRedis(ctx, nothingSaved)
 	if err != nil {
 		return err
 	}

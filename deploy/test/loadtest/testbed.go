@@ -133,9 +133,15 @@ type server struct {
 	rdb *redis.Client
 }
 
-// startRedis starts a redis-server. If tuned is set it uses deploy/redis.conf,
-// otherwise Redis's defaults without persistence.
-func (t *testbed) startRedis(ctx context.Context, tuned bool) (*server, error) {
+// Configurations of Redis. The files are relative to the module's directory.
+const (
+	nothingSaved = "" // Redis's defaults without persistence
+	oneServer    = "deploy/redis.conf"
+	withReplicas = "deploy/redis-ha.conf"
+)
+
+// startRedis starts a redis-server with a configuration and further options.
+func (t *testbed) startRedis(ctx context.Context, config string, options ...string) (*server, error) {
 	address, err := t.address()
 	if err != nil {
 		return nil, err
@@ -146,12 +152,12 @@ func (t *testbed) startRedis(ctx context.Context, tuned bool) (*server, error) {
 		return nil, err
 	}
 	argv := []string{"redis-server"}
-	if tuned {
-		argv = append(argv, "deploy/redis.conf")
-	} else {
+	if config == nothingSaved {
 		argv = append(argv, "--save", "", "--appendonly", "no")
+	} else {
+		argv = append(argv, config)
 	}
-	argv = append(argv, "--port", port, "--bind", host, "--dir", dir)
+	argv = append(append(argv, "--port", port, "--bind", host, "--dir", dir), options...)
 	p, err := t.start("redis", address, nil, argv...)
 	if err != nil {
 		return nil, err
@@ -174,8 +180,8 @@ func (t *testbed) start(name, address string, env []string, argv ...string) (*pr
 // startServers starts a Redis server and a gateway on it, and waits until both are
 // ready. query is added to the gateway's Redis URL: empty, or with its "?". The
 // settings are NAME=value, without TOKENGATE_; all others have their defaults.
-func (t *testbed) startServers(ctx context.Context, tuned bool, query string, settings ...string) (*server, *process, error) {
-	r, err := t.startRedis(ctx, tuned)
+func (t *testbed) startServers(ctx context.Context, config, query string, settings ...string) (*server, *process, error) {
+	r, err := t.startRedis(ctx, config)
 	if err != nil {
 		return nil, nil, err
 	}
