@@ -49,7 +49,7 @@ func TestRedisReadsFiles(t *testing.T) {
 	} {
 		want["maxmemory-policy"], want["appendonly"], want["no-appendfsync-on-rewrite"], want["save"] = "noeviction", "yes", "no", ""
 		want["hash-max-listpack-value"], want["hz"] = "256", "100"
-		srv := redistest.FromFile(t, filepath.Join(deploy, path))
+		srv := redistest.Start(t, redistest.Options{File: filepath.Join(deploy, path)})
 		for name, value := range want {
 			if got := srv.Do("CONFIG", "GET", name); got != name+"\n"+value {
 				t.Errorf("%s: got %q, want %q", path, got, value)

@@ -52,7 +52,7 @@ func configFile(t *testing.T, name, old, replacement string) string {
 func startReplicas(t *testing.T, follow func(i int, primary string) string) *redisHosts {
 	t.Helper()
 	h := &redisHosts{T: t, faults: preload.New(t)}
-	h.primary = redistest.Start(t, redistest.Options{File: configFile(t, "redis-ha.conf", "", ""), Env: h.faults.Env()})
+	h.primary = redistest.Start(t, redistest.Options{File: "../../redis-ha.conf", Env: h.faults.Env()})
 	for i := range h.replicas {
 		host, port, _ := net.SplitHostPort(follow(i, h.primary.Addr))
 		file := configFile(t, "redis-ha.conf", "", "\nreplicaof "+host+" "+port+"\n")
