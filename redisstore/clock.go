@@ -92,6 +92,9 @@ const clockTimeout = time.Second
 
 // ClockOffset implements [session.Store].
 func (s *Store) ClockOffset(ctx context.Context, owner session.Owner) (time.Duration, error) {
+	if o := s.clocks.single; o != nil && o.Load() != unknownOffset {
+		return time.Duration(o.Load()), nil // without building a key, because forward-auth comes here
+	}
 	return s.offset(ctx, s.schema.owner(owner).prefix)
 }
 
