@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -130,7 +131,8 @@ func (s *Server) revokeApp(x *exchange) error {
 }
 
 // writeRevoked answers with the tombstones of the sessions that an operator has
-// revoked. The list is empty after revokeApp, which does not list sessions.
+// revoked. The list is empty after revokeApp, which does not list sessions, and if the
+// user had too many of them: then the member "count" is their number.
 func (x *exchange) writeRevoked(result session.RevokeResult, err error) error {
 	if err != nil {
 		return err
@@ -139,8 +141,12 @@ func (x *exchange) writeRevoked(result session.RevokeResult, err error) error {
 	for _, t := range result.Revoked {
 		b = appendTombstone(b, t)
 	}
+	b = append(b, ']')
+	if result.Many != nil {
+		b = strconv.AppendInt(appendKey(b, "count"), int64(result.Number), 10)
+	}
 	x.setDurability(result.Durability)
-	x.write(http.StatusOK, append(b, ']', '}'))
+	x.write(http.StatusOK, append(b, '}'))
 	return nil
 }
 

@@ -132,19 +132,29 @@ func (c *fakeChecker) Recheck(_ context.Context, id session.UserID, _ bool) (ses
 	return session.Status{}, session.Fail(session.UserUnknown, nil)
 }
 
-// fakeStore is a memstore.Store whose Refresh can be made to fail or to panic, and whose
-// Refresh and Logout can be made to return a Durability.
+// fakeStore is a memstore.Store whose Refresh can be made to fail or to panic, whose Refresh
+// and Logout to return a Durability, and whose RevokeOthers not to name the sessions.
 type fakeStore struct {
 	*memstore.Store
 	failure    atomic.Pointer[session.Error]
 	panics     atomic.Bool
 	durability atomic.Value                    // of session.Durability
 	arrival    atomic.Pointer[session.Arrival] // of the last Refresh
+	many       atomic.Bool
 }
 
 func (s *fakeStore) Logout(ctx context.Context, step session.LogoutStep) (session.RevokeResult, error) {
 	result, err := s.Store.Logout(ctx, step)
 	result.Durability, _ = s.durability.Load().(session.Durability)
+	return result, err
+}
+
+func (s *fakeStore) RevokeOthers(ctx context.Context, step session.RevokeOthersStep) (session.RevokeResult, error) {
+	result, err := s.Store.RevokeOthers(ctx, step)
+	if n := len(result.Revoked); s.many.Load() && n > 0 {
+		t := session.Tombstone{Cause: step.Cause, By: step.By, At: result.Now}
+		result.Revoked, result.Number, result.Many = nil, n, &session.Revocation{Owner: step.Owner, Tombstone: t, Keep: step.Keep}
+	}
 	return result, err
 }
 

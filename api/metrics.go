@@ -78,7 +78,7 @@ func (m *Metrics) WatchRevocations(list *session.RevocationList) error {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "tokengate", Name: name, Help: help}, value)
 	}
 	return errors.Join(
-		m.registry.Register(gauge("revocations", "Revoked sessions whose access tokens may not have expired.", func() float64 {
+		m.registry.Register(gauge("revocations", "Revocations of sessions whose access tokens may not have expired.", func() float64 {
 			return float64(list.Size())
 		})),
 		m.registry.Register(gauge("revocations_age_seconds", "Time since the revocation list was last known to be complete.", func() float64 {
@@ -119,7 +119,7 @@ func (m *Metrics) requestMetricsFor(l requestLabels) requestMetrics {
 // countEvent counts one event of the engine: a step, or a revocation that it caused.
 func (m *Metrics) countEvent(e session.Event) {
 	if e.Cause != "" {
-		m.revoked.WithLabelValues(e.App, string(e.Type), string(e.Cause)).Inc()
+		m.revoked.WithLabelValues(e.App, string(e.Type), string(e.Cause)).Add(float64(max(1, e.Number)))
 		return
 	}
 	m.steps.WithLabelValues(e.App, string(e.Step), string(e.Code)).Inc()

@@ -57,6 +57,33 @@ tokengate_sessions_ended_total{app="wire",cause="others",type=""} 1
 	}
 }
 
+// TestManyRevoked checks the metric, the log line and the answer for operators if a store does
+// not name the sessions that it revokes.
+func TestManyRevoked(t *testing.T) {
+	g := newGateway(t, options{})
+	g.store.many.Store(true)
+	refresh, access, _ := g.login(t)
+	for range 3 {
+		g.login(t)
+	}
+	w := g.do("POST", "/api/session/destroyAllOther/", `{"session":"LONG","refresh":"`+refresh+`"}`, "Authorization: JWT "+access)
+	expect(t, w, 200, `{}`)
+	const want = `
+# HELP tokengate_sessions_ended_total Sessions revoked, by app, type (empty if the step names no type) and cause.
+# TYPE tokengate_sessions_ended_total counter
+tokengate_sessions_ended_total{app="wire",cause="others",type=""} 3
+`
+	if err := testutil.GatherAndCompare(g.registry, strings.NewReader(want), "tokengate_sessions_ended_total"); err != nil {
+		t.Error(err)
+	}
+	if log := g.log.String(); !hasLine(log, "msg=revocation", "cause=others", "user=1", "sessions=3") || strings.Count(log, "msg=revocation") != 1 {
+		t.Errorf("got the log\n%s\nwant one line about 3 sessions", log)
+	}
+	for _, want := range []string{`{"ended":[],"count":1}`, `{"ended":[]}`} {
+		expect(t, do(g.admin, "DELETE", "/admin/apps/wire/users/1/sessions", "", "Authorization: Bearer "+wiretest.AdminToken), 200, want)
+	}
+}
+
 // TestDisconnectedClientsAreCounted checks that a 5xx is counted as client_gone if the client
 // has disconnected, because then it is no fault of the gateway or its store. A rejection
 // keeps its code.

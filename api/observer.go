@@ -67,7 +67,7 @@ func messageFor(e session.Event) (message string, level slog.Level) {
 // describe the failure of a store, signer or user source; their contracts forbid
 // secrets in it.
 func eventAttrs(e session.Event, x *exchange) []slog.Attr {
-	attrs := make([]slog.Attr, 0, 12)
+	attrs := make([]slog.Attr, 0, 13)
 	attrs = append(attrs, slog.String("step", string(e.Step)), slog.String("code", string(e.Code)))
 	attrs = appendNonEmpty(attrs, "app", e.App)
 	attrs = appendNonEmpty(attrs, "user", e.User)
@@ -75,6 +75,9 @@ func eventAttrs(e session.Event, x *exchange) []slog.Attr {
 	attrs = appendNonEmpty(attrs, "type", string(e.Type))
 	attrs = appendNonEmpty(attrs, "cause", string(e.Cause))
 	attrs = appendNonEmpty(attrs, "by", e.By)
+	if e.Number > 0 {
+		attrs = append(attrs, slog.Int("sessions", e.Number))
+	}
 	if x != nil {
 		attrs = append(attrs, slog.String("client", x.clientIP()), slog.String("request", x.id))
 		attrs = appendNonEmpty(attrs, "trace", x.trace)

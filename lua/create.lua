@@ -14,6 +14,7 @@
 -- include refusals
 -- include set_expiry
 -- include revocation
+-- include sorts_before
 local revocations, user, sessions, data = unpack(KEYS, 3)
 local check, id, lifetime, absolute_lifetime, extend, maximum, evict, info, claims, secret, credential, before = unpack(ARGV, 3)
 extend = tonumber(extend)

@@ -10,6 +10,7 @@ for _, command in ipairs({
   {'TIME'},
   {'SET', key, '', 'PX', 1000}, -- the first write: refused when memory is full; the key expires if DEL is refused
   {'DEL', key},
+  {'UNLINK', key},
   {'GET', key}, -- this command and those up to the next empty line do not create the key
   {'PEXPIRE', key, 1000},
   {'PEXPIREAT', key, 0},
@@ -21,6 +22,7 @@ for _, command in ipairs({
   {'ZREM', key, ''},
   {'ZCARD', key},
   {'ZSCORE', key, ''},
+  {'ZCOUNT', key, 0, 0},
   {'ZRANGE', key, 0, -1},
   {'ZREVRANGE', key, 0, -1},
   {'ZRANGEBYSCORE', key, 0, 0},

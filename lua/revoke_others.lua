@@ -1,18 +1,21 @@
--- Revokes the sessions of the given types, except one.
+-- Revokes the sessions of the given types, except one. If there are more than it reads at
+-- once, it returns their number instead of their IDs.
 -- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 user, 5… sessions and data of
 --       each type, the given ones first
 -- ARGV: 1 latest start, 2 revocation parameters, 3 check user, 4 caller (empty means not
 --       checked), 5 number of types, 6 cause, 7 by, 8 keep (empty means none),
 --       9 terms of its token
--- Returns: ok, now, revoked | unknown | token_revoked, cause
+-- Returns: ok, now, revoked | ok, now, none, number | unknown | token_revoked, cause
 --        | user_not_found | user_inactive
 
 -- include prelude
 -- include guard
 -- include refusals
 -- include find_session
+-- include read_records
 -- include set_expiry
 -- include revocation
+-- include revoke_all
 local revocations, user = unpack(KEYS, 3)
 local check_user, caller, types, cause, by, keep, terms = unpack(ARGV, 3)
 -- include terms
@@ -20,20 +23,22 @@ local check_user, caller, types, cause, by, keep, terms = unpack(ARGV, 3)
 -- include clamp
 -- include token_outcome
 
--- Reports whether the token of the session to keep is good.
-local function keep_is_valid()
-  local _, record = find_session(keep, 6, 2)
-  local word = record and token_outcome(record)
-  return word == 'ok' or word == 'healed' or word == 'retried'
-end
-
 local refusal = refuse_user(check_user, user)
 if refusal then return refusal end
-if keep ~= '' and not keep_is_valid() then return {'unknown'} end
+local at, record
+if keep ~= '' then
+  at, record = find_session(keep, 6, 2)
+  local word = record and token_outcome(record)
+  if word ~= 'ok' and word ~= 'healed' and word ~= 'retried' then return {'unknown'} end
+end
 refusal = refuse_caller(caller, 6, 2)
 if refusal then return refusal end
 
-local revoked, of_type = {}, {}
+local stored, revoked, of_type = 0, {}, {}
+for k = 5, 4 + 2 * types, 2 do stored = stored + redis.call('ZCARD', KEYS[k]) end
+if stored > PAGE then
+  return {'ok', micros, revoked, revoke_all(revocations, 5, 4 + 2 * types, cause, by, keep, at)}
+end
 for k = 5, 4 + 2 * types, 2 do
   local ids = {}
   for _, id in ipairs(redis.call('ZRANGE', KEYS[k], 0, -1)) do

@@ -12,7 +12,7 @@ import (
 // write once Redis has denied a command for lack of a right, and go on when the right is given
 // back. Steps that only read go on meanwhile.
 func TestNoStepBeginsWithoutRights(t *testing.T) {
-	for _, right := range []string{"hset", "zadd", "zrem", "hdel", "pexpireat", "pexpire", "zrevrange", "xadd", "time"} {
+	for _, right := range []string{"hset", "zadd", "zrem", "hdel", "pexpireat", "pexpire", "zrevrange", "xadd", "time", "unlink", "zcount"} {
 		needed := right == "time" || right == "zrem" // by steps that only read
 		t.Run(right, func(t *testing.T) {
 			srv := redistest.Standalone(t)

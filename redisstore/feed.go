@@ -176,6 +176,11 @@ func (f *follower) report(text string) {
 	if !ok || !f.apps[r.App] {
 		return
 	}
+	if keep, many := strings.CutPrefix(ids, "*"); many {
+		r.Keep = session.ID(keep)
+		f.sink.Revoked(r)
+		return
+	}
 	for id := range strings.SplitSeq(ids, ",") {
 		r.ID = session.ID(id)
 		f.sink.Revoked(r)
@@ -183,7 +188,8 @@ func (f *follower) report(text string) {
 }
 
 // parseRevocation parses what record_revocation in lua/include/revocation.lua writes.
-// It returns the session IDs, separated by commas, apart from what they share.
+// It returns the session IDs, separated by commas, apart from what they share. If the
+// sessions are not named, ids is "*" and the ID of the one that was kept, if any.
 func parseRevocation(text string) (ids string, r session.Revocation, ok bool) {
 	const fields = 6
 	f := strings.SplitN(text, "|", fields)

@@ -24,7 +24,8 @@ import (
 //	revocations            channel the revocations, as in the streams
 //
 // U is the user's ID, f the first 10 characters of the session's ID, n a random number.
-// A revocation is "time (ms)|cause|by|ID,ID…|app|U". See username_reservation.go for
+// A revocation is "time (ms)|cause|by|ID,ID…|app|U", or with "*" and the ID of the session that was kept, if any, in place
+// of the IDs: all sessions of the user but that one. A later version may add fields f and a lower-case letter. See username_reservation.go for
 // reservations.
 type schema struct{ prefix string }
 

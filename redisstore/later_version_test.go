@@ -54,6 +54,38 @@ func TestRecordOfLaterVersion(t *testing.T) {
 	}
 }
 
+// TestRevokeOthersKeepsLaterVersion checks that what a later version has written of the kept
+// session stays when many others are revoked.
+func TestRevokeOthersKeepsLaterVersion(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL+"?auto_pipeline=true")
+	p := policy
+	p.Limit = false
+	keep := loginAs(t, s, alice, session.Long, p)
+	data, field := "tg:{shop:"+bucketHex(alice.User)+"}:data:LONG:42", string(keep.ID[:10])
+	srv.Do("HSET", data, field, "\x02"+srv.Do("HGET", data, field)[1:]+"more", field+"u", "user agent", field+"z", "last")
+	before := map[string]string{}
+	for _, suffix := range []string{"", "c", "i", "u", "z"} {
+		before[suffix] = srv.Do("HGET", data, field+suffix)
+	}
+	loginMany(t, s, p, 600)
+	result, err := s.RevokeOthers(ctx, session.RevokeOthersStep{
+		Owner: alice, Keep: keep.ID, KeepToken: refreshStep(alice, keep, p).Presented, KeepPolicy: p, Types: session.Types, Cause: session.CauseOthers,
+	})
+	if err != nil || result.Count() != 600 {
+		t.Fatalf("revoked %d sessions, %v; want 600", result.Count(), err)
+	}
+	for suffix, want := range before {
+		if got := srv.Do("HGET", data, field+suffix); got != want || want == "" {
+			t.Errorf("field %q: got %q, want %q", suffix, got, want)
+		}
+	}
+	if got := srv.Do("HLEN", data); got != "5" {
+		t.Errorf("got %s fields, want 5", got)
+	}
+	refresh(t, s, alice, keep, p)
+}
+
 // TestRecordThatCannotBeRead checks that a session whose record is too short, as a former
 // version has written it, counts as missing, and that the user's other sessions go on.
 func TestRecordThatCannotBeRead(t *testing.T) {

@@ -1,7 +1,12 @@
 package redisstore_test
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"tokengate/redisstore/redistest"
 	"tokengate/session"
@@ -31,6 +36,78 @@ func TestRevokeOthersWritesOnce(t *testing.T) {
 	tombstones, err := s.Tombstones(ctx, alice)
 	if err != nil || len(tombstones) != 32 || tombstones[0].By != others.By {
 		t.Errorf("got %d tombstones %+v, %v; want 32 by %q", len(tombstones), tombstones, err, others.By)
+	}
+}
+
+// TestRevokeOthersOfMany checks that the cost of revoking many sessions does not depend on their
+// number, that one revocation of all is in the outbox, and that the keys expire with the kept
+// session.
+func TestRevokeOthersOfMany(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL+"?auto_pipeline=true")
+	p := policy
+	p.Limit = false
+	short := p
+	short.Lifetime = 1000 * time.Second
+	keep := loginAs(t, s, alice, session.Long, short)
+	others := session.RevokeOthersStep{
+		Owner: alice, Caller: keep.ID, Keep: keep.ID, KeepToken: refreshStep(alice, keep, p).Presented, KeepPolicy: p,
+		Types: session.Types, Cause: session.CauseOthers,
+	}
+	revokeMany := func(n int) map[string]int {
+		loginMany(t, s, p, n)
+		return countCommands(t, srv, func() {
+			if result, err := s.RevokeOthers(ctx, others); err != nil || result.Count() != n || (result.Many == nil) != (n == 1) {
+				t.Errorf("got %+v, %v; want %d sessions revoked", result, err, n)
+			}
+		})
+	}
+	revokeMany(1) // Redis gets the script
+	few, many := revokeMany(600), revokeMany(3000)
+	total := 0
+	for _, n := range many {
+		total += n
+	}
+	if !maps.Equal(few, many) || total > 30 {
+		t.Errorf("600 sessions: %v, 3000 sessions: %v; want the same, and at most 30", few, many)
+	}
+	bucket := "tg:{shop:" + bucketHex(alice.User) + "}:"
+	if got := srv.Do("XREVRANGE", bucket+"revocations", "+", "-", "COUNT", "1"); !strings.HasSuffix(got, "|others||*"+string(keep.ID)+"|shop|42") {
+		t.Errorf("got the outbox entry %q, want one of all sessions but %s", got, keep.ID)
+	}
+	if got := keys(srv); len(got) != 4 {
+		t.Errorf("got the keys %q, want those of the kept session, the tombstones and the outbox", got)
+	}
+	for _, key := range []string{"LONG:42", "data:LONG:42"} {
+		if got, want := srv.Do("PEXPIRETIME", bucket+key), fmt.Sprint(keep.Expires.UnixMilli()); got != want {
+			t.Errorf("%s expires at %s, want %s", key, got, want)
+		}
+	}
+}
+
+// TestListOfManySessions checks that a list is read in steps that are bounded.
+func TestListOfManySessions(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL+"?auto_pipeline=true")
+	p := policy
+	p.Limit = false
+	caller := loginAs(t, s, alice, session.Short, p)
+	loginMany(t, s, p, 1700)
+	step := session.ListStep{Owner: alice, Caller: caller.ID, Types: session.Types}
+	got := countCommands(t, srv, func() {
+		listed, err := s.List(ctx, step)
+		if err != nil || len(listed.Sessions) != 1701 {
+			t.Errorf("got %d sessions, %v; want 1701", len(listed.Sessions), err)
+		}
+		if i := slices.IndexFunc(listed.Sessions, func(s session.Session) bool { return s.ID == caller.ID }); i < 0 || string(listed.Sessions[i].Claims) != string(caller.Claims) {
+			t.Errorf("the caller's session is not in the list with its claims")
+		}
+	})
+	if got["time"] != 4 || got["hmget"] != 4 || got["hgetall"] != 1 {
+		t.Errorf("got %v, want 4 scripts that read 4 parts of the sessions, and all of the other type", got)
+	}
+	if listed, err := s.List(ctx, session.ListStep{Owner: alice, Types: []session.Type{session.Long}}); err != nil || listed.Sessions[0].Info == "" || listed.Sessions[1699].Info == "" {
+		t.Errorf("got %d sessions, %v; want each with its info", len(listed.Sessions), err)
 	}
 }
 

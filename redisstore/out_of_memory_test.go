@@ -60,6 +60,27 @@ func TestOutOfMemory(t *testing.T) {
 	login(t, s, alice, p)
 }
 
+// TestManyAreRevokedWhenMemoryIsFull checks that many sessions can be revoked while memory is
+// full, and that the kept one is not lost.
+func TestManyAreRevokedWhenMemoryIsFull(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL+"?auto_pipeline=true")
+	p := policy
+	p.Limit = false
+	keep := loginAs(t, s, alice, session.Long, p)
+	loginMany(t, s, p, 600)
+	srv.Do("CONFIG", "SET", "maxmemory", "1")
+	result, err := s.RevokeOthers(ctx, session.RevokeOthersStep{
+		Owner: alice, Keep: keep.ID, KeepToken: refreshStep(alice, keep, p).Presented, KeepPolicy: p, Types: session.Types, Cause: session.CauseOthers,
+	})
+	if err != nil || result.Count() != 600 {
+		t.Errorf("RevokeOthers: got %d sessions, %v; want 600", result.Count(), err)
+	}
+	if listed := list(t, s); len(listed) != 1 || listed[0].ID != keep.ID {
+		t.Errorf("got list %v, want %s", listed, keep.ID)
+	}
+}
+
 // TestAccountsWhenMemoryIsFull checks that, while memory is full, accounts can be
 // disabled, changed and removed. New and renamed accounts need a reservation, which
 // takes memory, so they fail and change nothing.

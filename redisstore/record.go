@@ -57,10 +57,13 @@ func micros(n int64) time.Time  { return time.UnixMicro(n).UTC() }
 // field's name is "" for the record, "i" for the info or "c" for the claims.
 const fieldLength = 10
 
-// appendSessions appends to list the sessions of one type. ids are the members of the
-// sorted set, fields the data hash as HGETALL returns it. Sessions without a record
-// are left out.
-func appendSessions(list []record, ids, fields []any, t session.Type) ([]record, error) {
+// fieldSuffixes are the values that a session has in a page of a list that is not whole.
+var fieldSuffixes = [...]string{"", "i", "c"}
+
+// appendSessions appends to list the sessions of one type. ids are members of the
+// sorted set. fields is the data hash as HGETALL returns it; if it is empty, values holds
+// what fieldSuffixes says of each session. Sessions without a record are left out.
+func appendSessions(list []record, ids, fields, values []any, t session.Type) ([]record, error) {
 	first := len(list)
 	index := make(map[string]int, len(ids))
 	for i := range ids {
@@ -70,6 +73,11 @@ func appendSessions(list []record, ids, fields []any, t session.Type) ([]record,
 		}
 		index[id[:fieldLength]] = len(list)
 		list = append(list, record{Session: session.Session{ID: session.ID(id), Type: t}})
+	}
+	for i := range values {
+		if value, ok := element[string](values, i); ok && i/len(fieldSuffixes) < len(ids) {
+			list[first+i/len(fieldSuffixes)].setField(fieldSuffixes[i%len(fieldSuffixes)], value)
+		}
 	}
 	for i := 0; i+1 < len(fields); i += 2 {
 		name, _ := element[string](fields, i)

@@ -54,14 +54,6 @@ func (r *reply) session(s *session.Session) (now time.Time, err error) {
 	return now, nil
 }
 
-// appendSessions appends to list the sessions of one type, which are two elements of
-// the reply from the i-th on: their IDs and the data hash.
-func (r *reply) appendSessions(list []record, i int, t session.Type) ([]record, error) {
-	ids, _ := element[[]any](r.elements, i)
-	fields, _ := element[[]any](r.elements, i+1)
-	return appendSessions(list, ids, fields, t)
-}
-
 // tombstones returns a tombstone for each ID in the i-th element.
 func (r *reply) tombstones(i int, cause session.Cause, by string, at time.Time) []session.Tombstone {
 	ids, _ := element[[]any](r.elements, i)

@@ -75,13 +75,19 @@ func (s *Store) RevokeOthers(ctx context.Context, step session.RevokeOthersStep)
 	c.addTerms(session.RefreshStep{Presented: step.KeepToken, Policy: step.KeepPolicy})
 	r, durability, err := s.runEnding(ctx, s.revokeOthers, c, func(r *reply, err error) bool {
 		revoked, _ := element[[]any](r.elements, 2)
-		return err == nil && len(revoked) == 0
+		number, _ := element[int64](r.elements, 3)
+		return err == nil && len(revoked) == 0 && number == 0
 	})
 	if err != nil {
 		return session.RevokeResult{}, err
 	}
 	now, err := r.now()
-	return session.RevokeResult{Revoked: r.tombstones(2, step.Cause, step.By, now), Now: now, Durability: durability}, err
+	result := session.RevokeResult{Revoked: r.tombstones(2, step.Cause, step.By, now), Now: now, Durability: durability}
+	if n, ok := element[int64](r.elements, 3); ok && n > 0 {
+		t := session.Tombstone{Cause: step.Cause, By: step.By, At: now.Truncate(time.Millisecond)}
+		result.Number, result.Many = int(n), &session.Revocation{Owner: step.Owner, Tombstone: t, Keep: step.Keep}
+	}
+	return result, err
 }
 
 // RevokeApp implements [session.Store]. An app's keys are in many slots, so it runs

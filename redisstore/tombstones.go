@@ -5,13 +5,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"tokengate/session"
 )
 
 // Tombstones implements [session.Store]. Sessions that RevokeApp revoked have no
-// tombstone in Redis: they are added from their records, until they would have expired.
+// tombstone in Redis: the script finds them by their records, until they would have expired.
 func (s *Store) Tombstones(ctx context.Context, o session.Owner) ([]session.Tombstone, error) {
 	c, keys := newCall(), s.schema.owner(o)
 	keys.addNotBefore(c)
@@ -30,36 +29,13 @@ func (s *Store) Tombstones(ctx context.Context, o session.Owner) ([]session.Tomb
 		at, _ := strconv.ParseInt(score, 10, 64)
 		found = append(found, parseTombstone(member, at))
 	}
-	found, err = r.appendRevokedByApp(found)
+	found = append(found, r.tombstones(4, session.CauseApp, "", micros(r.notBefore()))...)
 	slices.SortStableFunc(found, func(a, b session.Tombstone) int { return b.At.Compare(a.At) })
-	return found[:min(len(found), maxTombstones)], err
+	return found[:min(len(found), maxTombstones)], nil
 }
 
 // maxTombstones is MAX_TOMBSTONES of lua/include/revocation.lua.
 const maxTombstones = 32
-
-// appendRevokedByApp appends a tombstone for each session that was created before its
-// app's not-before and has not expired since.
-func (r *reply) appendRevokedByApp(list []session.Tombstone) ([]session.Tombstone, error) {
-	now, err := r.now()
-	if err != nil {
-		return list, err
-	}
-	var records []record
-	for i := 4; i < len(r.elements); i += 2 {
-		if records, err = r.appendSessions(records, i, ""); err != nil {
-			return list, err
-		}
-	}
-	notBefore := r.notBefore()
-	for _, rec := range records {
-		if _, expired := session.ExpiryCause(rec.Session, now); !expired && rec.notBefore < notBefore {
-			at := micros(notBefore).Truncate(time.Millisecond)
-			list = append(list, session.Tombstone{ID: rec.ID, Cause: session.CauseApp, At: at})
-		}
-	}
-	return list, nil
-}
 
 // parseTombstone parses a member of a user's tombstones key; at is its score, in ms.
 func parseTombstone(member string, at int64) session.Tombstone {

@@ -78,6 +78,6 @@ func (e *Engine) runAdmin(ctx context.Context, ev Event, step func() (RevokeResu
 		ev.App = ""
 	}
 	e.observe(ctx, ev, err)
-	e.observeRevoked(ctx, ev, result.Revoked)
+	e.observeResult(ctx, ev, result)
 	return result, err
 }

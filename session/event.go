@@ -3,7 +3,8 @@ package session
 import "context"
 
 // Event is the outcome of one step. If the step revoked sessions, one event with
-// Cause set follows for each of them. An event holds no token and no secret.
+// Cause set follows for each of them, or one for all if it does not name them. An event
+// holds no token and no secret.
 type Event struct {
 	Step    Step
 	App     string // empty if not known
@@ -13,6 +14,7 @@ type Event struct {
 	Code    Code
 	Cause   Cause  // why Session was revoked; empty in the event of the step itself
 	By      string // as in Tombstone
+	Number  int    // of the sessions that were revoked, if the event is about many; otherwise 0
 	Err     error  // for the log only
 }
 
@@ -56,6 +58,16 @@ func (e *Engine) observe(ctx context.Context, ev Event, err error) {
 	e.Observer.Observe(ctx, ev)
 }
 
+// observeResult reports the sessions that a step revoked, as observeRevoked does.
+func (e *Engine) observeResult(ctx context.Context, ev Event, result RevokeResult) {
+	e.observeRevoked(ctx, ev, result.Revoked)
+	if many := result.Many; many != nil {
+		e.Revocations.Revoked(*many)
+		ev.Session, ev.Code, ev.Cause, ev.By, ev.Number = "", OK, many.Cause, many.By, result.Number
+		e.observe(ctx, ev, nil)
+	}
+}
+
 // observeRevoked reports the sessions that a step revoked. It adds them to this
 // instance's revocation list at once; the others receive them from the feed. A
 // tombstone without a time gets this instance's.
@@ -64,7 +76,7 @@ func (e *Engine) observeRevoked(ctx context.Context, ev Event, revoked []Tombsto
 		if t.At.IsZero() {
 			t.At = e.Now()
 		}
-		e.Revocations.Revoked(Revocation{Owner{ev.App, ev.User}, t})
+		e.Revocations.Revoked(Revocation{Owner: Owner{ev.App, ev.User}, Tombstone: t})
 		if e.Observer == nil {
 			continue
 		}

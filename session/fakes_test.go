@@ -159,6 +159,7 @@ func (o *observer) take() string {
 type flakyStore struct {
 	*memstore.Store
 	down  bool
+	many  bool // RevokeOthers does not name the sessions
 	calls int
 	asked []session.Owner // whether they are ready
 
@@ -205,6 +206,11 @@ func (f *flakyStore) Revoke(ctx context.Context, step session.RevokeStep) (out s
 func (f *flakyStore) RevokeOthers(ctx context.Context, step session.RevokeOthersStep) (out session.RevokeResult, err error) {
 	if err = f.call(); err == nil {
 		out, err = f.Store.RevokeOthers(ctx, step)
+	}
+	if f.many && len(out.Revoked) > 0 {
+		t := out.Revoked[0]
+		t.ID = ""
+		out.Many, out.Number, out.Revoked = &session.Revocation{Owner: step.Owner, Tombstone: t, Keep: step.Keep}, len(out.Revoked), nil
 	}
 	return out, err
 }

@@ -30,10 +30,11 @@ type Sink interface {
 	CaughtUp(asOf time.Time)
 }
 
-// Revocation is one revocation as the outbox has it. If Cause is CauseApp, User
-// and ID are empty, and every session of the app that was created before At is
-// revoked.
+// Revocation is one revocation as the outbox has it. If ID is empty, it is of many
+// sessions, which were created before At: of any sessions of the owner except Keep, or,
+// if User is empty too, of every session of the app.
 type Revocation struct {
 	Owner
 	Tombstone
+	Keep ID // empty if no session was kept, or if ID is set
 }

@@ -18,6 +18,7 @@ type RevocationList struct {
 	covered   time.Duration // the retention with which the list is complete: less than retention until the next CaughtUp
 	revoked   map[ID]revokedEntry
 	notBefore map[string]time.Time // by app: the moment before which its sessions are revoked
+	many      map[Owner]manyEntry  // revocations of a user's sessions that do not name them
 	caughtUp  time.Time            // the list is complete up to this time; zero until a feed has caught up
 	unread    map[string]bool      // the apps that no feed has caught up with yet; see MarkUnread
 	nextPurge time.Time            // when entries that are no longer needed are deleted next
@@ -33,6 +34,12 @@ type revokedEntry struct {
 	report uint32 // the last report that had it
 }
 
+// manyEntry is the revocation of any of a user's sessions but one.
+type manyEntry struct {
+	at, until int64 // Unix milliseconds
+	keep      ID
+}
+
 // NewRevocationList returns an empty list. It keeps each revocation for retention,
 // which must be the longest lifetime of an access token plus the leeway. It counts as
 // fresh as long as the time up to which it is complete is at most bound ago. now is
@@ -43,7 +50,7 @@ func NewRevocationList(retention, bound time.Duration, now func() time.Time) *Re
 	}
 	return &RevocationList{
 		retention: retention, covered: retention, bound: bound, now: now,
-		revoked: map[ID]revokedEntry{}, notBefore: map[string]time.Time{},
+		revoked: map[ID]revokedEntry{}, notBefore: map[string]time.Time{}, many: map[Owner]manyEntry{},
 	}
 }
 
@@ -75,6 +82,10 @@ func (r *RevocationList) ExtendRetention(retention time.Duration) {
 		entry.until += (retention - r.retention).Milliseconds()
 		r.revoked[id] = entry
 	}
+	for owner, entry := range r.many {
+		entry.until += (retention - r.retention).Milliseconds()
+		r.many[owner] = entry
+	}
 	r.retention = retention
 }
 
@@ -93,24 +104,44 @@ const RevocationMargin = 2 * clockTolerance
 func (r *RevocationList) Revoked(e Revocation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e.ID == "" {
+	until := r.now().Add(r.retention + RevocationMargin).UnixMilli()
+	switch {
+	case e.ID == "" && e.User == "":
 		if e.At.After(r.notBefore[e.App]) {
 			r.notBefore[e.App] = e.At
 		}
-		return
+	case e.ID == "":
+		r.many[e.Owner] = r.many[e.Owner].with(manyEntry{e.At.UnixMilli(), until, e.Keep})
+	default:
+		r.revoked[e.ID] = revokedEntry{max(until, r.revoked[e.ID].until), e.Cause, r.report}
 	}
-	until := r.now().Add(r.retention + RevocationMargin).UnixMilli()
-	r.revoked[e.ID] = revokedEntry{max(until, r.revoked[e.ID].until), e.Cause, r.report}
 }
 
 // Restart implements [Sink]. The next CaughtUp deletes the revocations that were not
 // reported since: the store has lost them, and refreshes their sessions. Until then they
-// stay.
+// stay. Those that only have the store queried stay for their time.
 func (r *RevocationList) Restart() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report++
 	r.restarted = true
+}
+
+// with returns the entry for both revocations. If they kept different sessions, at most one
+// of these is live, and the clock does not show reliably which revocation was the later one.
+func (m manyEntry) with(other manyEntry) manyEntry {
+	if m != (manyEntry{}) && m.keep != other.keep {
+		other.keep = ""
+	}
+	other.at, other.until = max(m.at, other.at), max(m.until, other.until)
+	return other
+}
+
+// covers reports whether an access token may be of one of the sessions. The token's time is
+// a whole second of the store's clock, or earlier, and that clock may have stepped back
+// before the revocation.
+func (m manyEntry) covers(t AccessToken) bool {
+	return t.Session != m.keep && !t.Issued.After(time.UnixMilli(m.at).Add(clockTolerance))
 }
 
 // CaughtUp implements [Sink].
@@ -132,11 +163,16 @@ func (r *RevocationList) CaughtUp(asOf time.Time) {
 		}
 	}
 	r.restarted = false
+	for owner, entry := range r.many {
+		if now > entry.until {
+			delete(r.many, owner)
+		}
+	}
 }
 
 // AccessToken holds the values of an access token that [RevocationList.Check] needs.
 type AccessToken struct {
-	App             string
+	App, User       string
 	Session         ID
 	Issued, Expires time.Time
 }
@@ -151,6 +187,9 @@ type AccessToken struct {
 //     issued before ACCESS_TOKEN_LIFETIME was lowered, or with clocks far apart.
 //   - The token was issued before its app's not-before. The list keeps only the
 //     latest one, but each bucket of users in Redis has its own.
+//   - Many sessions of the token's user were revoked at once, not before the token was
+//     issued, and its session was not the one that was kept. The list does not know whether
+//     it was one of them.
 func (r *RevocationList) Check(t AccessToken, now time.Time) (cause Cause, revoked, fresh bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -158,6 +197,10 @@ func (r *RevocationList) Check(t AccessToken, now time.Time) (cause Cause, revok
 		return entry.cause, true, true
 	}
 	covered := !t.Expires.After(t.Issued.Add(r.covered+clockTolerance)) && !t.Issued.Before(r.notBefore[t.App])
+	if len(r.many) > 0 {
+		entry, found := r.many[Owner{t.App, t.User}]
+		covered = covered && !(found && entry.covers(t))
+	}
 	return "", false, covered && !r.unread[t.App] && !r.caughtUp.IsZero() && now.Sub(r.caughtUp) <= r.bound
 }
 
@@ -170,9 +213,9 @@ func (r *RevocationList) Age(now time.Time) time.Duration {
 	return now.Sub(r.caughtUp)
 }
 
-// Size returns the number of sessions in the list.
+// Size returns the number of revocations in the list.
 func (r *RevocationList) Size() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return len(r.revoked)
+	return len(r.revoked) + len(r.many)
 }

@@ -95,6 +95,51 @@ func TestRevocationListApp(t *testing.T) {
 	wantSize(t, list, 0)
 }
 
+// TestRevocationListMany checks that the list does not decide about the tokens of a user many of
+// whose sessions were revoked at once, unless they are of the kept session or were issued at
+// least a minute later, and that it decides again when no token of the others is left.
+func TestRevocationListMany(t *testing.T) {
+	now := time.Now().Truncate(time.Millisecond)
+	list := session.NewRevocationList(retention, bound, func() time.Time { return now })
+	list.CaughtUp(now)
+	many := func(user string, keep session.ID, at time.Time) {
+		list.Revoked(session.Revocation{
+			Owner: session.Owner{App: "shop", User: user}, Tombstone: session.Tombstone{Cause: session.CauseOthers, At: at}, Keep: keep,
+		})
+	}
+	want := func(app, user string, id session.ID, age time.Duration, want bool) {
+		t.Helper()
+		issued := now.Add(-age)
+		token := session.AccessToken{App: app, User: user, Session: id, Issued: issued, Expires: issued.Add(retention)}
+		if cause, revoked, fresh := list.Check(token, now); revoked || cause != "" || fresh != want {
+			t.Errorf("a token of session %s of user %s, issued %s ago: got revoked %v (%s), fresh %v, want fresh %v", id, user, age, revoked, cause, fresh, want)
+		}
+	}
+	many("1", "kept", now.Add(-2*time.Minute))
+	many("1", "kept", now.Add(-3*time.Minute)) // reported later
+	want("shop", "1", "a", 2*time.Minute, false)
+	want("shop", "1", "a", time.Minute, false)
+	want("shop", "1", "a", time.Minute-time.Millisecond, true)
+	want("shop", "1", "kept", 2*time.Minute, true)
+	want("shop", "2", "a", 2*time.Minute, true)
+	want("blog", "1", "a", 2*time.Minute, true)
+	many("2", "", now)
+	want("shop", "2", "a", 0, false)
+	many("1", "b", now.Add(-time.Minute)) // one of the kept sessions was revoked, whatever the times
+	want("shop", "1", "kept", time.Minute, false)
+	want("shop", "1", "b", time.Minute, false)
+	wantSize(t, list, 2)
+	list.ExtendRetention(2 * retention)
+	now = now.Add(2*retention + time.Minute)
+	list.CaughtUp(now)
+	want("shop", "1", "a", 2*retention+time.Minute, false)
+	wantSize(t, list, 2)
+	now = now.Add(retention)
+	list.CaughtUp(now)
+	wantSize(t, list, 0)
+	want("shop", "1", "a", 2*time.Minute, true)
+}
+
 // TestRevocationListLongLivedToken checks that Check reports fresh false for a token
 // that lives longer than the retention by more than a minute, because a revocation of
 // its session may be purged before the token expires.

@@ -80,7 +80,7 @@ func (e *Engine) DestroyOthers(ctx context.Context, c Caller, refresh, types str
 	ev := c.event(StepDestroyOthers)
 	result, err := e.destroyOthers(ctx, c, refresh, types)
 	e.observe(ctx, ev, err)
-	e.observeRevoked(ctx, ev, result.Revoked)
+	e.observeResult(ctx, ev, result)
 	return result, err
 }
 

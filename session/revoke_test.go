@@ -47,6 +47,35 @@ func TestLogoutReplay(t *testing.T) {
 	f.wantEvents("logout shop/1 replayed", "logout shop/1 ok replay")
 }
 
+// TestDestroyOthersOfMany checks that a revocation of many sessions is one event with their
+// number, and that this instance rejects their access tokens at once and accepts that of the
+// kept session without a query.
+func TestDestroyOthersOfMany(t *testing.T) {
+	f := newFixture(t)
+	f.store.many = true
+	own, other := f.login(session.Long), f.login(session.Long)
+	f.login(session.Short)
+	f.list.CaughtUp(f.now)
+	f.wantVerify("", other.Access, session.OK, "", false)
+	result, err := f.DestroyOthers(t.Context(), f.caller(own.Access), own.Refresh, "all")
+	f.wantError(err, session.OK, "")
+	if result.Count() != 2 {
+		t.Errorf("got %d sessions revoked, want 2", result.Count())
+	}
+	if e := f.events.events; len(e) != 2 || e[1].Number != 2 || e[1].Session != "" {
+		t.Errorf("got events %+v, want one about 2 sessions after that of the step", e)
+	}
+	f.wantEvents("destroy_others shop/1 ok", "destroy_others shop/1 ok others")
+	f.wantVerify("", other.Access, session.TokenRevoked, session.CauseOthers, true)
+	f.wantVerify("", own.Access, session.OK, "", false)
+	result, err = f.RevokeUser(t.Context(), alice, session.CauseOperator, "ann")
+	f.wantError(err, session.OK, "")
+	if e := f.events.events; len(e) != 2 || e[1].Number != 1 || e[1].By != "ann" || result.Count() != 1 {
+		t.Errorf("got events %+v, want one about 1 session after that of the step", e)
+	}
+	f.wantVerify("", own.Access, session.TokenRevoked, session.CauseOperator, true)
+}
+
 // TestLogoutOfUncheckedUser checks that a logout revokes the session of an inactive user,
 // of one whose source does not answer and of one who does not exist. Only the last one's
 // logout fails.

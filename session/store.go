@@ -71,7 +71,11 @@ type Store interface {
 	// List returns the owner's live sessions of the requested types in the order
 	// of [ByCreated], and none for an owner without sessions. Their expiries are
 	// those of [Policy.Clamp] where step.Policies has the type. It checks the user,
-	// then the caller. It changes nothing, so a retry is safe.
+	// then the caller. It changes nothing, so a retry is safe. If there are many
+	// sessions, a Store may read them in several steps, the first of which checks the user
+	// and the caller. A session that is created or revoked, or whose expiry is brought
+	// forward, between these steps may be in the list or not; any other session is in it
+	// once.
 	List(ctx context.Context, step ListStep) (ListResult, error)
 
 	// Revoke revokes one session of the owner, of any type. It checks the user,
@@ -82,7 +86,9 @@ type Store interface {
 	Revoke(ctx context.Context, step RevokeStep) (RevokeResult, error)
 
 	// RevokeOthers revokes the owner's live sessions of the requested types
-	// except step.Keep, which may be of any type, and returns their tombstones.
+	// except step.Keep, which may be of any type, and returns their tombstones. If there
+	// are many, a Store may return their number instead, see [RevokeResult]. The [Feed]
+	// then reports one revocation for all of them, and at most 32 of them get a tombstone.
 	// It checks the user, then Keep, then the caller. If Keep is not empty, it
 	// fails with Unknown unless Keep is a session of the owner for whose token
 	// Refresh would return OK, Healed or Retried. The caller has
@@ -107,8 +113,9 @@ type Store interface {
 	// Tombstones returns the owner's tombstones of the last seven days, the
 	// latest first and at most 32, and none for an owner without any. If one step
 	// revoked more than 32, which of them are left out is not specified. Sessions
-	// that RevokeApp revoked are included until they would have expired. It
-	// changes nothing, so a retry is safe.
+	// that RevokeApp revoked are included until they would have expired, unless the owner
+	// has many sessions: then a Store may leave some out. It changes nothing, so a retry
+	// is safe.
 	Tombstones(ctx context.Context, owner Owner) ([]Tombstone, error)
 
 	// RevokeApp revokes every session of an app that was created before this
@@ -236,10 +243,16 @@ type LogoutStep struct {
 
 // RevokeResult is the result of a step that revokes sessions.
 type RevokeResult struct {
-	Revoked    []Tombstone // in no particular order
+	Revoked    []Tombstone // in no particular order; none if Many is set
+	Many       *Revocation // if RevokeOthers has revoked sessions without naming them: how the Feed reports it
+	Number     int         // with Many: how many sessions these were. It may include some that were revoked with their app before
 	Now        time.Time
 	Durability Durability
 }
+
+// Count returns how many sessions the step has revoked. It is 0 for RevokeApp, which does
+// not count them.
+func (r RevokeResult) Count() int { return len(r.Revoked) + r.Number }
 
 // Durability reports whether replicas have the changes of a step. It is always
 // NotRequested unless the store waits for replicas (WAIT_REPLICAS).

@@ -80,7 +80,7 @@ func (e *Engine) checkNotRevoked(ctx context.Context, c Caller, status Status) e
 	if id == "" {
 		return nil
 	}
-	cause, revoked, fresh := e.Revocations.Check(AccessToken{c.App.Name, id, c.Claims.Issued, c.Claims.Expires}, e.Now())
+	cause, revoked, fresh := e.Revocations.Check(AccessToken{c.App.Name, c.Claims.User.String(), id, c.Claims.Issued, c.Claims.Expires}, e.Now())
 	if revoked {
 		return &Error{Code: TokenRevoked, Cause: cause}
 	}

@@ -1,14 +1,5 @@
--- Chooses the sessions that a login evicts. Needs clamp.lua, refusals.lua and
--- read_records.lua before it.
-
--- Reports whether a sorts before b. Bytes are compared one by one, because Lua's <
--- on strings follows the locale.
-local function sorts_before(a, b)
-  for i = 1, math.min(#a, #b) do
-    if a:byte(i) ~= b:byte(i) then return a:byte(i) < b:byte(i) end
-  end
-  return #a < #b
-end
+-- Chooses the sessions that a login evicts. Needs clamp.lua, refusals.lua, read_records.lua
+-- and sorts_before.lua before it.
 
 -- Returns the ids of the sessions that are live under the policy, except some, and
 -- when each was created and updated.
@@ -16,7 +7,7 @@ local function live_sessions(sessions, data, without)
   local members = redis.call('ZRANGEBYSCORE', sessions, '(' .. ms, '+inf')
   local ids, created, updated, left_out = {}, {}, {}, {}
   for _, id in ipairs(without) do left_out[id] = true end
-  for first = 1, #members, CHUNK do
+  for first = 1, #members, PAGE do
     local records = read_records(data, members, first)
     for i = 1, #records do
       local record, n = records[i], #ids + 1

@@ -5,7 +5,7 @@
 -- the given time, and appends them to all.
 local function with_other_credential(sessions, data, all)
   local members, ids = redis.call('ZRANGEBYSCORE', sessions, '(' .. ms, '+inf'), {}
-  for first = 1, #members, CHUNK do
+  for first = 1, #members, PAGE do
     local records = read_records(data, members, first)
     for i = 1, #records do
       local record = records[i]

@@ -24,9 +24,11 @@ end
 -- Records the revocation of sessions in the outbox and in the user's tombstones, and
 -- publishes it on the channel. Call it before anything else is written: if Redis refuses
 -- the outbox, the script has changed nothing. The revocation of a whole app names no ids.
-local function record_revocation(revocations, ids, cause, by)
+-- One of too many sessions has `all` in their place; ids are then those that get a
+-- tombstone.
+local function record_revocation(revocations, ids, cause, by, all)
   local lifetime, retention, channel, app, user = ARGV[2]:match('^(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
-  local revocation = table.concat({ms, cause, by, table.concat(ids, ','), app, user}, '|')
+  local revocation = table.concat({ms, cause, by, all or table.concat(ids, ','), app, user}, '|')
   local oldest = math.max(0, time[1] * 1000 - retention) -- entry IDs hold Redis's own time
   redis.call('XADD', revocations, 'MINID', '~', oldest, '*', 'e', revocation)
   redis.call('PEXPIRE', revocations, retention)

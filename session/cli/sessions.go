@@ -41,13 +41,13 @@ func endSessions(ctx context.Context, c *appCommand) error {
 	if err != nil {
 		return err
 	}
-	if len(result.Revoked) == 0 {
+	if result.Count() == 0 {
 		if err := c.checkExists(ctx, owner); err != nil {
 			return err
 		}
 	}
 	c.warnPending(result.Durability)
-	_, err = fmt.Fprintf(c.Out, "%d ended\n", len(result.Revoked))
+	_, err = fmt.Fprintf(c.Out, "%d ended\n", result.Count())
 	return err
 }
 

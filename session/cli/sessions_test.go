@@ -36,6 +36,18 @@ func TestSessionsListAndEnd(t *testing.T) {
 	}
 }
 
+// TestSessionsEndOfMany checks the answer if the store does not name the sessions.
+func TestSessionsEndOfMany(t *testing.T) {
+	c := newCLITest(t)
+	c.many = true
+	c.must("open sesame", "user add alice --id 7 --app shop")
+	c.mustLogin("shop", "7", 3)
+	if out := c.must("", "sessions end --app shop --name alice"); out != "3 ended\n" {
+		t.Errorf("got %q, want 3 sessions revoked", out)
+	}
+	c.wantSessions("after the end of all sessions", "shop", "7")
+}
+
 func TestSessionsEndNamesUnknownSession(t *testing.T) {
 	c := newCLITest(t)
 	c.must("open sesame", "user add alice --id 7 --app shop")

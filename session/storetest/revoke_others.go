@@ -222,8 +222,8 @@ func revokeOthersMany(f *fixture) {
 	}
 	result, err := f.revokeOthers(keep.ID, keep, 1)
 	f.noError(err, "RevokeOthers")
-	if len(result.Revoked) != n {
-		f.Errorf("revoked %d sessions, want %d", len(result.Revoked), n)
+	if result.Count() != n {
+		f.Errorf("revoked %d sessions, want %d", result.Count(), n)
 	}
 	f.wantList(keep.ID)
 }

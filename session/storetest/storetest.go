@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"List", listTests},
 		{"Revoke", revokeTests},
 		{"RevokeOthers", revokeOthersTests},
+		{"Many", manyTests},
 		{"Logout", logoutTests},
 		{"Live", liveTests},
 		{"Token", tokenTests},

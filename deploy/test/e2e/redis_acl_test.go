@@ -14,9 +14,9 @@ import (
 )
 
 // neededCommands are the commands that a gateway and its scripts run on a single server.
-var neededCommands = strings.Fields(`evalsha eval time get set del
+var neededCommands = strings.Fields(`evalsha eval time get set del unlink
 	hget hset hmget hgetall hdel sadd srem smembers
-	zadd zrem zcard zscore zrange zrevrange zrangebyscore zrevrangebyscore zremrangebyrank
+	zadd zrem zcard zcount zscore zrange zrevrange zrangebyscore zrevrangebyscore zremrangebyrank
 	pexpire pexpireat xadd xrange publish subscribe ping info`)
 
 // TestNeededCommandsAreDocumented checks that operations.md grants the rights that
