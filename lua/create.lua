@@ -32,15 +32,17 @@ local expired, evicted = redis.call('ZRANGEBYSCORE', sessions, '-inf', ms), {}
 local changed, others = {}, {}
 local own = before ~= '' and with_other_credential(sessions, data, changed) or {}
 for k = 7, #KEYS, 2 do others[k] = with_other_credential(KEYS[k], KEYS[k + 1], changed) end
-if maximum ~= '' and redis.call('ZCARD', sessions) - #expired >= tonumber(maximum) then
-  local ids, created, updated = live_sessions(sessions, data, own)
+local latest = micros - 1
+if maximum ~= '' and (evict == '1' or redis.call('ZCARD', sessions) - #expired >= tonumber(maximum)) then
+  local ids, created, updated, newest = live_sessions(sessions, data, own)
   local surplus = #ids - maximum + 1
   if surplus > 0 and evict ~= '1' then return {'limit_reached'} end
-  evicted = least_recent(surplus, ids, created, updated)
+  evicted = surplus > 0 and least_recent(surplus, ids, created, updated) or {}
+  if evict == '1' then latest = math.max(latest, newest) end
 end
 
 local expires, absolute = math.floor((ms + lifetime) / 1000), math.floor((ms + absolute_lifetime) / 1000)
-local record = struct.pack(RECORD, VERSION, 1, ms, micros, ms, expires, absolute, claims ~= '' and 1 or 0, secret, credential, not_before)
+local record = struct.pack(RECORD, VERSION, 1, ms, latest + 1, ms, expires, absolute, claims ~= '' and 1 or 0, secret, credential, not_before)
 local field = id:sub(1, FIELD)
 local fields = {field, record}
 if info ~= '' then fields[3], fields[4] = field .. 'i', info end

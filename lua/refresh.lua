@@ -50,7 +50,7 @@ local extended = expires < absolute and expires < now + extend
 if extended then expires = math.min(math.floor((now + lifetime) / 1000) * 1000, absolute) end
 -- If the expiry has changed, the token that was presented no longer fits the record.
 if extended or rotate == 1 or expires ~= expiry then generation, rotated = generation + 1, ms end
-if update == 1 then updated = micros end
+if update == 1 then updated = micros > updated and micros or updated + 1 end -- never moves back, even if the clock does
 local after = struct.pack(RECORD, version, generation, created, updated, rotated, expires / 1000, absolute / 1000, claimed, secret, credential, created_under)
 if #record > RECORD_SIZE then after = after .. record:sub(RECORD_SIZE + 1) end
 if after ~= record then

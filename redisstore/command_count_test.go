@@ -17,6 +17,8 @@ func TestCommandsPerStep(t *testing.T) {
 	s := open(t, srv.URL)
 	p := policy
 	p.Max = 100
+	rejecting := p
+	rejecting.DestroyOldest = false
 	current := loginAs(t, s, alice, session.Long, p)
 	for range 3 {
 		revoke(t, s, loginAs(t, s, alice, session.Long, p).ID)
@@ -43,6 +45,8 @@ func TestCommandsPerStep(t *testing.T) {
 		{"retried refresh", func() { spent := current; spent.Generation--; refresh(t, s, alice, spent, p) },
 			"evalsha time get hget hget zrem zrevrange pexpireat pexpireat"},
 		{"create", func() { login(t, s, alice, p) },
+			"evalsha time get zrangebyscore zrangebyscore hmget hget hset zadd zrevrange pexpireat pexpireat"},
+		{"create without eviction", func() { login(t, s, alice, rejecting) },
 			"evalsha time get zrangebyscore zcard hget hset zadd zrevrange pexpireat pexpireat"},
 		{"list", func() {
 			_, _ = s.List(ctx, session.ListStep{Owner: alice, Caller: current.ID, Types: session.Types})

@@ -77,6 +77,18 @@ func (p Policy) Start(s Session, now time.Time) Session {
 	return s
 }
 
+// StartAfter is Start for a user whose sessions that count toward the maximum were updated
+// at latest or before. If logins evict sessions, Updated is later than that even if the
+// store's clock has stepped back: otherwise logins would evict one another, and the sessions
+// from before that would stay.
+func (p Policy) StartAfter(latest time.Time, s Session, now time.Time) Session {
+	s = p.Start(s, now)
+	if p.evicts() {
+		s.Updated = later(s.Updated, latest.Add(time.Microsecond))
+	}
+	return s
+}
+
 // Presented is what a refresh token carries, besides the session that it names.
 type Presented struct {
 	Secret     Secret
@@ -151,10 +163,13 @@ func (p Policy) Refresh(s Session, presented Presented, now time.Time) (Session,
 		s.Rotated = now.Truncate(time.Millisecond)
 	}
 	if p.UpdateLastLogin {
-		s.Updated = now.Truncate(time.Microsecond)
+		s.Updated = later(now.Truncate(time.Microsecond), s.Updated.Add(time.Microsecond)) // never moves back
 	}
 	return s, code
 }
+
+// evicts reports whether a login at the maximum evicts sessions.
+func (p Policy) evicts() bool { return p.Limit && p.DestroyOldest && p.Max > 0 }
 
 // Surplus returns how many of an owner's live sessions of the type must be
 // evicted before one more is created. ok is false if the login must be rejected
@@ -163,7 +178,7 @@ func (p Policy) Surplus(live int) (n int, ok bool) {
 	switch {
 	case !p.Limit || live < p.Max:
 		return 0, true
-	case p.Max == 0 || !p.DestroyOldest:
+	case !p.evicts():
 		return 0, false
 	}
 	return live - p.Max + 1, true

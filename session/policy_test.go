@@ -218,6 +218,32 @@ func TestPolicyRefreshResult(t *testing.T) {
 	}
 }
 
+// TestUpdatedNeverMovesBack checks Updated if the clock has stepped back: a refresh moves it on
+// from the session's own, and a login from the newest of the user's sessions if logins evict.
+func TestUpdatedNeverMovesBack(t *testing.T) {
+	s := rotatedSession()
+	s.Updated = noon.Truncate(time.Microsecond)
+	next := s.Updated.Add(time.Microsecond)
+	for _, now := range []time.Time{s.Updated.Add(-time.Minute), s.Updated} {
+		got, _ := validPolicy().Refresh(s, session.Presented{Secret: s.Secret, Generation: s.Generation, Expires: s.Expires}, now)
+		if !got.Updated.Equal(next) {
+			t.Errorf("a refresh at %s: got Updated %s, want %s", now, got.Updated, next)
+		}
+		for want, p := range map[time.Time]session.Policy{
+			next: policyWith(func(p *session.Policy) { p.Limit, p.Max, p.DestroyOldest = true, 2, true }),
+			now:  policyWith(func(p *session.Policy) { p.Limit, p.Max, p.DestroyOldest = true, 2, false }),
+		} {
+			if got := p.StartAfter(s.Updated, session.Session{}, now); !got.Updated.Equal(want) || !got.Created.Equal(now.Truncate(time.Millisecond)) {
+				t.Errorf("a login at %s under %+v: got Updated %s, want %s", now, p, got.Updated, want)
+			}
+		}
+	}
+	p := policyWith(func(p *session.Policy) { p.Limit, p.Max, p.DestroyOldest = true, 2, true })
+	if got := p.StartAfter(s.Updated, session.Session{}, s.Updated.Add(time.Hour)); !got.Updated.Equal(s.Updated.Add(time.Hour)) {
+		t.Errorf("a login after the last update: got Updated %s, want the time of the login", got.Updated)
+	}
+}
+
 func TestPolicyRefreshExtends(t *testing.T) {
 	s := rotatedSession()
 	for _, c := range []struct {

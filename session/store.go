@@ -19,6 +19,12 @@ import (
 // CauseApp, it may fail with Unknown instead, because the memory may have been
 // freed.
 //
+// All times are compared with the Store's clock, which steps back if a failover promotes a
+// server whose clock is behind. Until it has made up for that, each period that began before
+// is longer by the difference: a session's time to its expiry, and the retry window, in which
+// a token that was just spent is good. The order in which
+// sessions were updated is kept nevertheless: see [Policy.StartAfter] and [Policy.Refresh].
+//
 // A step with a refresh token checks it with [Policy.Outcome], so that a
 // policy that was tightened applies to live sessions at once. A token whose Secret is
 // not the session's results in Unknown and changes nothing.
@@ -40,7 +46,7 @@ import (
 // empty, and not a live session of the owner, the step fails with TokenRevoked,
 // and with the cause if that is still known.
 type Store interface {
-	// Create creates a session with the values of [Policy.Start]. If
+	// Create creates a session with the values of [Policy.StartAfter]. If
 	// step.RevokeChanged is set, it first revokes the owner's live sessions, of all
 	// types, that are older and whose Credential does not match the new session's. If
 	// the owner still has as many live sessions of the type as the policy allows, it

@@ -1,11 +1,11 @@
 -- Chooses the sessions that a login evicts. Needs clamp.lua, refusals.lua, read_records.lua
 -- and sorts_before.lua before it.
 
--- Returns the ids of the sessions that are live under the policy, except some, and
--- when each was created and updated.
+-- Returns the ids of the sessions that are live under the policy, except some, when each
+-- was created and updated, and when the newest was updated.
 local function live_sessions(sessions, data, without)
   local members = redis.call('ZRANGEBYSCORE', sessions, '(' .. ms, '+inf')
-  local ids, created, updated, left_out = {}, {}, {}, {}
+  local ids, created, updated, newest, left_out = {}, {}, {}, 0, {}
   for _, id in ipairs(without) do left_out[id] = true end
   for first = 1, #members, PAGE do
     local records = read_records(data, members, first)
@@ -15,11 +15,12 @@ local function live_sessions(sessions, data, without)
         local created_at, updated_at, rotated, expires, absolute = struct.unpack('>I6I7I6I4I4', record, CREATED_AT)
         if now < clamp(created_at, rotated, expires, absolute) then
           ids[n], created[n], updated[n] = members[first + i - 1], created_at, updated_at
+          if updated_at > newest then newest = updated_at end
         end
       end
     end
   end
-  return ids, created, updated
+  return ids, created, updated, newest
 end
 
 -- Returns the first ids in the order of session.ByUpdated, as many as are surplus.

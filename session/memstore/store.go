@@ -121,7 +121,6 @@ func (s *Store) Create(_ context.Context, step session.CreateStep) (session.Crea
 			return session.CreateResult{}, err
 		}
 	}
-	out := session.CreateResult{Session: step.Policy.Start(step.Session, now), Now: now}
 	changed := s.withOtherCredential(step, now)
 	live := s.countable(step, changed, now)
 	surplus, ok := step.Policy.Surplus(len(live))
@@ -131,6 +130,13 @@ func (s *Store) Create(_ context.Context, step session.CreateStep) (session.Crea
 	if surplus > 0 {
 		sortRecords(live, session.ByUpdated)
 	}
+	var latest time.Time
+	for _, r := range live {
+		if r.Updated.After(latest) {
+			latest = r.Updated
+		}
+	}
+	out := session.CreateResult{Session: step.Policy.StartAfter(latest, step.Session, now), Now: now}
 	for _, r := range changed {
 		out.Revoked = append(out.Revoked, s.revokeRecord(r, session.CauseAccount, "", now))
 	}

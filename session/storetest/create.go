@@ -25,6 +25,7 @@ var createTests = map[string]func(*fixture){
 	"evicts the lower ID of sessions created together":    createTieByID,
 	"compares Updated to the microsecond":                 createMicroseconds,
 	"many logins never exceed the maximum":                createKeepsMaximum,
+	"the newest session stays if the clock steps back":    createAfterClockStepsBack,
 }
 
 // createSession checks the result of Create and what List shows of the session.
@@ -278,6 +279,33 @@ func createKeepsMaximum(f *fixture) {
 		f.wantList(all[max(0, i+1-limit):]...)
 		f.Advance(time.Millisecond)
 	}
+}
+
+// createAfterClockStepsBack checks that logins evict the sessions that were created first, also
+// if the clock stepped back between them, and that a refresh does not move Updated back.
+func createAfterClockStepsBack(f *fixture) {
+	p := f.withMaximum(3, true)
+	var all []session.ID
+	login := func() session.Session {
+		out, err := f.create(f.owner, session.Long, p)
+		f.noError(err, "Create")
+		all = append(all, out.Session.ID)
+		f.wantIDSet("List", ids(f.mustList(f.owner)), all[max(0, len(all)-3):]...)
+		return out.Session
+	}
+	login()
+	login()
+	f.Advance(-time.Minute)
+	login() // below the maximum
+	login()
+	last := login()
+	f.Advance(-time.Minute)
+	if next := f.mustRefresh(last, p); !next.Updated.After(last.Updated) {
+		f.Errorf("a refresh moved Updated from %s to %s", formatTime(last.Updated), formatTime(next.Updated))
+	}
+	login()
+	f.Advance(time.Hour / 2)
+	login()
 }
 
 // wantIDSet compares IDs regardless of their order.

@@ -126,7 +126,7 @@ func revokeAppExpired(f *fixture) {
 	s, other := f.login(), f.loginAs(f.owner, session.Short)
 	f.tick()
 	f.revokeApp()
-	f.advanceTo(s.Updated, s.Expires, f.margin)
+	f.advanceTo(s.Updated, s.Expires, -f.margin)
 	_, err := f.refresh(s, token(s), f.policy)
 	f.wantRevokedByApp(err)
 	f.wantRevokedByApp(f.live(f.owner, other.ID))

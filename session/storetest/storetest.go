@@ -22,7 +22,7 @@ import (
 type Harness struct {
 	Store     session.Store
 	Directory session.Directory
-	Advance   func(d time.Duration) // moves the store's clock forward
+	Advance   func(d time.Duration) // moves the store's clock forward, or back if d is negative
 
 	// Clock returns the store's time, in whole microseconds, if the clock stands still
 	// between two calls of Advance. Differential needs it. If it is nil, Run cannot test
@@ -205,6 +205,9 @@ func (f *fixture) revoke(id session.ID, cause session.Cause, by string) (session
 // advanceTo moves the clock from now to the given moment minus early. It does nothing if
 // that is in the past.
 func (f *fixture) advanceTo(now, moment time.Time, early time.Duration) {
+	if f.Clock != nil {
+		now = f.Clock() // Updated may be later
+	}
 	if d := moment.Sub(now) - early; d > 0 {
 		f.Advance(d)
 	}
