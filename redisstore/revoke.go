@@ -43,6 +43,9 @@ func (s *Store) runEnding(ctx context.Context, sc *script, c *call, done func(*r
 	case !done(&r, err):
 		return r, r.replicas.written(), nil
 	}
+	if r.replicas.state != nil {
+		r.replicas.state.waitNext()
+	}
 	proven, provenErr := s.run(ctx, sc, c, proof)
 	if session.CodeOf(provenErr) == session.Unavailable {
 		return r, session.Pending, err

@@ -108,6 +108,14 @@ func (r *replicaState) worthWaiting() bool {
 // timedOut records that too few replicas answered.
 func (r *replicaState) timedOut() { r.laggingUntil.Store(time.Now().Add(laggingPeriod).UnixNano()) }
 
+// waitNext has the next step wait for the replicas, if they lag: the last one has waited, but
+// wrote nothing.
+func (r *replicaState) waitNext() {
+	if r.laggingUntil.Load() != 0 {
+		r.laggingUntil.Store(1)
+	}
+}
+
 // answered records that enough replicas answered.
 func (r *replicaState) answered() { r.laggingUntil.Store(0) }
 
