@@ -22,10 +22,7 @@ func Cluster(tb testing.TB, n int) *ClusterServers {
 	c := &ClusterServers{}
 	var addrs []string
 	for i := range n {
-		node := prepare(tb)
-		node.flags = append(node.flags, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
-			"--cluster-announce-ip", host)
-		node.launch()
+		node := Standalone(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-announce-ip", host)
 		node.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
 		node.Do(addSlots(i, n)...)
 		c.Nodes = append(c.Nodes, node)
@@ -61,10 +58,8 @@ func (c *ClusterServers) Replicate(tb testing.TB) {
 	tb.Helper()
 	masters := c.Nodes
 	for _, m := range masters {
-		node := prepare(tb)
-		node.flags = append(node.flags, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+		node := Standalone(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
 			"--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")
-		node.launch()
 		h, port, _ := net.SplitHostPort(m.Addr)
 		m.Do("CONFIG", "SET", "repl-diskless-sync-delay", "0")
 		node.Do("CLUSTER", "MEET", h, port)

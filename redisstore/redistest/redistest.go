@@ -5,11 +5,11 @@
 package redistest
 
 import (
+	"cmp"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -19,15 +19,20 @@ import (
 
 // Server is one redis-server process.
 type Server struct {
-	Addr string // 127.0.0.1:PORT
+	Addr string // 127.0.0.1:PORT, or that of Options
 	URL  string // redis://Addr
 
-	tb    testing.TB
-	flags []string
-	env   []string // nil means the test's
-	dir   string
-	cmd   *exec.Cmd
+	tb      testing.TB
+	command Command
+	flags   []string
+	env     []string // besides the test's
+	dir     string
+	cmd     *exec.Cmd
 }
+
+// Command returns a command that has not started. exec.Command is one; others run the program
+// on another host.
+type Command func(name string, args ...string) *exec.Cmd
 
 const (
 	host        = "127.0.0.1"
@@ -43,52 +48,53 @@ func Standalone(tb testing.TB, args ...string) *Server {
 
 // Options configure a server.
 type Options struct {
-	File string   // configuration file, of which the server gets a copy that it may rewrite; empty means none, and no persistence
-	Args []string // further options as on redis-server's command line, which take precedence
-	Env  []string // environment variables besides the test's
+	File    string   // configuration file, of which the server gets a copy that it may rewrite; empty means none, and no persistence
+	Text    string   // the text of such a file instead
+	Args    []string // further options as on redis-server's command line, which take precedence
+	Env     []string // environment variables besides the test's
+	Command Command  // starts the server; nil means exec.Command
+	Addr    string   // the server's address; empty means a free one of this host
 }
 
 // Start starts a server.
 func Start(tb testing.TB, o Options) *Server {
 	tb.Helper()
-	s := prepare(tb)
+	s := prepare(tb, cmp.Or(o.Addr, freeport.Address(tb)))
 	if o.File != "" {
 		text, err := os.ReadFile(o.File)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		file := filepath.Join(s.dir, filepath.Base(o.File))
-		if err := os.WriteFile(file, text, 0o600); err != nil {
+		o.Text = string(text)
+	}
+	if o.Text == "" {
+		s.flags = append(s.flags, "--save", "", "--appendonly", "no")
+	} else {
+		file := filepath.Join(s.dir, "server.conf")
+		if err := os.WriteFile(file, []byte(o.Text), 0o600); err != nil {
 			tb.Fatal(err)
 		}
-		s.flags = append([]string{file}, slices.Concat(s.flags[:networkFlags], s.flags[networkFlags+persistenceFlags:])...)
+		s.flags = append([]string{file}, s.flags...)
 	}
-	s.flags = append(s.flags, o.Args...)
-	s.env = append(os.Environ(), o.Env...)
+	if o.Command != nil {
+		s.command = o.Command
+		s.flags = append(s.flags, "--protected-mode", "no") // the test is on another host
+	}
+	s.flags, s.env = append(s.flags, o.Args...), o.Env
 	s.launch()
 	return s
 }
 
-// The flags that prepare sets begin with these numbers of flags of two kinds.
-const (
-	networkFlags     = 6
-	persistenceFlags = 4
-)
-
 // prepare returns a server that is not started yet. It stops when the test ends.
-func prepare(tb testing.TB) *Server {
+func prepare(tb testing.TB, addr string) *Server {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "redistest")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	addr := freeport.Address(tb)
-	_, port, _ := net.SplitHostPort(addr)
-	s := &Server{Addr: addr, URL: "redis://" + addr, tb: tb, dir: dir}
-	s.flags = []string{
-		"--port", port, "--bind", host, "--dir", dir,
-		"--save", "", "--appendonly", "no", "--logfile", filepath.Join(dir, "log"),
-	}
+	ip, port, _ := net.SplitHostPort(addr)
+	s := &Server{Addr: addr, URL: "redis://" + addr, tb: tb, command: exec.Command, dir: dir}
+	s.flags = []string{"--port", port, "--bind", ip, "--dir", dir, "--logfile", filepath.Join(dir, "log")}
 	tb.Cleanup(func() {
 		s.Kill()
 		_ = os.RemoveAll(dir)
@@ -99,8 +105,8 @@ func prepare(tb testing.TB) *Server {
 // launch starts the process and waits until it answers.
 func (s *Server) launch() {
 	s.tb.Helper()
-	s.cmd = exec.Command("redis-server", s.flags...)
-	s.cmd.Env = s.env
+	s.cmd = s.command("redis-server", s.flags...)
+	s.cmd.Env = append(s.cmd.Environ(), s.env...)
 	if err := s.cmd.Start(); err != nil {
 		s.tb.Fatalf("this test needs redis-server: %v", err)
 	}

@@ -3,8 +3,6 @@ package redistest
 import (
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -25,15 +23,9 @@ func Sentinel(tb testing.TB) *SentinelServers {
 	r := &SentinelServers{Primary: Standalone(tb, "--repl-diskless-sync-delay", "0")}
 	h, port, _ := net.SplitHostPort(r.Primary.Addr)
 	r.Replica = Standalone(tb, "--replicaof", h, port)
-	r.Sentinel = prepare(tb)
-	conf := filepath.Join(r.Sentinel.dir, "sentinel.conf")
 	text := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]s 1\n"+
 		"sentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 2000\n", master, h, port)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	r.Sentinel.flags = append([]string{conf, "--sentinel"}, r.Sentinel.flags[:networkFlags]...)
-	r.Sentinel.launch()
+	r.Sentinel = Start(tb, Options{Text: text, Args: []string{"--sentinel"}})
 	r.Primary.waitAcknowledged()
 	r.Sentinel.waitUntil("has found the replica", func() bool {
 		return strings.Contains(r.Sentinel.Do("INFO", "sentinel"), "status=ok,address="+r.Primary.Addr+",slaves=1")

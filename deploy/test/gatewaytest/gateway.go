@@ -76,11 +76,12 @@ type Gateway struct {
 	URL      string // of the public API, without a trailing slash
 	AdminURL string
 
-	tb     testing.TB
-	env    []string
-	cmd    *exec.Cmd
-	exited chan struct{}
-	log    buffer
+	tb      testing.TB
+	command func(name string, args ...string) *exec.Cmd
+	env     []string
+	cmd     *exec.Cmd
+	exited  chan struct{}
+	log     buffer
 }
 
 // Settings are TOKENGATE_ variables without that prefix. "APP_" at the start of a name
@@ -106,8 +107,14 @@ func (s Settings) variable(name string) string {
 // leaves out the defaults of the app.
 func Start(tb testing.TB, redisURL string, settings Settings) *Gateway {
 	tb.Helper()
-	g := &Gateway{tb: tb}
-	listen, admin := freeport.Address(tb), freeport.Address(tb)
+	return StartOn(tb, exec.Command, freeport.Address(tb), freeport.Address(tb), redisURL, settings)
+}
+
+// StartOn is like Start, but runs the process by another command, for example on another host, and listens on
+// the addresses given.
+func StartOn(tb testing.TB, command func(name string, args ...string) *exec.Cmd, listen, admin, redisURL string, settings Settings) *Gateway {
+	tb.Helper()
+	g := &Gateway{tb: tb, command: command}
 	g.URL, g.AdminURL = "http://"+listen, "http://"+admin
 	all := Settings{
 		"LISTEN": listen, "ADMIN_LISTEN": admin, "ADMIN_TOKEN": AdminToken, "REDIS_URL": redisURL, "APPS": App,
@@ -144,7 +151,7 @@ func (g *Gateway) Restart() {
 // Launch starts the process and does not wait until it is ready.
 func (g *Gateway) Launch() {
 	g.tb.Helper()
-	g.cmd = exec.Command(Binary(g.tb), "serve")
+	g.cmd = g.command(Binary(g.tb), "serve")
 	g.cmd.Env, g.cmd.Stdout, g.cmd.Stderr = g.env, &g.log, &g.log
 	if err := g.cmd.Start(); err != nil {
 		g.tb.Fatal(err)

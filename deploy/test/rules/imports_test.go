@@ -46,7 +46,8 @@ var own = map[string][]string{
 // independent lists the packages that may not import the engine.
 var independent = []string{
 	"tokengate/session", "tokengate/session/files", "tokengate/lua", "tokengate/redisstore/redistest", "tokengate/api/wiretest",
-	"tokengate/deploy/test/freeport", "tokengate/deploy/test/gatewaytest", "tokengate/deploy/test/pgbouncer", "tokengate/deploy/test/preload",
+	"tokengate/deploy/test/freeport", "tokengate/deploy/test/gatewaytest", "tokengate/deploy/test/hosts", "tokengate/deploy/test/pgbouncer",
+	"tokengate/deploy/test/preload",
 }
 
 // TestImports checks that adapters import the engine and never each other. Packages
