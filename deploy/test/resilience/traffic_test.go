@@ -32,8 +32,10 @@ type traffic struct {
 	t              *testing.T
 	gateways       []*gatewaytest.Client
 	bound          time.Duration // how long a revoked session's access token may still be accepted
+	refreshBound   time.Duration // the same for a refresh and a list, which is longer than 0 where two primaries may be reached
 	replicatedOnly bool          // only steps that were answered as replicated must survive
 	clients        int           // 0 means 6; one more client sends only authz requests
+	pause          time.Duration // how much longer a client waits after each request, where the traffic lasts long
 	recoveryUser   int           // the user of waitRecovered; 0 means the last user
 
 	phase    atomic.Pointer[string]
@@ -46,6 +48,7 @@ type traffic struct {
 	expected   map[string]map[string]string // results by phase and endpoint; see expect
 	violations map[string]int
 	revoked    []revokedSession
+	uncertain  []revokedSession // those whose revocation was acknowledged but need not survive
 }
 
 // countKey identifies one count of the table.
@@ -228,6 +231,22 @@ func (tr *traffic) addRevoked(s revokedSession) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.revoked = append(tr.revoked, s)
+}
+
+// addUncertain adds a session whose revocation may be lost. Nothing is checked about it meanwhile.
+func (tr *traffic) addUncertain(s revokedSession) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.uncertain = append(tr.uncertain, s)
+}
+
+// takeUncertain returns the sessions of addUncertain since the last call.
+func (tr *traffic) takeUncertain() []revokedSession {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	taken := tr.uncertain
+	tr.uncertain = nil
+	return taken
 }
 
 // pickRevoked returns one of the revoked sessions at random. ok is false if there is none.
