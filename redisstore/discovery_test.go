@@ -90,24 +90,27 @@ func TestReplyIsNoResult(t *testing.T) {
 		"-ERR Error running script (call to f_1): @user_script:1: Script killed by user with SCRIPT KILL...":           session.Unavailable,
 		"-ERR Error running script (call to f_1): @user_script:1: Unknown Redis command called from Lua script":        session.Unavailable,
 		"-ERR Unknown Redis command called from script script: 1, on @user_script:1.":                                  session.Unavailable,
+		"-ERR Unknown command called from script script: 1, on @user_script:1.":                                        session.Unavailable,
+		"-ERR Error running script (call to f_1): @user_script:1: The user executing the script can't run it":          session.Unavailable,
+		"-ERR ACL failure in script: User u can't run the 'xadd' command script: 1, on @user_script:1.":                session.Unavailable,
 		"-OOM command not allowed when used memory > 'maxmemory'. script: 1, on @user_script:1.":                       session.Unavailable,
 		"-ERR unknown command 'EVALSHA', with args beginning with:":                                                    session.Unavailable,
 		"-CROSSSLOT Keys in request don't hash to the same slot":                                                       session.Unavailable,
 		"-ERR This instance has cluster support disabled":                                                              session.Unavailable,
 		"-SOMETHING that a proxy says": session.Unavailable,
 	} {
-		s := open(t, "redis://"+answering(t, reply))
+		s := open(t, "redis://"+answering(t, "evalsha", reply))
 		if err := s.Live(ctx, session.LiveStep{Owner: alice, ID: session.NewID()}); session.CodeOf(err) != want {
 			t.Errorf("%s: got %v, want %s", reply, err, want)
 		}
 	}
 }
 
-// answering starts a server that answers EVALSHA with a reply, and returns its address.
-func answering(t *testing.T, reply string) string {
+// answering starts a server that answers one command with a reply, and returns its address.
+func answering(t *testing.T, command, reply string) string {
 	t.Helper()
 	return fakeServer(t, func(word string) string {
-		if word == "evalsha" {
+		if word == command {
 			return reply
 		}
 		return ""

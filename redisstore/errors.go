@@ -44,12 +44,15 @@ func withoutArgs(err error) error {
 	return err
 }
 
-// isDenied reports whether Redis has refused a command because the user lacks a right. Before
-// Redis 7.0, an error inside a script has other words.
+// isDenied reports whether Redis has refused a command because the user lacks a right.
 func isDenied(err error) bool {
 	reply, ok := errors.AsType[redis.Error](err)
-	return ok && (strings.Contains(reply.Error(), "NOPERM") || strings.Contains(reply.Error(), "The user executing the script"))
+	return ok && slices.ContainsFunc(denials, func(part string) bool { return strings.Contains(reply.Error(), part) })
 }
+
+// denials are parts of the errors for a missing right: of a command alone, of one inside a script
+// before Redis 7.2, and of one inside a script since then.
+var denials = []string{"NOPERM", "The user executing the script", "ACL failure in script"}
 
 // isDefect reports whether an error reply shows a defect. Such a reply comes from a script
 // and has the code ERR, or WRONGTYPE, which a command may also return. All other codes
@@ -57,15 +60,15 @@ func isDenied(err error) bool {
 func isDefect(reply string) bool {
 	code, _, _ := strings.Cut(reply, " ")
 	in := func(part string) bool { return strings.Contains(reply, part) }
-	return code == "WRONGTYPE" || code == "ERR" && slices.ContainsFunc(scriptErrors, in) && !slices.ContainsFunc(refusals, in)
+	return code == "WRONGTYPE" || code == "ERR" && slices.ContainsFunc(scriptErrors, in) && !slices.ContainsFunc(refusals, in) && !slices.ContainsFunc(denials, in)
 }
 
 // scriptErrors are parts of the error replies of scripts.
 var scriptErrors = []string{"user_script", "Error compiling script", "Error running script"}
 
-// refusals are parts of those errors of scripts that show no defect: Redis refuses a
-// command of the script, or was told to stop it. Before Redis 7.0, the code of a state such
-// as OOM follows ": -".
-var refusals = []string{": -", "The user executing the script", "Unknown Redis command", "Script killed by user"}
+// refusals are parts of those errors of scripts that show no defect, besides denials: Redis does
+// not know a command of the script, or was told to stop it. Before Redis 7.0, the code of a state
+// such as OOM follows ": -".
+var refusals = []string{": -", "Unknown Redis command", "Unknown command called from script", "Script killed by user"}
 
 var errReply = errors.New("the script's reply does not have the form that its header describes")

@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -79,10 +80,11 @@ func (s *Store) probeCall(key string) *call {
 // the URL is of another kind than the server. It ignores fields that are missing.
 func (s *Store) checkRole(info map[string]string) error {
 	_, isCluster := s.client.(*redis.ClusterClient)
+	mode := cmp.Or(info["redis_mode"], info["server_mode"]) // Valkey's name is the second
 	switch {
-	case info["redis_mode"] == "sentinel":
+	case mode == "sentinel":
 		return session.Fail(session.Unavailable, errors.New("the server is a Sentinel: give redis+sentinel://HOST:PORT/MASTER in the URL"))
-	case !isCluster && (info["cluster_enabled"] == "1" || info["redis_mode"] == "cluster"):
+	case !isCluster && (info["cluster_enabled"] == "1" || mode == "cluster"):
 		return session.Fail(session.Unavailable, errors.New("the server is a node of a Cluster: give redis+cluster:// in the URL, or rediss+cluster:// with TLS"))
 	case info["role"] == "slave":
 		return session.Fail(session.Unavailable, errors.New("the server is a replica, which takes no writes: "+

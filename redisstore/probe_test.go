@@ -57,6 +57,8 @@ func TestURLOfAnotherKind(t *testing.T) {
 		"replica":            {replicated.Replica.URL, "is a replica"},
 		"one Cluster node":   {cluster.Nodes[0].URL, "give redis+cluster://"},
 		"other Cluster node": {cluster.Nodes[1].URL, "give redis+cluster://"},
+		"Sentinel":           {"redis://" + replicated.Sentinel.Addr, "is a Sentinel"},
+		"Sentinel of Valkey": {"redis://" + answering(t, "info", "$20\r\nserver_mode:sentinel"), "is a Sentinel"},
 		"no Cluster":         {strings.Replace(replicated.Primary.URL, "redis:", "redis+cluster:", 1), "give redis://"},
 	} {
 		s := open(t, c.url)
