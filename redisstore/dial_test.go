@@ -15,16 +15,14 @@ import (
 // down is not sent when the network is back. By then the user's client may have asked
 // another instance.
 func TestAbandonedStepIsNotSent(t *testing.T) {
-	single, node, replicated := redistest.Standalone(t), redistest.Cluster(t, 1).Nodes[0], redistest.Sentinel(t)
+	single, replicated := redistest.Standalone(t), redistest.Sentinel(t)
+	node, toCluster := proxiedCluster(t)
 	cert, key := certificate(t)
 	_, tlsPort, _ := net.SplitHostPort(freeport.Address(t))
 	encrypted := redistest.Standalone(t, "--tls-port", tlsPort, "--tls-cert-file", cert, "--tls-key-file", key,
 		"--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
 	toSingle, toTLS := newProxy(t, single.Addr), newProxy(t, "127.0.0.1:"+tlsPort)
-	toCluster, toPrimary := newProxy(t, node.Addr), newProxy(t, replicated.Primary.Addr)
-	// The Cluster and the Sentinel give clients the addresses of the proxies.
-	_, port, _ := net.SplitHostPort(toCluster.addr)
-	node.Do("CONFIG", "SET", "cluster-announce-port", port)
+	toPrimary := newProxy(t, replicated.Primary.Addr) // whose address the Sentinel gives to clients
 	h, port, _ := net.SplitHostPort(toPrimary.addr)
 	replicated.Sentinel.Do("SENTINEL", "MONITOR", "proxied", h, port, "1")
 	for name, c := range map[string]struct {

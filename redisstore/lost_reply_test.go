@@ -1,7 +1,6 @@
 package redisstore_test
 
 import (
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -14,10 +13,7 @@ import (
 // does not repeat it, and fails with Unavailable.
 func TestLostReply(t *testing.T) {
 	single := redistest.Standalone(t)
-	node := redistest.Cluster(t, 1).Nodes[0]
-	toCluster := newProxy(t, node.Addr)
-	_, port, _ := net.SplitHostPort(toCluster.addr)
-	node.Do("CONFIG", "SET", "cluster-announce-port", port) // makes the client connect to the proxy
+	node, toCluster := proxiedCluster(t)
 	toSingle := newProxy(t, single.Addr)
 	for name, c := range map[string]struct {
 		srv   *redistest.Server

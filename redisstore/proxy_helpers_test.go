@@ -8,14 +8,17 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tokengate/redisstore/redistest"
 )
 
 // proxy is a TCP proxy between clients and a server that can simulate network faults.
 type proxy struct {
 	addr      string
-	loseReply atomic.Bool  // discard the server's next reply and close the connection; the server has run the command
-	frozen    atomic.Bool  // pass nothing on, and keep connections open
-	delay     atomic.Int64 // of each piece of data, in ns
+	server    atomic.Pointer[string] // its address
+	loseReply atomic.Bool            // discard the server's next reply and close the connection; the server has run the command
+	frozen    atomic.Bool            // pass nothing on, and keep connections open
+	delay     atomic.Int64           // of each piece of data, in ns
 
 	mu         sync.Mutex
 	fromClient strings.Builder // everything that clients have sent
@@ -36,6 +39,7 @@ func newProxy(t *testing.T, server string) *proxy {
 		t.Fatal(err)
 	}
 	p := &proxy{addr: l.Addr().String()}
+	p.server.Store(&server)
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	t.Cleanup(func() { close(stop); p.frozen.Store(false); _ = l.Close(); wg.Wait() })
@@ -45,17 +49,28 @@ func newProxy(t *testing.T, server string) *proxy {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { p.serve(client, server, stop) })
+			wg.Go(func() { p.serve(client, stop) })
 		}
 	})
 	return p
 }
 
+// proxiedCluster starts a Cluster of one node that gives clients the address of a proxy. Redis 6.2
+// announces the port that it was started with, so the proxy listens first.
+func proxiedCluster(t *testing.T) (*redistest.Server, *proxy) {
+	t.Helper()
+	p := newProxy(t, "")
+	_, port, _ := net.SplitHostPort(p.addr)
+	node := redistest.Cluster(t, 1, "--cluster-announce-port", port).Nodes[0]
+	p.server.Store(&node.Addr)
+	return node, p
+}
+
 // serve connects one client with the server, until either closes the connection or the
 // test ends.
-func (p *proxy) serve(client net.Conn, server string, stop <-chan struct{}) {
+func (p *proxy) serve(client net.Conn, stop <-chan struct{}) {
 	defer client.Close()
-	upstream, err := net.Dial("tcp", server)
+	upstream, err := net.Dial("tcp", *p.server.Load())
 	if err != nil {
 		return
 	}

@@ -16,13 +16,14 @@ type ClusterServers struct {
 
 const slotCount = 16384
 
-// Cluster starts n masters without replicas. They share the slots evenly.
-func Cluster(tb testing.TB, n int) *ClusterServers {
+// Cluster starts n masters without replicas. They share the slots evenly. args are further
+// options of each, as for Standalone.
+func Cluster(tb testing.TB, n int, args ...string) *ClusterServers {
 	tb.Helper()
 	c := &ClusterServers{}
 	var addrs []string
 	for i := range n {
-		node := Standalone(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-announce-ip", host)
+		node := Standalone(tb, append([]string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-announce-ip", host}, args...)...)
 		node.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
 		node.Do(addSlots(i, n)...)
 		c.Nodes = append(c.Nodes, node)

@@ -110,7 +110,10 @@ func TestRestrictedUserInOtherTopologies(t *testing.T) {
 		for _, node := range c.nodes {
 			checkNothingDenied(t, node)
 		}
-		if !slices.ContainsFunc(c.nodes, func(node *redistest.Server) bool { return commandCalls(t, node, c.command) > 0 }) {
+		command, _, _ := strings.Cut(c.command, "|") // Redis 6.2 counts, removes and names no subcommands
+		if !slices.ContainsFunc(c.nodes, func(node *redistest.Server) bool {
+			return commandCalls(t, node, c.command)+commandCalls(t, node, command) > 0
+		}) {
 			t.Errorf("%s is allowed but never used", c.command)
 		}
 		env := newCommandEnv(redisURL)
@@ -121,9 +124,9 @@ func TestRestrictedUserInOtherTopologies(t *testing.T) {
 			t.Errorf("check: got exit code %d, output %s; want 0", code, output)
 		}
 		for _, node := range c.nodes {
-			node.Do("ACL", "SETUSER", "gate", "-"+c.command)
+			node.Do("ACL", "SETUSER", "gate", "-"+command)
 		}
-		if code, output := env.run(t, "", "check"); code == 0 || !strings.Contains(output, "'"+c.command+"'") {
+		if code, output := env.run(t, "", "check"); code == 0 || !strings.Contains(output, "'"+c.command+"'") && !strings.Contains(output, "'"+command+"'") {
 			t.Errorf("check without the right to %[1]s: got exit code %[2]d, output %[3]s; want an error with '%[1]s'", c.command, code, output)
 		}
 	}
