@@ -53,11 +53,13 @@ func newNamedTopology(t *testing.T, settings gatewaytest.Settings) *namedTopolog
 		if i > 0 {
 			args = []string{"--replicaof", primary, fmt.Sprint(redisPort)}
 		}
-		m.redis = redistest.On(t, m.redisHost.Command, m.redisHost.Addr(redisPort), conf, args...)
+		m.redis = redistest.Start(t, redistest.Options{Command: m.redisHost.Command, Addr: m.redisHost.Addr(redisPort), Text: conf, Args: args})
 		sentinels = append(sentinels, m.sentinelHost.Addr(sentinelPort))
 	}
 	for _, m := range n.machines {
-		m.sentinel = redistest.On(t, m.sentinelHost.Command, m.sentinelHost.Addr(sentinelPort), sentinelConf, "--sentinel")
+		m.sentinel = redistest.Start(t, redistest.Options{
+			Command: m.sentinelHost.Command, Addr: m.sentinelHost.Addr(sentinelPort), Text: sentinelConf, Args: []string{"--sentinel"},
+		})
 	}
 	n.waitHealed()
 	url := "redis+sentinel://" + strings.Join(sentinels, ",") + "/" + sentinelMaster
