@@ -15,7 +15,7 @@ import (
 // each on its own server. It also reports Redis's CPU time per step. prepare is called
 // once per client.
 func bench(b *testing.B, prepare func(s *redisstore.Store) (step func() error)) {
-	for _, query := range []string{"", "?auto_pipeline=true"} {
+	for _, query := range []string{"", "?auto_pipeline=false"} {
 		for _, clients := range []int{1, 64} {
 			b.Run(fmt.Sprintf("clients=%d%s", clients, query), func(b *testing.B) {
 				srv := redistest.Standalone(b)

@@ -30,7 +30,7 @@ func wantOffset(t *testing.T, s *redisstore.Store, o session.Owner, want time.Du
 // question about it, and from the reply of a step.
 func TestClockOffset(t *testing.T) {
 	srv, cluster := redistest.Standalone(t), redistest.Cluster(t, 3)
-	for _, url := range []string{srv.URL, srv.URL + "?auto_pipeline=true", cluster.URL} {
+	for _, url := range []string{srv.URL, srv.URL + "?auto_pipeline=false", cluster.URL} {
 		for _, ahead := range []time.Duration{0, 2 * time.Second, 400 * time.Second, -400 * time.Second} {
 			wantOffset(t, open(t, url, clockAhead(ahead)), alice, ahead)
 

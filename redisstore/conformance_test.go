@@ -23,8 +23,8 @@ func TestConformanceStandalone(t *testing.T) {
 	codes.compareWithHeaders(t)
 }
 
-func TestConformancePipelined(t *testing.T) {
-	storetest.Run(t, harness(redistest.Standalone(t).URL+"?auto_pipeline=true"))
+func TestConformanceWithoutPipeline(t *testing.T) {
+	storetest.Run(t, harness(redistest.Standalone(t).URL+"?auto_pipeline=false"))
 }
 
 func TestConformanceSentinel(t *testing.T) {

@@ -17,10 +17,10 @@ func TestSetURL(t *testing.T) {
 		url   string
 		nodes []*redistest.Server
 	}{
-		"standalone": {single.URL, []*redistest.Server{single}},
-		"pipelined":  {single.URL + "?auto_pipeline=true", []*redistest.Server{single}},
-		"sentinel":   {r.URL, []*redistest.Server{r.Primary, r.Replica}},
-		"cluster":    {c.URL, c.Nodes},
+		"standalone":  {single.URL, []*redistest.Server{single}},
+		"no pipeline": {single.URL + "?auto_pipeline=false", []*redistest.Server{single}},
+		"sentinel":    {r.URL, []*redistest.Server{r.Primary, r.Replica}},
+		"cluster":     {c.URL, c.Nodes},
 	} {
 		t.Run(name, func(t *testing.T) {
 			each := func(command ...string) {

@@ -19,9 +19,9 @@ const reloadInterval = time.Second
 // credentials are the Redis user and the password.
 type credentials struct{ username, password string }
 
-// connect returns the client, and the pipeline in front of it if there is one. The
+// connect returns the client, and the pipelines in front of it if there are any. The
 // client dials on first use, with the credentials at that time.
-func (s servers) connect(current *atomic.Pointer[credentials], logger *slog.Logger) (redis.UniversalClient, *redis.AutoPipeliner, error) {
+func (s servers) connect(current *atomic.Pointer[credentials], logger *slog.Logger) (client redis.UniversalClient, p *pipelines, err error) {
 	d, err := newDialer(s, logger)
 	if err != nil {
 		return nil, nil, err
@@ -30,10 +30,6 @@ func (s servers) connect(current *atomic.Pointer[credentials], logger *slog.Logg
 	s.CredentialsProviderContext = func(context.Context) (username, password string, err error) {
 		c := current.Load()
 		return c.username, c.password, nil
-	}
-	var client interface {
-		redis.UniversalClient
-		AsyncAutoPipelineWithOptions(*redis.AutoPipelineOptions) (*redis.AutoPipeliner, error)
 	}
 	switch s.topology {
 	case cluster:
@@ -46,11 +42,10 @@ func (s servers) connect(current *atomic.Pointer[credentials], logger *slog.Logg
 	default:
 		client = redis.NewClient(s.Simple())
 	}
-	if !s.autoPipeline {
-		return client, nil, nil
+	if s.autoPipeline {
+		p = &pipelines{}
 	}
-	pipeline, err := client.AsyncAutoPipelineWithOptions(redis.DefaultBlockingAutoPipelineOptions())
-	return client, pipeline, err
+	return client, p, nil
 }
 
 // keepAlive has the values of the client's own dialer. With them, a peer that no longer

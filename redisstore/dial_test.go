@@ -30,11 +30,11 @@ func TestAbandonedStepIsNotSent(t *testing.T) {
 		url    string
 		direct string // URL without the proxy
 	}{
-		"standalone": {toSingle, "redis://" + toSingle.addr + "?", single.URL},
-		"pipelined":  {toSingle, "redis://" + toSingle.addr + "?auto_pipeline=true&", single.URL},
-		"tls":        {toTLS, "rediss://" + toTLS.addr + "?ca_cert=" + cert + "&", encrypted.URL},
-		"cluster":    {toCluster, "redis+cluster://" + toCluster.addr + "?", "redis+cluster://" + node.Addr},
-		"sentinel":   {toPrimary, "redis+sentinel://" + replicated.Sentinel.Addr + "/proxied?", replicated.Primary.URL},
+		"standalone":  {toSingle, "redis://" + toSingle.addr + "?", single.URL},
+		"no pipeline": {toSingle, "redis://" + toSingle.addr + "?auto_pipeline=false&", single.URL},
+		"tls":         {toTLS, "rediss://" + toTLS.addr + "?ca_cert=" + cert + "&", encrypted.URL},
+		"cluster":     {toCluster, "redis+cluster://" + toCluster.addr + "?", "redis+cluster://" + node.Addr},
+		"sentinel":    {toPrimary, "redis+sentinel://" + replicated.Sentinel.Addr + "/proxied?", replicated.Primary.URL},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, o := open(t, c.url+"read_timeout=300ms"), session.Owner{App: "shop", User: name}

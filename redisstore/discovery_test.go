@@ -165,10 +165,10 @@ func TestClientSendsNoIdentity(t *testing.T) {
 	h, port, _ := net.SplitHostPort(toPrimary.addr)
 	replicated.Sentinel.Do("SENTINEL", "MONITOR", "proxied", h, port, "1")
 	for url, proxies := range map[string][]*proxy{
-		"redis://" + toSingle.addr:                         {toSingle},
-		"redis://" + toSingle.addr + "?auto_pipeline=true": {toSingle},
-		"redis+cluster://" + toCluster.addr:                {toCluster},
-		"redis+sentinel://" + toSentinel.addr + "/proxied": {toPrimary, toSentinel},
+		"redis://" + toSingle.addr:                          {toSingle},
+		"redis://" + toSingle.addr + "?auto_pipeline=false": {toSingle},
+		"redis+cluster://" + toCluster.addr:                 {toCluster},
+		"redis+sentinel://" + toSentinel.addr + "/proxied":  {toPrimary, toSentinel},
 	} {
 		s := open(t, url)
 		login(t, s, alice, policy)

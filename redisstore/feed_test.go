@@ -209,7 +209,7 @@ func TestFollowAfterLossyFailover(t *testing.T) {
 // one read returns.
 func TestFollowReadsManyEntries(t *testing.T) {
 	srv := redistest.Standalone(t)
-	s := open(t, srv.URL+"?auto_pipeline=true")
+	s := open(t, srv.URL)
 	p := policy
 	p.Max = 1
 	const n = 2500

@@ -127,8 +127,9 @@ func (s *Store) sampleKey(bucket uint32) string {
 type Connections struct {
 	// Total and Idle are the numbers of connections now.
 	Total, Idle uint32
-	// Hits, Misses and Timeouts count the steps since the start that took an idle
-	// connection, opened a new one, or failed because none was free in time.
+	// Hits, Misses and Timeouts count since the start how often a step, or several that are
+	// sent together, took an idle connection, opened a new one, or failed because none was
+	// free in time.
 	Hits, Misses, Timeouts uint32
 }
 

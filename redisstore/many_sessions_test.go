@@ -115,7 +115,7 @@ func TestListOfManySessions(t *testing.T) {
 // call.
 func TestEvictionOfManySessions(t *testing.T) {
 	srv := redistest.Standalone(t)
-	s := open(t, srv.URL+"?auto_pipeline=true")
+	s := open(t, srv.URL)
 	const n = 8100
 	p := policy
 	p.Limit = false

@@ -33,8 +33,9 @@ import (
 //   - client_cert and client_key, the paths of PEM files with the certificate that servers
 //     ask of their clients, and its private key
 //   - skip_verify=true, for tests: the certificate of the server is not checked
-//   - auto_pipeline=true sends steps that run at the same time together, on one connection:
-//     Redis has half the work if there are many, but a single step takes a little longer
+//   - auto_pipeline=false sends each step on a connection of its own. By default, steps for
+//     one server that run at the same time are sent together, on one connection, which halves
+//     the work of Redis if there are many; those that wait for replicas are not
 //
 // The files of ca_cert, client_cert and client_key are read again for each new connection,
 // so that renewed ones need no restart. If they can't be used then, the last good ones

@@ -111,7 +111,7 @@ func TestWarningsAskEachMaster(t *testing.T) {
 // TestReady checks that Ready fails exactly if the owner's steps can't write.
 func TestReady(t *testing.T) {
 	srv := redistest.Standalone(t)
-	s, pipelined := open(t, srv.URL), open(t, srv.URL+"?auto_pipeline=true")
+	s, pipelined := open(t, srv.URL+"?auto_pipeline=false"), open(t, srv.URL)
 	for _, change := range []struct{ fail, repair string }{
 		{"CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"},
 		{"CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"},

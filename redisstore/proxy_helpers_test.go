@@ -14,11 +14,12 @@ import (
 
 // proxy is a TCP proxy between clients and a server that can simulate network faults.
 type proxy struct {
-	addr      string
-	server    atomic.Pointer[string] // its address
-	loseReply atomic.Bool            // discard the server's next reply and close the connection; the server has run the command
-	frozen    atomic.Bool            // pass nothing on, and keep connections open
-	delay     atomic.Int64           // of each piece of data, in ns
+	addr   string
+	server atomic.Pointer[string] // its address
+	lose   atomic.Int32           // discard as many of the server's next replies, and close their connections; the server has run the commands
+	frozen atomic.Bool            // pass nothing on, and keep connections open
+	hold   atomic.Bool            // pass nothing on from the client that sends something next, and keep its connection open
+	delay  atomic.Int64           // of each piece of data, in ns
 
 	mu         sync.Mutex
 	fromClient strings.Builder // everything that clients have sent
@@ -85,10 +86,21 @@ func (p *proxy) serve(client net.Conn, stop <-chan struct{}) {
 		}
 	}()
 	go func() {
-		p.copy(upstream, io.TeeReader(client, p), func() bool { return false })
+		p.copy(upstream, io.TeeReader(client, p), func() bool {
+			if p.hold.CompareAndSwap(true, false) {
+				<-stop
+				return true
+			}
+			return false
+		})
 		_ = upstream.Close()
 	}()
-	p.copy(client, upstream, func() bool { return p.loseReply.CompareAndSwap(true, false) })
+	p.copy(client, upstream, func() bool {
+		if p.lose.Load() <= 0 {
+			return false
+		}
+		return p.lose.Add(-1) >= 0
+	})
 }
 
 // Write records what a client has sent.

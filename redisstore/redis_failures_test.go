@@ -56,7 +56,7 @@ func wantUnavailable(t *testing.T, errs map[string]error) {
 
 func TestServerIsDown(t *testing.T) {
 	srv := redistest.Standalone(t)
-	s, pipelined := open(t, srv.URL), open(t, srv.URL+"?auto_pipeline=true")
+	s, pipelined := open(t, srv.URL+"?auto_pipeline=false"), open(t, srv.URL)
 	current := login(t, s, alice, policy).Session
 	login(t, pipelined, alice, policy)
 	srv.Kill()

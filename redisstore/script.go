@@ -101,7 +101,9 @@ func (s *Store) runOnce(ctx context.Context, sc *script, c *call, wait waitFor) 
 	start := time.Now()
 	r, err := s.send(ctx, sc, c, wait, false)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		r, err = s.send(ctx, sc, c, wait, true)
+		if err = givenUp(ctx); err == nil {
+			r, err = s.send(ctx, sc, c, wait, true)
+		}
 	}
 	if isDenied(err) {
 		s.denied.Store(true)
@@ -120,7 +122,7 @@ func (s *Store) runOnce(ctx context.Context, sc *script, c *call, wait waitFor) 
 // wire and only needed if Redis does not have the script.
 func (s *Store) send(ctx context.Context, sc *script, c *call, wait waitFor, eval bool) (reply, error) {
 	args, firstKey := c.command(sc, eval)
-	cmd := noRetryCmd{redis.NewCmd(ctx, args...)}
+	cmd := noRetryCmd{redis.NewCmd(ctx, args...), ctx}
 	var r reply
 	err := error(nil)
 	if wait != noReplicas && s.options.WaitReplicas > 0 {
@@ -128,11 +130,11 @@ func (s *Store) send(ctx context.Context, sc *script, c *call, wait waitFor, eva
 		if redirected(err) && wait == ownWrites {
 			// The script has not run. The client follows the redirection, but can't send
 			// WAIT on the same connection, so the result is Pending.
-			cmd = noRetryCmd{redis.NewCmd(ctx, args...)}
-			err = s.process(ctx, cmd)
+			cmd = noRetryCmd{redis.NewCmd(ctx, args...), ctx}
+			err = s.process(ctx, cmd, firstKey)
 		}
 	} else {
-		err = s.process(ctx, cmd)
+		err = s.process(ctx, cmd, firstKey)
 	}
 	if err != nil {
 		return reply{}, err // cmd must not be read: if ctx is done, the pipeline may still write to it
@@ -141,20 +143,48 @@ func (s *Store) send(ctx context.Context, sc *script, c *call, wait waitFor, eva
 	return r, nil
 }
 
-// process sends a command to the node that has its keys.
-func (s *Store) process(ctx context.Context, cmd noRetryCmd) error {
-	if s.pipeline != nil {
-		return s.pipeline.Submit(ctx, cmd).WaitContext(ctx)
+// process sends a command to the node that has a key.
+func (s *Store) process(ctx context.Context, cmd noRetryCmd, key string) error {
+	if s.pipelines != nil {
+		return s.pipelines.process(ctx, s.client, cmd, key)
 	}
 	return s.client.Process(ctx, cmd)
 }
 
+// givenUp returns an error if a step must not run any more, because its caller does not wait
+// for it, or because the process was paused since its request was read: the user's client may
+// already have asked another instance.
+func givenUp(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if arrival, ok := session.ArrivalFrom(ctx); ok && arrival.Interrupted() {
+		return errPaused
+	}
+	return nil
+}
+
 // noRetryCmd is a command that the client must not send twice. A Cluster's client
 // repeats other commands regardless of MaxRetries.
-type noRetryCmd struct{ *redis.Cmd }
+type noRetryCmd struct {
+	*redis.Cmd
+	ctx context.Context
+}
 
 // NoRetry implements [redis.Cmder].
 func (noRetryCmd) NoRetry() bool { return true }
+
+// Args returns the arguments, or those of a script that does not exist if the step was given
+// up. The client asks for them when it has a connection, and it may have taken long to get
+// one.
+func (c noRetryCmd) Args() []any {
+	if givenUp(c.ctx) != nil {
+		return noScript
+	}
+	return c.Cmd.Args()
+}
+
+var noScript = []any{"evalsha", strings.Repeat("0", 40), "0"}
 
 // redirected reports whether a Cluster's node has redirected a command to another node.
 func redirected(err error) bool {

@@ -12,8 +12,8 @@ import (
 func TestScriptsAreLoadedAgain(t *testing.T) {
 	r := redistest.Sentinel(t)
 	stores := map[string]*redisstore.Store{
-		"plain":     open(t, r.URL),
-		"pipelined": open(t, r.URL+"?auto_pipeline=true"),
+		"plain":     open(t, r.URL+"?auto_pipeline=false"),
+		"pipelined": open(t, r.URL),
 		"waiting":   open(t, r.URL, func(o *redisstore.Options) { o.WaitReplicas = 1 }),
 	}
 	for name, s := range stores {

@@ -34,12 +34,12 @@ import (
 // [session.Directory]. It is safe for concurrent use, and any number of processes may
 // use the same servers.
 type Store struct {
-	options  Options
-	client   redis.UniversalClient
-	pipeline *redis.AutoPipeliner // nil if each step takes its own connection
-	schema   schema
-	replicas replicaStates
-	clocks   clockOffsets
+	options   Options
+	client    redis.UniversalClient
+	pipelines *pipelines // nil if each step takes its own connection
+	schema    schema
+	replicas  replicaStates
+	clocks    clockOffsets
 
 	polls, subscription outage // of Follow
 
@@ -90,7 +90,7 @@ func New(o Options) (*Store, error) {
 	}
 	s.credentials.Store(&credentials{servers.Username, servers.Password})
 	s.revocationParams.Store(s.newRevocationParams(o.Retention))
-	if s.client, s.pipeline, err = servers.connect(&s.credentials, o.Logger); err != nil {
+	if s.client, s.pipelines, err = servers.connect(&s.credentials, o.Logger); err != nil {
 		return nil, err
 	}
 	if servers.topology != cluster {
@@ -139,9 +139,6 @@ func (s *Store) ExtendRetention(d time.Duration) {
 
 // Close closes the connections. Steps in progress fail with Unavailable.
 func (s *Store) Close() error {
-	if s.pipeline != nil {
-		_ = s.pipeline.Close() // the client's Close returns the error that matters
-	}
 	return s.client.Close()
 }
 

@@ -30,8 +30,8 @@ func clients(srv *redistest.Server) int {
 	return strings.Count(srv.Do("CLIENT", "LIST"), "id=") - 1
 }
 
-// runTogether runs n logins at the same time, each on a connection of its own, and returns
-// the errors.
+// runTogether runs n logins at the same time, each on a connection of its own unless they
+// are pipelined, and returns the errors.
 func runTogether(s *redisstore.Store, srv *redistest.Server, n int) (errs []error) {
 	srv.Do("CLIENT", "PAUSE", "300", "ALL")
 	var wg sync.WaitGroup
@@ -54,8 +54,9 @@ func runTogether(s *redisstore.Store, srv *redistest.Server, n int) (errs []erro
 // has closed because it was idle.
 func TestServerClosesIdleConnections(t *testing.T) {
 	for name, form := range map[string]string{
-		"tcp": "<tcp>", "unix": "unix://<socket>", "tls": "<tls>", "tls, dialled in advance": "<tls>&min_idle_conns=8",
-		"tls, pipelined": "<tls>&auto_pipeline=true",
+		"tcp": "<tcp>?auto_pipeline=false", "unix": "unix://<socket>?auto_pipeline=false", "tls": "<tls>&auto_pipeline=false",
+		"tls, dialled in advance": "<tls>&auto_pipeline=false&min_idle_conns=8",
+		"tls, pipelined":          "<tls>", "tls, pipelined, dialled in advance": "<tls>&min_idle_conns=8",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

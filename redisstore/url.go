@@ -56,7 +56,7 @@ func parseURL(text string) (servers, error) {
 	if err != nil || u.Fragment != "" {
 		return servers{}, errURL
 	}
-	s := servers{topology: kind, UniversalOptions: clientDefaults()}
+	s := servers{topology: kind, UniversalOptions: clientDefaults(), autoPipeline: true}
 	s.Username = u.User.Username()
 	s.Password, _ = u.User.Password()
 	if parts.scheme == "unix" {
@@ -105,6 +105,7 @@ func clientDefaults() redis.UniversalOptions {
 		ReadTimeout:              3 * time.Second,
 		WriteTimeout:             3 * time.Second,
 		PoolTimeout:              2 * time.Second,
+		PipelinePoolSize:         -1, // one pool for all, so that its limits and figures are those of all connections
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 }

@@ -27,7 +27,7 @@ func TestValidURLs(t *testing.T) {
 		"rediss+sentinel://u:p@h1/m?sentinel_username=a&sentinel_password=b",
 		"redis+cluster://h1:7000,h2:7000", "rediss+cluster://u:p@h1:7000", "redis+cluster://h1/",
 		"redis://h?pool_size=10&min_idle_conns=1&max_idle_conns=5&max_active_conns=20&dial_timeout=1s&read_timeout=2s" +
-			"&write_timeout=2s&pool_timeout=1s&conn_max_idle_time=5m&conn_max_lifetime=1h&client_name=gw&auto_pipeline=true",
+			"&write_timeout=2s&pool_timeout=1s&conn_max_idle_time=5m&conn_max_lifetime=1h&client_name=gw&auto_pipeline=false",
 	} {
 		o := redisstore.Defaults()
 		o.URL = url

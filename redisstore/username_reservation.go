@@ -105,7 +105,7 @@ func (d *Directory) writeReservationKey(ctx context.Context, app string, res res
 	key := newCall()
 	d.keys(app, res.user()).addReservation(key, res.number())
 	cmd := redis.NewCmd(ctx, "set", string(key.buf), "1", "px", reservationTimeout.Milliseconds())
-	if err := d.store.client.Process(ctx, noRetryCmd{cmd}); err != nil {
+	if err := d.store.client.Process(ctx, noRetryCmd{cmd, ctx}); err != nil {
 		return classify("put", err)
 	}
 	return nil

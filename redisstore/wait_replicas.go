@@ -59,7 +59,7 @@ func (s *Store) processAndWait(ctx context.Context, cmd noRetryCmd, key string, 
 	case !waits && proof:
 		return c, errUnconfirmed
 	case !waits:
-		return confirmation{asked: true}, s.process(ctx, cmd)
+		return confirmation{asked: true}, s.process(ctx, cmd, key)
 	}
 	pipe := client.Pipeline()
 	first := redis.NewCmd(ctx, "eval", lua.Heartbeat.Text, 1, probeKey(key))

@@ -113,7 +113,7 @@ func TestDurability(t *testing.T) {
 	r := redistest.Sentinel(t)
 	wantDurability(t, open(t, r.URL), session.NotRequested)
 	wantDurability(t, open(t, r.URL, waiting), session.Replicated)
-	wantDurability(t, open(t, r.URL+"?auto_pipeline=true", waiting), session.Replicated)
+	wantDurability(t, open(t, r.URL+"?auto_pipeline=false", waiting), session.Replicated)
 	r.Replica.Kill()
 	wantDurability(t, open(t, r.URL, waiting, func(o *redisstore.Options) { o.WaitTimeout = 20 * time.Millisecond }), session.Pending)
 }

@@ -103,23 +103,29 @@ func migrate(from, to *Server, keys []string) error {
 	return nil
 }
 
-// Move moves one slot and its keys to another node, as redis-cli does.
-func (c *ClusterServers) Move(slot int, from, to *Server) error {
+// MoveKeys marks a slot as moving to another node, and moves its keys.
+func (c *ClusterServers) MoveKeys(slot int, from, to *Server) error {
 	if err := c.StartMove(slot, from, to); err != nil {
 		return err
 	}
-	name, toID := strconv.Itoa(slot), to.Do("CLUSTER", "MYID")
 	for {
-		keys := from.Do("CLUSTER", "GETKEYSINSLOT", name, "10")
+		keys := from.Do("CLUSTER", "GETKEYSINSLOT", strconv.Itoa(slot), "10")
 		if keys == "" {
-			break
+			return nil
 		}
 		if err := migrate(from, to, strings.Split(keys, "\n")); err != nil {
 			return err
 		}
 	}
+}
+
+// Move moves one slot and its keys to another node, as redis-cli does.
+func (c *ClusterServers) Move(slot int, from, to *Server) error {
+	if err := c.MoveKeys(slot, from, to); err != nil {
+		return err
+	}
 	for _, node := range []*Server{to, from} {
-		if got := node.Do("CLUSTER", "SETSLOT", name, "NODE", toID); got != "OK" {
+		if got := node.Do("CLUSTER", "SETSLOT", strconv.Itoa(slot), "NODE", to.Do("CLUSTER", "MYID")); got != "OK" {
 			return fmt.Errorf("NODE: %s", got)
 		}
 	}

@@ -27,10 +27,10 @@ func TestEveryTopology(t *testing.T) {
 			server.Do("CONFIG", "SET", "requirepass", "p@ss/word")
 			return "redis://:" + url.QueryEscape("p@ss/word") + "@" + server.Addr
 		},
-		"pipeline": func(t *testing.T) string { return redistest.Standalone(t).URL + "?auto_pipeline=true&pool_size=4" },
-		"sentinel": func(t *testing.T) string { return redistest.Sentinel(t).URL },
-		"cluster":  func(t *testing.T) string { return redistest.Cluster(t, 3).URL },
-		"tls":      func(t *testing.T) string { return startTLSServer(t, newAuthority(t)) },
+		"no pipeline": func(t *testing.T) string { return redistest.Standalone(t).URL + "?auto_pipeline=false&pool_size=4" },
+		"sentinel":    func(t *testing.T) string { return redistest.Sentinel(t).URL },
+		"cluster":     func(t *testing.T) string { return redistest.Cluster(t, 3).URL },
+		"tls":         func(t *testing.T) string { return startTLSServer(t, newAuthority(t)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
