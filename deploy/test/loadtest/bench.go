@@ -124,7 +124,8 @@ func (b *bench) record(ctx context.Context, l load) (result, error) {
 	return r, err
 }
 
-// mode is a way in which gateway and baseline send commands to Redis.
+// mode is a way in which gateway and baseline send commands to Redis. The targets are for
+// the first one.
 type mode struct {
 	name      string
 	pipelined bool
@@ -132,6 +133,6 @@ type mode struct {
 }
 
 var modes = []mode{
-	{"one connection a call (the default)", false, ""},
-	{"`?auto_pipeline=true`", true, "?auto_pipeline=true"},
+	{"pipelined (the default)", true, ""},
+	{"`?auto_pipeline=false`", false, "?auto_pipeline=false"},
 }

@@ -42,11 +42,9 @@ func usersWith(n int) int { return n / 3 }
 const createWorkers = 128
 
 // openStore opens the store on a server as a gateway does.
-func openStore(url string, pipelined bool) (*redisstore.Store, error) {
+func openStore(url string) (*redisstore.Store, error) {
 	o := redisstore.Defaults()
-	if o.URL = url; pipelined {
-		o.URL += "?auto_pipeline=true"
-	}
+	o.URL = url
 	return redisstore.New(o)
 }
 
@@ -61,7 +59,7 @@ func longPolicy(change func(*session.Policy)) session.Policy {
 // createSessions creates sessions with the gateway's own script and keys, many at a
 // time and without HTTP. It returns a sample of them in random order.
 func createSessions(ctx context.Context, url string, set sessionSet) ([]createdSession, error) {
-	store, err := openStore(url, true)
+	store, err := openStore(url)
 	if err != nil {
 		return nil, err
 	}

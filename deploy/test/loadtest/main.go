@@ -73,7 +73,7 @@ func (o *options) parse(args []string) error {
 	f.StringVar(&o.sessionType, "session", "LONG", "LONG or SHORT")
 	f.StringVar(&o.info, "info", testInfo, "device info of the logins")
 	f.BoolVar(&o.rotate, "rotate", true, "whether the app's policy rotates refresh tokens")
-	f.StringVar(&o.mode, "redis", "", `client options for the gateway that is started, such as "auto_pipeline=true"`)
+	f.StringVar(&o.mode, "redis", "", `client options for the gateway that is started, such as "auto_pipeline=false"`)
 	f.BoolVar(&o.tuned, "tuned", false, "start Redis with deploy/redis.conf instead of its defaults without persistence")
 	f.StringVar(&o.settings, "settings", "", "settings for the gateway that is started, without TOKENGATE_, as NAME=value;NAME=value")
 	f.StringVar(&o.profile, "profile", "", "write a CPU profile of the gateway that is started to this file")

@@ -49,7 +49,7 @@ func (b *bench) scaleTotal(ctx context.Context, small, large *server) error {
 		if err != nil {
 			return err
 		}
-		store, err := openStore(s.url, false)
+		store, err := openStore(s.url)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func unlimited(p *session.Policy) { p.Limit = false }
 // scaleUser compares refreshes of one user with very many sessions to refreshes of
 // as many users with one session each.
 func (b *bench) scaleUser(ctx context.Context, s *server) error {
-	store, err := openStore(s.url, false)
+	store, err := openStore(s.url)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (b *bench) scaleUser(ctx context.Context, s *server) error {
 // scaleCap compares logins at the highest session cap to logins at the usual one.
 // Each login evicts one session.
 func (b *bench) scaleCap(ctx context.Context, s *server) error {
-	store, err := openStore(s.url, false)
+	store, err := openStore(s.url)
 	if err != nil {
 		return err
 	}
