@@ -77,6 +77,7 @@ const day = 24 * 3600 * 1000 // ms
 // revocation parameters, are the same for create and refresh.
 func (b *baseline) run(ctx context.Context, name, user string, rest ...any) ([]any, error) {
 	prefix := "baseline:{" + user + "}:"
+	const anyTime = "8999999999999999" // the latest start, in Unix µs
 	keys := []string{"not_before", "tombstones", "revocations", "user", "LONG", "data"}
 	if name == lua.Refresh.Name {
 		keys = []string{"not_before", "tombstones", "revocations", "LONG", "data"}
@@ -86,7 +87,7 @@ func (b *baseline) run(ctx context.Context, name, user string, rest ...any) ([]a
 	for _, key := range keys {
 		args = append(args, prefix+key)
 	}
-	args = append(args, "0", "604800000|3600000|baseline|web|"+user)
+	args = append(args, anyTime, "604800000|3600000|baseline|web|"+user)
 	cmd := redis.NewCmd(ctx, append(args, rest...)...)
 	var err error
 	if b.pipeline != nil {
