@@ -61,8 +61,8 @@ func testWith(t *testing.T, dir string, args ...string) {
 	}
 }
 
-// otherServers returns a directory in which the server of another one has the name that the tests start. A
-// server with the name redis-sentinel is a Sentinel.
+// otherServers returns a directory in which the server of another one has the name that the tests start, also
+// for Sentinels.
 func otherServers(t *testing.T, dir string) string {
 	t.Helper()
 	server := filepath.Join(dir, "redis-server")
@@ -73,10 +73,8 @@ func otherServers(t *testing.T, dir string) string {
 		t.Fatalf("%q: give the absolute path of a directory with redis-server or valkey-server", dir)
 	}
 	links := t.TempDir()
-	for _, name := range []string{"redis-server", "redis-sentinel"} {
-		if err := os.Symlink(server, filepath.Join(links, name)); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Symlink(server, filepath.Join(links, "redis-server")); err != nil {
+		t.Fatal(err)
 	}
 	return links
 }
