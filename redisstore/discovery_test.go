@@ -108,6 +108,16 @@ func TestReplyIsNoResult(t *testing.T) {
 	}
 }
 
+// TestRefusedConnectionWithWait checks that steps that wait for replicas fail with Unavailable if
+// the server refuses their connection.
+func TestRefusedConnectionWithWait(t *testing.T) {
+	srv := redistest.Standalone(t)
+	current := login(t, open(t, srv.URL), alice, policy).Session
+	errs := runSteps(open(t, srv.URL+"/99", waiting), current)
+	delete(errs, "Warnings")
+	wantUnavailable(t, errs)
+}
+
 // answering starts a server that answers one command with a reply, and returns its address.
 func answering(t *testing.T, command, reply string) string {
 	t.Helper()

@@ -69,9 +69,12 @@ func (s *Store) provePrimary(ctx context.Context, primary redis.UniversalClient,
 		confirmed = confirmation{asked: true, state: s.replicas.of(s.nodeName(primary))}
 		wait = s.queueWait(ctx, pipe, proofTimeout)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	_, failed := pipe.Exec(ctx)
 	if err := beat.Err(); err != nil {
 		return "", err
+	}
+	if beat.Val() == nil { // the commands have no errors if a new connection was refused
+		return "", failed
 	}
 	if wait != nil {
 		confirmed.enough = wait.Err() == nil && wait.Val() >= int64(s.options.WaitReplicas)

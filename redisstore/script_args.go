@@ -66,7 +66,7 @@ func (s *Store) addFirstArgs(c *call, o session.Owner) {
 		c.latest = len(c.buf)
 		c.add(anyTime)
 	} else {
-		c.add("@", strconv.FormatInt(s.options.Now().UnixMicro(), 10))
+		c.addInt(-s.options.Now().UnixMicro())
 	}
 	c.add(s.revocationParams.Load().text, o.App, "|", o.User)
 }

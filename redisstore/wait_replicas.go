@@ -68,9 +68,12 @@ func (s *Store) processAndWait(ctx context.Context, cmd noRetryCmd, key string, 
 	}
 	_ = pipe.Process(ctx, cmd)
 	wait := s.queueWait(ctx, pipe, s.options.WaitTimeout)
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	_, failed := pipe.Exec(ctx)
 	if err := cmp.Or(first.Err(), cmd.Err()); err != nil {
 		return c, err
+	}
+	if cmd.Val() == nil { // the commands have no errors if a new connection was refused
+		return c, failed
 	}
 	n, err := wait.Result()
 	c.enough = err == nil && n >= int64(s.options.WaitReplicas)

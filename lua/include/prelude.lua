@@ -9,10 +9,10 @@
 
 -- The current time; the microseconds are a fraction of `now`. The latest start is in
 -- microseconds: a script that starts later changes nothing, because the client may have
--- sent the request to another instance since. Tests pass "@" and the time to use instead.
-local time, latest = redis.call('TIME'), tonumber(ARGV[1])
-local micros = latest and time[1] * 1000000 + time[2] or tonumber(ARGV[1]:sub(2))
-if latest and micros > latest then return {'late', micros} end
+-- sent the request to another instance since. Tests pass the time to use, negated.
+local time, latest = redis.call('TIME'), ARGV[1] + 0 -- makes it a number
+local micros = latest > 0 and time[1] * 1000000 + time[2] or -latest
+if latest > 0 and micros > latest then return {'late', micros} end
 local now = micros / 1000
 local ms = now - now % 1
 
