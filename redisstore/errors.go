@@ -24,13 +24,19 @@ func classify(operation string, err error) *session.Error {
 	if ok && isDefect(reply.Error()) {
 		code = session.Internal
 	}
-	if err == redis.Nil { // no script replies nil, but the search for a server may
+	switch {
+	case err == redis.Nil: // no script replies nil, but the search for a server may
 		err = errNoAddress
+	case ok && strings.Contains(reply.Error(), "NOREPLICAS"):
+		err = errNoReplicas
 	}
 	return session.Fail(code, fmt.Errorf("redis: %s: %w", operation, withoutArgs(err)))
 }
 
-var errNoAddress = errors.New("the reply is nil: a Cluster or a Sentinel does not tell the address of a server")
+var (
+	errNoAddress  = errors.New("the reply is nil: a Cluster or a Sentinel does not tell the address of a server")
+	errNoReplicas = errors.New("NOREPLICAS: the server takes no writes, because fewer replicas follow it than min-replicas-to-write: bring a replica back")
+)
 
 // echoedArgs matches what a server that does not know a command repeats of it. For AUTH,
 // that is the password.

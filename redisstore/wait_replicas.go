@@ -37,7 +37,7 @@ func (c confirmation) written() session.Durability {
 	return session.Pending
 }
 
-var errUnconfirmed = errors.New("no answer of enough replicas shows that this server is still the primary")
+var errUnconfirmed = errors.New("fewer replicas than WAIT_REPLICAS have confirmed that the server is still the primary: bring replicas back")
 
 // processAndWait sends a script and WAIT in one pipeline, because WAIT covers only the
 // writes of its own connection. With proof, the pipeline begins with a write, and

@@ -126,7 +126,8 @@ func (s *Store) replicaWarnings(info map[string]string) (warnings []string) {
 	connected, _ := strconv.Atoi(info["connected_slaves"])
 	if connected < s.options.WaitReplicas {
 		warnings = append(warnings, fmt.Sprintf("%d replicas are connected, fewer than WAIT_REPLICAS (%d): "+
-			"revocations will be reported as pending; connect more replicas or lower WAIT_REPLICAS", connected, s.options.WaitReplicas))
+			"revocations will be pending or refused, and access tokens can't be verified; connect more replicas or lower WAIT_REPLICAS",
+			connected, s.options.WaitReplicas))
 	}
 	if s.options.WaitReplicas == 0 && connected > 0 {
 		warnings = append(warnings, "replicas are connected, but WAIT_REPLICAS is 0: a replica that takes over may lack "+

@@ -17,8 +17,9 @@ const (
 )
 
 // PauseDetector notices that the process did not run for more than half a second: it was
-// stopped, its machine was suspended by the host, or others took all of the processor time.
-// It notices nothing unless Run runs. It is safe for concurrent use.
+// stopped, or others took all of the processor time. It does not notice that a machine was
+// suspended whose monotonic clock stops meanwhile. It notices nothing unless Run runs. It is
+// safe for concurrent use.
 type PauseDetector struct {
 	ticked  atomic.Int64 // when the process was last known to run, in ns since processStart; 0 if Run does not run
 	resumed atomic.Int64 // when the last pause ended, in ns since processStart; 0 if there was none

@@ -25,7 +25,7 @@ type Process struct {
 	Apps            List                  `split_words:"true" desc:"names of the apps, comma-separated; with in-memory sessions the default is demo"`
 	AppsDir         string                `split_words:"true" desc:"folder with a file NAME.env for each further app, which has the app's settings without TOKENGATE_APP_<NAME>_; files may be added, changed and removed while the gateway runs"`
 	TrustedProxies  Parsed[Networks]      `split_words:"true" desc:"addresses or CIDRs of the proxies whose X-Forwarded-* headers are trusted, comma-separated"`
-	RevocationBound Parsed[time.Duration] `split_words:"true" desc:"how long access tokens are checked against the revocation list without news from Redis; after that, Redis is asked about each token"`
+	RevocationBound Parsed[time.Duration] `split_words:"true" desc:"how long access tokens are checked against the revocation list without news from Redis; after that, Redis is asked about each token, and the answer is 503 if it can't tell"`
 	LogLevel        Parsed[slog.Level]    `split_words:"true" desc:"debug, info, warn or error"`
 	LogFormat       string                `split_words:"true" desc:"text, or json for production"`
 	ShutdownDelay   Parsed[time.Duration] `split_words:"true" desc:"time from SIGTERM, when /readyz turns 503, until no more connections are accepted"`
@@ -36,7 +36,7 @@ type Process struct {
 type Redis struct {
 	URL          Secret                `split_words:"true" desc:"redis://, rediss://, unix://, redis+sentinel://h1,h2/MASTER?db=0, redis+cluster://h1,h2 (rediss+… for TLS); empty keeps sessions in memory"`
 	Prefix       string                `split_words:"true" desc:"first part of every key and channel"`
-	WaitReplicas Parsed[int]           `split_words:"true" desc:"number of replicas that must have a revocation, a rotation or a change of a user before it counts as durable"`
+	WaitReplicas Parsed[int]           `split_words:"true" desc:"number of replicas that must have a revocation, a rotation or a change of a user before it counts as durable; without them, access tokens can't be verified either"`
 	WaitTimeout  Parsed[time.Duration] `split_words:"true" desc:"longest wait for those replicas"`
 }
 
