@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"tokengate/session"
@@ -16,9 +17,10 @@ type exchange struct {
 	Request *http.Request
 	server  *Server
 	start   time.Time
-	read    time.Time // when the body had been read; zero for a request whose body is not used
-	id      string    // X-Request-Id
-	trace   string    // trace id of the caller, or empty
+	read    time.Time    // when the body had been read; zero for a request whose body is not used
+	checked atomic.Int64 // see session.Arrival
+	id      string       // X-Request-Id
+	trace   string       // trace id of the caller, or empty
 
 	endpoint  string // the route's name; empty until a route is found
 	pathApp   string // the app in the path where it is fixed text; empty where it is a parameter
@@ -55,7 +57,7 @@ func (x *exchange) ctx() context.Context {
 	if read.IsZero() {
 		read = x.start
 	}
-	ctx := session.WithArrival(x.Request.Context(), session.Arrival{Read: read, Pauses: x.server.pauses})
+	ctx := session.WithArrival(x.Request.Context(), session.Arrival{Read: read, Checked: &x.checked, Pauses: x.server.pauses})
 	return context.WithValue(ctx, exchangeKey{}, x)
 }
 

@@ -100,6 +100,11 @@ func (f *follower) poll(follow context.Context) {
 // catchUp reads the outboxes to their ends. If one of the servers has another dataset than at
 // the last reading, it reads all of them from the start.
 func (f *follower) catchUp(ctx context.Context) (err error) {
+	if f.datasets == nil {
+		if f.datasets, err = f.store.prove(ctx, f.outboxes); err != nil {
+			return err
+		}
+	}
 	for {
 		for unread := f.outboxes; len(unread) > 0; {
 			if unread, err = f.read(ctx, unread); err != nil {
@@ -112,8 +117,7 @@ func (f *follower) catchUp(ctx context.Context) (err error) {
 		}
 		known := f.datasets
 		f.datasets = present
-		isNew := func(dataset string) bool { return !slices.Contains(known, dataset) }
-		if known == nil || !slices.ContainsFunc(present, isNew) {
+		if !slices.ContainsFunc(present, func(dataset string) bool { return !slices.Contains(known, dataset) }) {
 			return nil
 		}
 		f.restart()

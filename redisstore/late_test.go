@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"maps"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,7 +67,9 @@ func TestLateStepsChangeNothing(t *testing.T) {
 			if after := dump(srv); !maps.Equal(before, after) {
 				t.Errorf("late steps have changed\n%v into\n%v", before, after)
 			}
-			if err := steps["Refresh"](session.WithArrival(ctx, session.Arrival{Read: time.Now().Add(-time.Minute), Checked: time.Minute})); err != nil {
+			var checked atomic.Int64
+			checked.Store(int64(time.Minute))
+			if err := steps["Refresh"](session.WithArrival(ctx, session.Arrival{Read: time.Now().Add(-time.Minute), Checked: &checked})); err != nil {
 				t.Errorf("a step whose user was checked for a minute: %v", err)
 			}
 		})

@@ -27,9 +27,9 @@ func (s *Store) prove(ctx context.Context, outboxes []*outbox) (datasets []strin
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	for primary, key := range primaries {
+	for primary, keys := range primaries {
 		wg.Go(func() {
-			dataset, failed := s.provePrimary(ctx, primary, key)
+			dataset, failed := s.proveByOneOf(ctx, primary, keys)
 			mu.Lock()
 			defer mu.Unlock()
 			datasets = append(datasets, dataset)
@@ -40,21 +40,37 @@ func (s *Store) prove(ctx context.Context, outboxes []*outbox) (datasets []strin
 	return datasets, err
 }
 
-// primaries returns the servers that have the outboxes, each with the key of one of them.
-func (s *Store) primaries(ctx context.Context, outboxes []*outbox) (map[redis.UniversalClient]string, error) {
-	found := map[redis.UniversalClient]string{}
+// primaries returns the servers that have the outboxes, each with the keys of some of them.
+func (s *Store) primaries(ctx context.Context, outboxes []*outbox) (map[redis.UniversalClient][]string, error) {
+	found := map[redis.UniversalClient][]string{}
 	cluster, ok := s.client.(*redis.ClusterClient)
 	for _, o := range outboxes {
 		if !ok {
-			return map[redis.UniversalClient]string{s.client: o.key}, nil
+			return map[redis.UniversalClient][]string{s.client: {o.key}}, nil
 		}
 		primary, err := cluster.MasterForKey(ctx, o.key)
 		if err != nil {
 			return nil, err
 		}
-		found[primary] = o.key
+		if len(found[primary]) < proofKeys {
+			found[primary] = append(found[primary], o.key)
+		}
 	}
 	return found, nil
+}
+
+// proofKeys is how many keys of a server are tried. The slot of a key may be moving to another
+// server, which does not happen to many slots at once.
+const proofKeys = 3
+
+// proveByOneOf is provePrimary with the first of some keys whose slot is not moving.
+func (s *Store) proveByOneOf(ctx context.Context, primary redis.UniversalClient, keys []string) (dataset string, err error) {
+	for _, key := range keys {
+		if dataset, err = s.provePrimary(ctx, primary, key); !redirected(err) {
+			break
+		}
+	}
+	return dataset, err
 }
 
 // provePrimary fails unless a server shows that it is a primary, and returns the ID of its

@@ -50,20 +50,18 @@ func (s *Store) run(ctx context.Context, sc *script, c *call, wait waitFor) (rep
 			return reply{}, err
 		}
 	}
-	arrival, limited := session.ArrivalFrom(ctx)
-	for range 2 {
-		if limited {
-			if err := s.setLatest(ctx, c, arrival); err != nil {
-				return reply{}, err
-			}
+	if arrival, limited := session.ArrivalFrom(ctx); limited {
+		if err := s.setLatest(ctx, c, arrival); err != nil {
+			return reply{}, err
 		}
-		r, err := s.runOnce(ctx, sc, c, wait)
-		if r.code != codeLate {
-			return r, err
-		}
-		// The reply has corrected the offset of the node's clock, so the script may run in time now.
 	}
-	return reply{}, session.Fail(session.Unavailable, errLate)
+	r, err := s.runOnce(ctx, sc, c, wait)
+	if r.code == codeLate {
+		// The reply has corrected the offset of the node's clock. The step is not sent again all the
+		// same: it is not known whether that clock has jumped, or this machine was suspended.
+		err = session.Fail(session.Unavailable, errLate)
+	}
+	return r, err
 }
 
 // codeLate is the code of a script that was started after its latest start, and has changed
@@ -130,7 +128,7 @@ func (s *Store) send(ctx context.Context, sc *script, c *call, wait waitFor, eva
 		if redirected(err) && wait == ownWrites {
 			// The script has not run. The client follows the redirection, but can't send
 			// WAIT on the same connection, so the result is Pending.
-			cmd = noRetryCmd{redis.NewCmd(ctx, args...), ctx}
+			cmd, r.replicas = noRetryCmd{redis.NewCmd(ctx, args...), ctx}, confirmation{asked: true}
 			err = s.process(ctx, cmd, firstKey)
 		}
 	} else {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,7 +12,7 @@ import (
 // afterwards would check a token that is spent by now, or evict the client's new session.
 type Arrival struct {
 	Read    time.Time      // when the request was read
-	Checked time.Duration  // how long the user source took since; it does not count towards StepDelay
+	Checked *atomic.Int64  // how long its user was checked since, in ns, which does not count towards StepDelay; nil means not at all
 	Pauses  *PauseDetector // nil means that pauses of the process are not noticed
 }
 
@@ -37,19 +38,37 @@ func ArrivalFrom(ctx context.Context) (a Arrival, ok bool) {
 }
 
 // Latest returns the latest time, by this instance's clock, at which a step may begin.
-func (a Arrival) Latest() time.Time { return a.Read.Add(StepDelay + a.Checked) }
+func (a Arrival) Latest() time.Time {
+	latest := a.Read.Add(StepDelay)
+	if a.Checked != nil {
+		latest = latest.Add(time.Duration(a.Checked.Load()))
+	}
+	return latest
+}
 
 // Interrupted reports whether the process was paused since the request was read, or
 // while it may have been waiting to be read.
 func (a Arrival) Interrupted() bool { return a.Pauses != nil && a.Pauses.PausedSince(a.Read) }
 
-// withoutCheck returns ctx with the time that a user source took not counted. A short time
-// does not matter.
-func withoutCheck(ctx context.Context, took time.Duration) context.Context {
-	a, ok := ArrivalFrom(ctx)
-	if !ok || took < StepDelay/100 {
-		return ctx
+// timedChecker is a Checker whose answers do not count towards StepDelay: a user source may
+// take longer than that.
+type timedChecker struct{ Checker }
+
+// Check implements [Checker].
+func (c timedChecker) Check(ctx context.Context, username, password string, found func(UserID) error) (User, error) {
+	defer addChecked(ctx, time.Now())
+	return c.Checker.Check(ctx, username, password, found)
+}
+
+// Recheck implements [Checker].
+func (c timedChecker) Recheck(ctx context.Context, id UserID, fresh bool) (Status, error) {
+	defer addChecked(ctx, time.Now())
+	return c.Checker.Recheck(ctx, id, fresh)
+}
+
+// addChecked records that the user of a request was checked from start until now.
+func addChecked(ctx context.Context, start time.Time) {
+	if a, ok := ArrivalFrom(ctx); ok && a.Checked != nil {
+		a.Checked.Add(int64(time.Since(start)))
 	}
-	a.Checked += took
-	return WithArrival(ctx, a)
 }

@@ -105,7 +105,7 @@ func (e *Engine) add(app *App) (other string, err error) {
 	for _, secret := range app.Secrets {
 		e.bySecret[e.digest(secret)] = app
 	}
-	app.clock = appClock{e, app.Name}
+	app.clock, app.Checker = appClock{e, app.Name}, timedChecker{app.Checker}
 	for _, h := range app.Signer.Headers() {
 		e.byHeader[h] = append(e.byHeader[h], app)
 	}

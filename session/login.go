@@ -43,7 +43,6 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 	if err != nil {
 		return Tokens{}, CreateResult{}, err
 	}
-	ctx = withoutCheck(ctx, e.Now().Sub(start))
 	ev.User = user.ID.String()
 	t, ok := ParseType(req.Type)
 	if !ok {

@@ -41,12 +41,10 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 	if expired != nil && CodeOf(expired) != Expired {
 		return Tokens{}, expired
 	}
-	start := e.Now()
 	status, err := e.recheck(ctx, app, claims)
 	if err != nil {
 		return Tokens{}, orExpired(err, expired)
 	}
-	ctx = withoutCheck(ctx, e.Now().Sub(start))
 	if claims.Type != t {
 		return Tokens{}, orExpired(e.revokeByToken(ctx, app, claims, &Error{Code: TypeMismatch, Cause: CauseTypeMismatch}), expired)
 	}

@@ -12,6 +12,7 @@ import (
 type RevocationList struct {
 	bound time.Duration
 	now   func() time.Time
+	start time.Time // when the list was created
 
 	mu        sync.RWMutex
 	retention time.Duration // see NewRevocationList
@@ -29,15 +30,16 @@ type RevocationList struct {
 // revokedEntry is a revoked session. There is one for every session that was
 // revoked within the retention, so it is kept small.
 type revokedEntry struct {
-	until  int64  // Unix milliseconds
+	until  int64  // milliseconds of RevocationList.at
 	cause  Cause  // one of a few constants, so it shares their memory
 	report uint32 // the last report that had it
 }
 
 // manyEntry is the revocation of any of a user's sessions but one.
 type manyEntry struct {
-	at, until int64 // Unix milliseconds
-	keep      ID
+	at    int64 // Unix milliseconds of the store
+	until int64 // milliseconds of RevocationList.at
+	keep  ID
 }
 
 // NewRevocationList returns an empty list. It keeps each revocation for retention,
@@ -49,10 +51,14 @@ func NewRevocationList(retention, bound time.Duration, now func() time.Time) *Re
 		now = time.Now
 	}
 	return &RevocationList{
-		retention: retention, covered: retention, bound: bound, now: now,
+		retention: retention, covered: retention, bound: bound, now: now, start: now(),
 		revoked: map[ID]revokedEntry{}, notBefore: map[string]time.Time{}, many: map[Owner]manyEntry{},
 	}
 }
+
+// at returns a time of this instance in milliseconds since the start. It follows the monotonic
+// clock, so that no revocation is deleted early when the other clock is set forward.
+func (r *RevocationList) at(t time.Time) int64 { return t.Sub(r.start).Milliseconds() }
 
 // MarkUnread makes the list incomplete for some apps until the next CaughtUp, because the feed has
 // not read their revocations yet. Call it between two calls of [Feed].Follow, before an
@@ -104,7 +110,7 @@ const RevocationMargin = 2 * clockTolerance
 func (r *RevocationList) Revoked(e Revocation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	until := r.now().Add(r.retention + RevocationMargin).UnixMilli()
+	until := r.at(r.now().Add(r.retention + RevocationMargin))
 	switch {
 	case e.ID == "" && e.User == "":
 		if e.At.After(r.notBefore[e.App]) {
@@ -156,7 +162,7 @@ func (r *RevocationList) CaughtUp(asOf time.Time) {
 		return
 	}
 	r.nextPurge = asOf.Add(r.retention / 4)
-	now := asOf.UnixMilli()
+	now := r.at(asOf)
 	for id, entry := range r.revoked {
 		if now > entry.until || r.restarted && entry.report != r.report {
 			delete(r.revoked, id)
