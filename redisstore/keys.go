@@ -24,9 +24,11 @@ import (
 //	revocations            channel the revocations, as in the streams
 //
 // U is the user's ID, f the first 10 characters of the session's ID, n a random number.
-// A revocation is "time (ms)|cause|by|ID,ID…|app|U", or with "*" and the ID of the session that was kept, if any, in place
-// of the IDs: all sessions of the user but that one. A later version may add fields f and a lower-case letter. See username_reservation.go for
-// reservations.
+// A revocation is "time (ms)|cause|by|ID,ID…|app|U". If it is of too many sessions, "*" and
+// the ID of the session that was kept, if any, replace the IDs: it is then of all sessions of
+// the user but that one. A later version may add fields to a data hash whose names are f and
+// one lower-case letter: lua/include/revoke_all.lua keeps no others. See
+// username_reservation.go for reservations.
 type schema struct{ prefix string }
 
 // buckets is the number of buckets of each app. It can never change, because every key

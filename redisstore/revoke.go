@@ -17,7 +17,7 @@ func (s *Store) Revoke(ctx context.Context, step session.RevokeStep) (session.Re
 	c.addID(step.ID)
 	c.add(string(step.Cause))
 	c.add(escapeRevokedBy(step.By))
-	r, durability, err := s.runEnding(ctx, s.revoke, c, alreadyRevoked)
+	r, durability, err := s.runRevocation(ctx, s.revoke, c, alreadyRevoked)
 	return r.revokeResult(step.ID, step.Cause, step.By, durability, err)
 }
 
@@ -28,14 +28,14 @@ func (s *Store) Logout(ctx context.Context, step session.LogoutStep) (session.Re
 	c.addID(step.ID)
 	c.addTerms(session.RefreshStep{Presented: step.Presented, Policy: step.Policy})
 	c.add(string(cause))
-	r, durability, err := s.runEnding(ctx, s.logout, c, alreadyRevoked)
+	r, durability, err := s.runRevocation(ctx, s.logout, c, alreadyRevoked)
 	return r.revokeResult(step.ID, cause, "", durability, err)
 }
 
-// runEnding runs a step that revokes sessions, and returns its durability. If done reports
+// runRevocation runs a step that revokes sessions, and returns its durability. If done reports
 // that the step has found its work done, as when a client repeats a request, it runs once
 // more with a proof: the replicas may have the revocation by now.
-func (s *Store) runEnding(ctx context.Context, sc *script, c *call, done func(*reply, error) bool) (reply, session.Durability, error) {
+func (s *Store) runRevocation(ctx context.Context, sc *script, c *call, done func(*reply, error) bool) (reply, session.Durability, error) {
 	r, err := s.run(ctx, sc, c, ownWrites)
 	switch {
 	case s.options.WaitReplicas == 0 || err != nil && !done(&r, err):
@@ -76,7 +76,7 @@ func (s *Store) RevokeOthers(ctx context.Context, step session.RevokeOthersStep)
 	c.add(escapeRevokedBy(step.By))
 	c.addID(step.Keep)
 	c.addTerms(session.RefreshStep{Presented: step.KeepToken, Policy: step.KeepPolicy})
-	r, durability, err := s.runEnding(ctx, s.revokeOthers, c, func(r *reply, err error) bool {
+	r, durability, err := s.runRevocation(ctx, s.revokeOthers, c, func(r *reply, err error) bool {
 		revoked, _ := element[[]any](r.elements, 2)
 		number, _ := element[int64](r.elements, 3)
 		return err == nil && len(revoked) == 0 && number == 0

@@ -34,7 +34,7 @@ type waitFor int
 
 const (
 	noReplicas waitFor = iota // does not wait
-	ownWrites                 // the replicas of Options.WaitReplicas, if the step writes; see reply.written
+	ownWrites                 // the replicas of Options.WaitReplicas, if the step writes; see confirmation.written
 	proof                     // the same replicas, for a step that may write nothing: see Store.processAndWait
 )
 

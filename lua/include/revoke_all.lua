@@ -12,8 +12,8 @@ local function fields_of(data, id)
   return fields
 end
 
--- Appends to ids those live sessions of a type, except one, that expire last. A user has no
--- more tombstones.
+-- Appends to ids the live sessions of a type that expire last, except one: no more than can
+-- have a tombstone.
 local function append_last(ids, sessions, data, keep)
   local members = redis.call('ZREVRANGE', sessions, 0, MAX_TOMBSTONES)
   for i, record in ipairs(read_records(data, members, 1)) do

@@ -1,6 +1,7 @@
--- Checks a refresh of which refresh.lua has not found at once that it is good, and returns
--- its refusal if it is refused. Needs guard.lua, refusals.lua, token_outcome.lua,
--- credential.lua, set_expiry.lua and revocation.lua before it.
+-- Checks a refresh that refresh.lua has not recognized as a usual one. Ends the script with
+-- the refusal if there is one, and otherwise sets the values with which the refresh goes on.
+-- Needs guard.lua, refusals.lua, clamp.lua, token_outcome.lua, credential.lua, set_expiry.lua
+-- and revocation.lua before it.
 
 -- Returns the refusal of a refresh, after it has revoked or deleted the session if the
 -- refusal means that. If there is none, it returns nil and the token's outcome.
