@@ -48,6 +48,9 @@
 //     one Redis.
 //   - Step: one operation, such as a login: a method of the Engine, and the atomic
 //     method of the Store that it calls.
+//   - Arrival: when the request that a step belongs to was read ([Arrival]).
+//   - Latest start: the time of the store after which a step of a request does nothing.
+//   - Pause: a time in which the process did not run ([PauseDetector]).
 //
 // Sessions:
 //
@@ -109,9 +112,13 @@
 //   - If a store or a user source cannot answer, the code is [Unavailable]. It
 //     never means "no such session" or "no such user".
 //   - A login, refresh, list, destroy or logout takes one step of the Store. A refresh
-//     takes up to three if the user seems to be gone or to have another credential. The
-//     verification of an access token takes none while the revocation list is
-//     fresh, unless the credential has changed since the token was issued.
+//     takes up to three if the user seems to be gone or to have another credential, and a
+//     list takes one for each page if there are many sessions. The verification of an
+//     access token takes none while the revocation list is fresh, unless the credential
+//     has changed since the token was issued, the store's clock was set back, or many
+//     sessions of the user were revoked at once.
+//   - A step that begins more than [StepDelay] after its request was read, or after a pause
+//     of the process, changes nothing ([Arrival]).
 //
 // # The states of a session
 //
