@@ -44,7 +44,7 @@ func (r *recorder) repeat(t *testing.T, to *gatewaytest.Client) func() gatewayte
 
 // TestDuplicatedRequests delivers requests a second time, through another gateway. Within the retry window, a
 // second refresh is harmless until its successor is used. After that, or after the window, it is a replay. A
-// second logout or destroy revokes nothing more. A second login is a login of its own, which evicts at the maximum.
+// second logout revokes nothing more. A second login is a login of its own, which evicts at the maximum.
 func TestDuplicatedRequests(t *testing.T) {
 	t.Parallel()
 	const window = 3 * time.Second
