@@ -111,20 +111,12 @@ func (s *Store) offset(ctx context.Context, key string) (time.Duration, error) {
 	if err != nil {
 		return 0, classify("time", err)
 	}
-	c, err := s.sample(ctx, node)
+	c, err := s.sample(ctx, node.client)
 	if err != nil {
 		return 0, classify("time", err)
 	}
 	o.learn(c)
 	return time.Duration(o.Load()), nil
-}
-
-// nodeOf returns the client of the node that has a key.
-func (s *Store) nodeOf(ctx context.Context, key string) (redis.Cmdable, error) {
-	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		return cluster.MasterForKey(ctx, key)
-	}
-	return s.client, nil
 }
 
 // onlyNode names the node in metrics and log if there is no Cluster. A Sentinel may give

@@ -29,7 +29,6 @@ const (
 // Options.Logger logs why a poll or the subscription to the channel fails.
 func (s *Store) Follow(ctx context.Context, apps []string, sink session.Sink) error {
 	f := s.newFollower(apps, sink)
-	f.restart()
 	go s.followClocks(ctx, apps)
 	messages, subscribed := make(chan string), make(chan struct{}, 1)
 	go s.listen(ctx, messages, subscribed)
@@ -104,6 +103,7 @@ func (f *follower) catchUp(ctx context.Context) (err error) {
 		if f.datasets, err = f.store.prove(ctx, f.outboxes); err != nil {
 			return err
 		}
+		f.restart() // the channel may have brought revocations of a former primary
 	}
 	for {
 		for unread := f.outboxes; len(unread) > 0; {

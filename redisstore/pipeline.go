@@ -14,25 +14,13 @@ import (
 // Cluster. Addresses that are no longer used are kept, at some hundred bytes each.
 type pipelines struct{ byNode sync.Map }
 
-// process runs a command on the server that has a key.
-func (p *pipelines) process(ctx context.Context, client redis.UniversalClient, cmd noRetryCmd, key string) error {
-	server, node := client, ""
-	if cluster, ok := client.(*redis.ClusterClient); ok {
-		master, err := cluster.MasterForKey(ctx, key)
-		if err != nil {
-			return err
-		}
-		server, node = master, master.Options().Addr
-	}
-	found, ok := p.byNode.Load(node)
+// of returns the pipeline of a node.
+func (p *pipelines) of(name string) *pipeline {
+	found, ok := p.byNode.Load(name)
 	if !ok {
-		found, _ = p.byNode.LoadOrStore(node, &pipeline{})
+		found, _ = p.byNode.LoadOrStore(name, &pipeline{})
 	}
-	err := found.(*pipeline).process(ctx, server, cmd)
-	if redirected(err) {
-		return client.Process(ctx, cmd) // the command has not run, and the Cluster's client follows the redirection
-	}
-	return err
+	return found.(*pipeline)
 }
 
 // maxQueued limits how long a step waits for the replies to those before it. Then the

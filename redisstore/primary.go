@@ -8,7 +8,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"tokengate/lua"
 	"tokengate/session"
 )
 
@@ -41,14 +40,10 @@ func (s *Store) prove(ctx context.Context, outboxes []*outbox) (datasets []strin
 }
 
 // primaries returns the servers that have the outboxes, each with the keys of some of them.
-func (s *Store) primaries(ctx context.Context, outboxes []*outbox) (map[redis.UniversalClient][]string, error) {
-	found := map[redis.UniversalClient][]string{}
-	cluster, ok := s.client.(*redis.ClusterClient)
+func (s *Store) primaries(ctx context.Context, outboxes []*outbox) (map[node][]string, error) {
+	found := map[node][]string{}
 	for _, o := range outboxes {
-		if !ok {
-			return map[redis.UniversalClient][]string{s.client: {o.key}}, nil
-		}
-		primary, err := cluster.MasterForKey(ctx, o.key)
+		primary, err := s.nodeOf(ctx, o.key)
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +59,7 @@ func (s *Store) primaries(ctx context.Context, outboxes []*outbox) (map[redis.Un
 const proofKeys = 3
 
 // proveByOneOf is provePrimary with the first of some keys whose slot is not moving.
-func (s *Store) proveByOneOf(ctx context.Context, primary redis.UniversalClient, keys []string) (dataset string, err error) {
+func (s *Store) proveByOneOf(ctx context.Context, primary node, keys []string) (dataset string, err error) {
 	for _, key := range keys {
 		if dataset, err = s.provePrimary(ctx, primary, key); !redirected(err) {
 			break
@@ -75,14 +70,14 @@ func (s *Store) proveByOneOf(ctx context.Context, primary redis.UniversalClient,
 
 // provePrimary fails unless a server shows that it is a primary, and returns the ID of its
 // dataset: its replication ID, or the empty string if it does not tell it.
-func (s *Store) provePrimary(ctx context.Context, primary redis.UniversalClient, key string) (dataset string, err error) {
-	pipe := primary.Pipeline()
-	beat := pipe.Eval(ctx, lua.Heartbeat.Text, []string{probeKey(key)})
+func (s *Store) provePrimary(ctx context.Context, primary node, key string) (dataset string, err error) {
+	pipe := primary.client.Pipeline()
+	beat := queueHeartbeat(ctx, pipe, key)
 	info := pipe.Info(ctx, "replication")
 	var confirmed confirmation
 	var wait *redis.IntCmd
 	if s.options.WaitReplicas > 0 {
-		confirmed = confirmation{asked: true, state: s.replicas.of(s.nodeName(primary))}
+		confirmed = confirmation{asked: true, state: s.replicas.of(primary.name)}
 		wait = s.queueWait(ctx, pipe, proofTimeout)
 	}
 	_, failed := pipe.Exec(ctx)
@@ -101,10 +96,21 @@ func (s *Store) provePrimary(ctx context.Context, primary redis.UniversalClient,
 	return parseInfo(info.Val())["master_replid"], nil
 }
 
-// nodeName returns the name under which the replicas of a server are recorded.
-func (s *Store) nodeName(server redis.UniversalClient) string {
-	if node, ok := server.(*redis.Client); ok && s.clocks.single == nil {
-		return node.Options().Addr
+// node is a server that has keys.
+type node struct {
+	client redis.UniversalClient
+	name   string // its address in a Cluster; else empty, because a Sentinel may give its role to another server
+}
+
+// nodeOf returns the server that has a key.
+func (s *Store) nodeOf(ctx context.Context, key string) (node, error) {
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		return node{client: s.client}, nil
 	}
-	return ""
+	master, err := cluster.MasterForKey(ctx, key)
+	if err != nil {
+		return node{}, err
+	}
+	return node{master, master.Options().Addr}, nil
 }

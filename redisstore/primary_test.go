@@ -1,10 +1,13 @@
 package redisstore_test
 
 import (
+	"fmt"
+	"net"
 	"strconv"
 	"testing"
 	"time"
 
+	"tokengate/redisstore"
 	"tokengate/redisstore/redistest"
 	"tokengate/session"
 )
@@ -145,5 +148,80 @@ func TestFollowReportsOnce(t *testing.T) {
 	defer f.mu.Unlock()
 	if f.restarts != 1 {
 		t.Errorf("the report began %d times, want once", f.restarts)
+	}
+}
+
+// TestFollowBeginsWithProof checks that what the channel brings before the servers have shown
+// that they are primaries does not hold afterwards, unless the outboxes have it.
+func TestFollowBeginsWithProof(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL, waiting, polling(50*time.Millisecond), func(o *redisstore.Options) { o.WaitTimeout = time.Millisecond })
+	kept, lost := login(t, s, alice, policy).Session.ID, login(t, s, alice, policy).Session.ID
+	revoke(t, s, kept)
+	if got := srv.Do("SAVE"); got != "OK" {
+		t.Fatalf("SAVE: %s", got)
+	}
+	f := follow(t, s)
+	waitFor(t, "Follow has subscribed", func() bool { return subscribers(srv) == 1 })
+	revoke(t, s, lost)
+	waitFor(t, "the channel has brought the revocation", func() bool { return f.has(lost) })
+	srv.Restart()
+	h, port, _ := net.SplitHostPort(srv.Addr)
+	redistest.Standalone(t, "--replicaof", h, port)
+	waitFor(t, "the feed has caught up", func() bool { return f.caughtUpSince(time.Time{}) })
+	if f.has(lost) || !f.has(kept) {
+		t.Errorf("the feed reports lost: %t, kept: %t; want kept only", f.has(lost), f.has(kept))
+	}
+}
+
+// slotOf returns the slot of a user's bucket.
+func slotOf(c *redistest.ClusterServers, user string) int {
+	slot, _ := strconv.Atoi(c.Nodes[0].Do("CLUSTER", "KEYSLOT", "tg:{shop:"+bucketHex(user)+"}:x"))
+	return slot
+}
+
+// TestFollowWhileSlotMoves checks that the feed catches up while a slot moves, whichever it is.
+func TestFollowWhileSlotMoves(t *testing.T) {
+	c := redistest.Cluster(t, 2)
+	s := open(t, c.URL, polling(20*time.Millisecond))
+	f := follow(t, s)
+	moved := 0
+	for n := 0; n < 64 && moved < 4; n++ {
+		slot, _ := strconv.Atoi(c.Nodes[0].Do("CLUSTER", "KEYSLOT", fmt.Sprintf("tg:{shop:%02x}:x", n)))
+		if slot >= 16384/2 {
+			continue
+		}
+		if err := c.StartMove(slot, c.Nodes[0], c.Nodes[1]); err != nil {
+			t.Fatal(err)
+		}
+		started := time.Now()
+		waitFor(t, "the feed has caught up", func() bool { return f.caughtUpSince(started) })
+		if err := c.Move(slot, c.Nodes[0], c.Nodes[1]); err != nil {
+			t.Fatal(err)
+		}
+		moved++
+	}
+}
+
+// TestMovedStepSaysNothingAboutReplicas checks that a step that is redirected, and so is not
+// confirmed, does not have the next steps on the node wait for nothing.
+func TestMovedStepSaysNothingAboutReplicas(t *testing.T) {
+	c := redistest.Cluster(t, 2)
+	c.Replicate(t)
+	s := open(t, c.URL, waiting)
+	var owners []session.Owner // two of the first node, in different slots
+	for i := 0; len(owners) < 2; i++ {
+		o := session.Owner{App: "shop", User: strconv.Itoa(i)}
+		if slotOf(c, o.User) < 16384/2 && (len(owners) == 0 || slotOf(c, o.User) != slotOf(c, owners[0].User)) {
+			owners = append(owners, o)
+			login(t, s, o, policy)
+		}
+	}
+	if err := c.Move(slotOf(c, owners[0].User), c.Nodes[0], c.Nodes[1]); err != nil {
+		t.Fatal(err)
+	}
+	login(t, s, owners[0], policy) // redirected
+	if got := login(t, s, owners[1], policy).Durability; got != session.Replicated {
+		t.Errorf("after another user's step was redirected: got durability %q, want %q", got, session.Replicated)
 	}
 }

@@ -51,7 +51,7 @@ func (s *Store) run(ctx context.Context, sc *script, c *call, wait waitFor) (rep
 		}
 	}
 	if arrival, limited := session.ArrivalFrom(ctx); limited {
-		if err := s.setLatest(ctx, c, arrival); err != nil {
+		if err := s.limitStart(ctx, c, arrival); err != nil {
 			return reply{}, err
 		}
 	}
@@ -73,11 +73,11 @@ var (
 	errPaused = errors.New("the process was paused while it had the request, or just before it read it")
 )
 
-// setLatest sets the latest start of a call to what the arrival of its request allows, by
+// limitStart sets the latest start of a call to what the arrival of its request allows, by
 // the clock of the node that has its keys. It fails if that time has passed already, or if
 // the process was paused since. A script without a latest start may begin late: no other step
 // on the same key makes it wrong.
-func (s *Store) setLatest(ctx context.Context, c *call, arrival session.Arrival) error {
+func (s *Store) limitStart(ctx context.Context, c *call, arrival session.Arrival) error {
 	if c.latest > 0 {
 		offset, err := s.offset(ctx, c.firstKey())
 		if err != nil {
@@ -143,10 +143,18 @@ func (s *Store) send(ctx context.Context, sc *script, c *call, wait waitFor, eva
 
 // process sends a command to the node that has a key.
 func (s *Store) process(ctx context.Context, cmd noRetryCmd, key string) error {
-	if s.pipelines != nil {
-		return s.pipelines.process(ctx, s.client, cmd, key)
+	if s.pipelines == nil {
+		return s.client.Process(ctx, cmd)
 	}
-	return s.client.Process(ctx, cmd)
+	server, err := s.nodeOf(ctx, key)
+	if err != nil {
+		return err
+	}
+	err = s.pipelines.of(server.name).process(ctx, server.client, cmd)
+	if redirected(err) {
+		return s.client.Process(ctx, cmd) // the command has not run, and the Cluster's client follows the redirection
+	}
+	return err
 }
 
 // givenUp returns an error if a step must not run any more, because its caller does not wait

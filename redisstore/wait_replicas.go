@@ -40,36 +40,32 @@ func (c confirmation) written() session.Durability {
 var errUnconfirmed = errors.New("fewer replicas than WAIT_REPLICAS have confirmed that the server is still the primary: bring replicas back")
 
 // processAndWait sends a script and WAIT in one pipeline, because WAIT covers only the
-// writes of its own connection. With proof, the pipeline begins with a write, and
+// writes of its own connection. With prove, the pipeline begins with a write, and
 // processAndWait fails with errUnconfirmed if too few replicas confirm it. So it shows that
 // the server was the primary when the script ran, and that the replicas have everything that
-// the script has found. While replicas lag, the script runs without WAIT, and with proof not
+// the script has found. While replicas lag, the script runs without WAIT, and with prove not
 // at all.
-func (s *Store) processAndWait(ctx context.Context, cmd noRetryCmd, key string, proof bool) (confirmation, error) {
-	client, node := redis.Cmdable(s.client), ""
-	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		master, err := cluster.MasterForKey(ctx, key)
-		if err != nil {
-			return confirmation{}, err
-		}
-		client, node = master, master.Options().Addr
+func (s *Store) processAndWait(ctx context.Context, cmd noRetryCmd, key string, prove bool) (confirmation, error) {
+	server, err := s.nodeOf(ctx, key)
+	if err != nil {
+		return confirmation{}, err
 	}
-	c := confirmation{asked: true, state: s.replicas.of(node)}
+	c := confirmation{asked: true, state: s.replicas.of(server.name)}
 	switch waits := c.state.worthWaiting(); {
-	case !waits && proof:
+	case !waits && prove:
 		return c, errUnconfirmed
 	case !waits:
 		return confirmation{asked: true}, s.process(ctx, cmd, key)
 	}
-	pipe := client.Pipeline()
-	first := redis.NewCmd(ctx, "eval", lua.Heartbeat.Text, 1, probeKey(key))
-	if proof {
-		_ = pipe.Process(ctx, first) // a pipeline only queues it
+	pipe := server.client.Pipeline()
+	beat := new(redis.Cmd)
+	if prove {
+		beat = queueHeartbeat(ctx, pipe, key)
 	}
-	_ = pipe.Process(ctx, cmd)
+	_ = pipe.Process(ctx, cmd) // a pipeline only queues it
 	wait := s.queueWait(ctx, pipe, s.options.WaitTimeout)
 	_, failed := pipe.Exec(ctx)
-	if err := cmp.Or(first.Err(), cmd.Err()); err != nil {
+	if err := cmp.Or(beat.Err(), cmd.Err()); err != nil {
 		return c, err
 	}
 	if cmd.Val() == nil { // the commands have no errors if a new connection was refused
@@ -77,10 +73,15 @@ func (s *Store) processAndWait(ctx context.Context, cmd noRetryCmd, key string, 
 	}
 	n, err := wait.Result()
 	c.enough = err == nil && n >= int64(s.options.WaitReplicas)
-	if proof && c.written() != session.Replicated {
+	if prove && c.written() != session.Replicated {
 		return c, errUnconfirmed
 	}
 	return c, nil
+}
+
+// queueHeartbeat adds a write to a pipeline that changes nothing, in the slot of a key.
+func queueHeartbeat(ctx context.Context, pipe redis.Pipeliner, key string) *redis.Cmd {
+	return pipe.Eval(ctx, lua.Heartbeat.Text, []string{probeKey(key)})
 }
 
 // queueWait adds WAIT to a pipeline.

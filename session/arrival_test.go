@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,5 +19,34 @@ func TestAnyTime(t *testing.T) {
 	}
 	if _, ok := session.ArrivalFrom(t.Context()); ok {
 		t.Error("a context of no request: got an Arrival")
+	}
+}
+
+// TestUserSourceIsNotCounted checks that the time in which the user source answers is recorded,
+// at logins, refreshes and verifications.
+func TestUserSourceIsNotCounted(t *testing.T) {
+	f := newFixture(t)
+	var checked atomic.Int64
+	ctx := session.WithArrival(t.Context(), session.Arrival{Read: time.Now(), Checked: &checked})
+	tokens, err := f.Login(ctx, session.LoginRequest{Secret: "s-new", Username: "alice", Password: "alice", Type: "LONG"})
+	f.wantError(err, session.OK, "")
+	if checked.Swap(0) == 0 {
+		t.Error("login: the time of the user source counts")
+	}
+	for step, run := range map[string]func() error{
+		"refresh": func() error {
+			_, err := f.Refresh(ctx, session.RefreshRequest{Secret: "s-new", Type: "LONG", Token: tokens.Refresh})
+			return err
+		},
+		"authenticate": func() error { _, err := f.Authenticate(ctx, tokens.Access); return err },
+	} {
+		if f.wantError(run(), session.OK, ""); checked.Swap(0) == 0 {
+			t.Errorf("%s: the time of the user source counts", step)
+		}
+	}
+	read := time.Now()
+	checked.Store(int64(time.Minute))
+	if got, want := (session.Arrival{Read: read, Checked: &checked}).Latest(), read.Add(session.StepDelay+time.Minute); !got.Equal(want) {
+		t.Errorf("a step may begin until %s, want %s", got, want)
 	}
 }
