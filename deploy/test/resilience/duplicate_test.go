@@ -47,9 +47,9 @@ func (r *recorder) repeat(t *testing.T, to *gatewaytest.Client) func() gatewayte
 // second logout revokes nothing more. A second login is a login of its own, which evicts at the maximum.
 func TestDuplicatedRequests(t *testing.T) {
 	t.Parallel()
-	const window = 3 * time.Second
+	const window = time.Second // of SHORT; that of LONG is longer than the test takes
 	gateways := startGateways(t, 2, redistest.Standalone(t).URL, merge(oneSessionSettings, gatewaytest.Settings{
-		"APP_LONG_SESSION_RETRY_WINDOW": window.String(),
+		"APP_SHORT_SESSION_RETRY_WINDOW": window.String(),
 	}))
 	ctx, c, other := t.Context(), gateways[0].Client(), gateways[1].Client()
 	r := &recorder{RoundTripper: c.HTTP.Transport}
@@ -74,12 +74,12 @@ func TestDuplicatedRequests(t *testing.T) {
 	want("the newest token after duplicates", c.Refresh(ctx, "LONG", second.Refresh), http.StatusOK, "")
 	want("a refresh delivered again after its successor was used", repeat(), http.StatusUnauthorized, "replay")
 
-	in := c.Login(ctx, 1, "LONG", "client")
-	newest := c.Refresh(ctx, "LONG", in.Refresh)
+	in := c.Login(ctx, 1, "SHORT", "client")
+	newest := c.Refresh(ctx, "SHORT", in.Refresh)
 	repeat = r.repeat(t, other)
 	time.Sleep(window + time.Second/10)
 	want("a refresh delivered again after the retry window", repeat(), http.StatusUnauthorized, "replay")
-	want("the newest token after the replay", c.Refresh(ctx, "LONG", newest.Refresh), http.StatusUnauthorized, "replay")
+	want("the newest token after the replay", c.Refresh(ctx, "SHORT", newest.Refresh), http.StatusUnauthorized, "replay")
 
 	in = c.Login(ctx, 2, "LONG", "client")
 	want("logout", c.Logout(ctx, in.Refresh), http.StatusOK, "")
