@@ -171,7 +171,7 @@ func ttl(tb testing.TB, srv *redistest.Server, key string) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// dump returns what a server holds: the value and the expiry of each key.
+// dump returns what a server holds: the value of each key, and its expiry but on Redis 6.2.
 func dump(srv *redistest.Server) map[string]string {
 	all := map[string]string{}
 	for _, key := range keys(srv) {

@@ -21,7 +21,7 @@ var otherServersTests = [][]string{
 func TestOtherServers(t *testing.T) {
 	for _, dir := range filepath.SplitList(os.Getenv("TOKENGATE_TEST_SERVERS")) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			t.Log(run(t, exec.Command(filepath.Join(otherServers(t, dir), "redis-server"), "--version")))
+			run(t, exec.Command(filepath.Join(otherServers(t, dir), "redis-server"), "--version"))
 			for _, args := range otherServersTests {
 				t.Run(args[0], func(t *testing.T) { testWith(t, dir, args...) })
 			}
@@ -55,8 +55,7 @@ func testWith(t *testing.T, dir string, args ...string) {
 	cmd := exec.Command("go", append([]string{"test", "-count=1", "-timeout=20m"}, args...)...)
 	cmd.Dir = "../../.."
 	cmd.Env = append(os.Environ(), "PATH="+otherServers(t, dir)+string(os.PathListSeparator)+os.Getenv("PATH"))
-	output := run(t, cmd)
-	if t.Log(output); strings.Contains(output, "no tests to run") {
+	if output := run(t, cmd); strings.Contains(output, "no tests to run") {
 		t.Errorf("%s: no test has this name", strings.Join(args, " "))
 	}
 }
@@ -79,12 +78,13 @@ func otherServers(t *testing.T, dir string) string {
 	return links
 }
 
-// run runs a command and returns its output. If the command fails, the test fails with the output.
+// run runs a command, and logs and returns its output. If the command fails, the test fails.
 func run(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
 	output, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Errorf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, output)
+		t.Errorf("%s: %v", strings.Join(cmd.Args, " "), err)
 	}
+	t.Logf("%s", output)
 	return string(output)
 }
