@@ -100,9 +100,11 @@ func (f *follower) poll(follow context.Context) {
 // the last reading, it reads all of them from the start.
 func (f *follower) catchUp(ctx context.Context) (err error) {
 	if f.datasets == nil {
-		if f.datasets, err = f.store.prove(ctx, f.outboxes); err != nil {
+		present, err := f.store.prove(ctx, f.outboxes)
+		if err != nil {
 			return err
 		}
+		f.datasets = present
 		f.restart() // the channel may have brought revocations of a former primary
 	}
 	for {

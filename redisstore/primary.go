@@ -36,7 +36,10 @@ func (s *Store) prove(ctx context.Context, outboxes []*outbox) (datasets []strin
 		})
 	}
 	wg.Wait()
-	return datasets, err
+	if err != nil {
+		return nil, err
+	}
+	return datasets, nil
 }
 
 // primaries returns the servers that have the outboxes, each with the keys of some of them.
