@@ -83,7 +83,7 @@ func TestFollowNeedsReplicas(t *testing.T) {
 	r.Replica.Suspend()
 	time.Sleep(100 * time.Millisecond) // a poll in progress may have got its answer before
 	suspended := time.Now()
-	time.Sleep(1500 * time.Millisecond)
+	time.Sleep(3500 * time.Millisecond) // each poll waits for a second
 	if f.caughtUpSince(suspended) {
 		t.Error("the feed has caught up without a replica")
 	}
