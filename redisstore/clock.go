@@ -165,23 +165,22 @@ func (s *Store) sample(ctx context.Context, node redis.Cmdable) (c clockSample, 
 func (s *Store) measureClocks(ctx context.Context, apps []string) {
 	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
 	defer cancel()
-	cluster, ok := s.client.(*redis.ClusterClient)
-	if !ok {
+	if s.clocks.single != nil {
 		s.measureClock(ctx, s.client, onlyNode, s.clocks.single)
 		return
 	}
-	offsets := map[*redis.Client][]*clockOffset{}
+	offsets := map[node][]*clockOffset{}
 	for _, app := range apps {
 		for n := range uint32(buckets) {
 			key := s.schema.bucket(app, n).prefix
-			if master, err := cluster.MasterForKey(ctx, key); err == nil {
+			if master, err := s.nodeOf(ctx, key); err == nil {
 				offsets[master] = append(offsets[master], s.clocks.of(hashTag(key)))
 			}
 		}
 	}
 	var wg sync.WaitGroup
 	for master, ofBuckets := range offsets {
-		wg.Go(func() { s.measureClock(ctx, master, master.Options().Addr, ofBuckets...) })
+		wg.Go(func() { s.measureClock(ctx, master.client, master.name, ofBuckets...) })
 	}
 	wg.Wait()
 }

@@ -37,7 +37,7 @@ func TestOutOfMemory(t *testing.T) {
 	retry := current
 	retry.Generation--
 	if _, err = s.Refresh(ctx, refreshStep(alice, retry, p)); err != nil {
-		t.Errorf("a retried refresh, which writes nothing: %v", err)
+		t.Errorf("a retried refresh, which needs no memory: %v", err)
 	}
 	revoke(t, s, other.ID)
 	tombstones, err := s.Tombstones(ctx, alice)

@@ -47,7 +47,16 @@ type batch struct {
 	server redis.UniversalClient // that of the last step, because a Cluster's client replaces those of its nodes
 	cmds   []redis.Cmder
 	done   chan struct{} // closed when the replies are there
-	err    error         // why a command has neither reply nor error; set before done is closed
+	err    error         // of sending them, for errorOf; set before done is closed
+}
+
+// errorOf returns why a command of a pipeline has no reply, or nil. failed is the error of the
+// pipeline: if a new connection was refused by an error reply, its commands have none.
+func errorOf(cmd *redis.Cmd, failed error) error {
+	if cmd.Err() == nil && cmd.Val() == nil {
+		return failed
+	}
+	return cmd.Err()
 }
 
 // process runs a command. If ctx ends first, the command must not be read, because it may
@@ -72,10 +81,7 @@ func (p *pipeline) process(ctx context.Context, server redis.UniversalClient, cm
 	p.mu.Unlock()
 	select {
 	case <-b.done:
-		if cmd.Err() == nil && cmd.Val() == nil {
-			return b.err
-		}
-		return cmd.Err()
+		return errorOf(cmd.Cmd, b.err)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -111,7 +117,6 @@ func (p *pipeline) send(b *batch) {
 	for b != nil {
 		pipe := b.server.Pipeline()
 		_ = pipe.BatchProcess(context.Background(), b.cmds...) // a pipeline only queues them
-		// Each command has its own error, unless a new connection was refused by an error reply.
 		_, b.err = pipe.Exec(context.Background())
 		close(b.done)
 		runtime.Gosched() // lets callers that have got their replies add their next steps

@@ -84,14 +84,11 @@ func (s *Store) provePrimary(ctx context.Context, primary node, key string) (dat
 		wait = s.queueWait(ctx, pipe, proofTimeout)
 	}
 	_, failed := pipe.Exec(ctx)
-	if err := beat.Err(); err != nil {
+	if err := errorOf(beat, failed); err != nil {
 		return "", err
 	}
-	if beat.Val() == nil { // the commands have no errors if a new connection was refused
-		return "", failed
-	}
 	if wait != nil {
-		confirmed.enough = wait.Err() == nil && wait.Val() >= int64(s.options.WaitReplicas)
+		confirmed.enough = s.isEnough(wait)
 		if confirmed.written() == session.Pending {
 			return "", errUnconfirmed
 		}

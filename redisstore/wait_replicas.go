@@ -65,14 +65,10 @@ func (s *Store) processAndWait(ctx context.Context, cmd noRetryCmd, key string, 
 	_ = pipe.Process(ctx, cmd) // a pipeline only queues it
 	wait := s.queueWait(ctx, pipe, s.options.WaitTimeout)
 	_, failed := pipe.Exec(ctx)
-	if err := cmp.Or(beat.Err(), cmd.Err()); err != nil {
+	if err := cmp.Or(beat.Err(), errorOf(cmd.Cmd, failed)); err != nil {
 		return c, err
 	}
-	if cmd.Val() == nil { // the commands have no errors if a new connection was refused
-		return c, failed
-	}
-	n, err := wait.Result()
-	c.enough = err == nil && n >= int64(s.options.WaitReplicas)
+	c.enough = s.isEnough(wait)
 	if prove && c.written() != session.Replicated {
 		return c, errUnconfirmed
 	}
@@ -89,6 +85,12 @@ func (s *Store) queueWait(ctx context.Context, pipe redis.Pipeliner, timeout tim
 	wait := redis.NewIntCmd(ctx, "wait", s.options.WaitReplicas, timeout.Milliseconds())
 	_ = pipe.Process(ctx, wait)
 	return wait
+}
+
+// isEnough reports whether a WAIT was answered by as many replicas as Options.WaitReplicas.
+func (s *Store) isEnough(wait *redis.IntCmd) bool {
+	n, err := wait.Result()
+	return err == nil && n >= int64(s.options.WaitReplicas)
 }
 
 // laggingPeriod is the period, after a step has waited for replicas in vain, in which other
