@@ -13,6 +13,7 @@ import (
 
 	"tokengate/session"
 	"tokengate/session/memstore"
+	"tokengate/session/storetest"
 )
 
 // signer implements [session.Signer] without cryptography. A token is the key, a
@@ -207,10 +208,8 @@ func (f *flakyStore) RevokeOthers(ctx context.Context, step session.RevokeOthers
 	if err = f.call(); err == nil {
 		out, err = f.Store.RevokeOthers(ctx, step)
 	}
-	if f.many && len(out.Revoked) > 0 {
-		t := out.Revoked[0]
-		t.ID = ""
-		out.Many, out.Number, out.Revoked = &session.Revocation{Owner: step.Owner, Tombstone: t, Keep: step.Keep}, len(out.Revoked), nil
+	if f.many {
+		out = storetest.Unnamed(step, out)
 	}
 	return out, err
 }

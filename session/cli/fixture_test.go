@@ -17,6 +17,7 @@ import (
 	"tokengate/session/config/configtest"
 	"tokengate/session/memstore"
 	"tokengate/session/password"
+	"tokengate/session/storetest"
 	"tokengate/session/token"
 	"tokengate/session/users"
 )
@@ -121,8 +122,8 @@ type testStore struct {
 
 func (s testStore) RevokeOthers(ctx context.Context, step session.RevokeOthersStep) (session.RevokeResult, error) {
 	result, err := s.Store.RevokeOthers(ctx, step)
-	if n := len(result.Revoked); s.test.many && n > 0 {
-		result = session.RevokeResult{Number: n, Many: &session.Revocation{Owner: step.Owner, Tombstone: session.Tombstone{Cause: step.Cause}}}
+	if s.test.many {
+		result = storetest.Unnamed(step, result)
 	}
 	result.Durability = s.test.durability
 	return result, err

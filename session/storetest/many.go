@@ -295,3 +295,15 @@ func manyRevokedByApp(f *fixture) {
 		f.Errorf("got %d live sessions, want %d", got, many)
 	}
 }
+
+// Unnamed returns the result of a RevokeOthers as of a [session.Store] that has revoked many
+// sessions, and so does not name them. It is for tests with a store that names all.
+func Unnamed(step session.RevokeOthersStep, r session.RevokeResult) session.RevokeResult {
+	n := len(r.Revoked)
+	if n == 0 {
+		return r
+	}
+	t := session.Tombstone{Cause: step.Cause, By: step.By, At: r.Now}
+	r.Revoked, r.Number, r.Many = nil, n, &session.Revocation{Owner: step.Owner, Tombstone: t, Keep: step.Keep}
+	return r
+}

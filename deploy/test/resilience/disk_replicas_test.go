@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,27 +26,6 @@ type redisHosts struct {
 	sentinels [3]*redistest.Server
 }
 
-// configFile copies a configuration file from deploy, since servers rewrite theirs, and replaces or appends text.
-func configFile(t *testing.T, name, old, replacement string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if old != "" && !strings.Contains(string(text), old) {
-		t.Fatalf("deploy/%s lacks %q", name, old)
-	}
-	path := filepath.Join(t.TempDir(), name)
-	changed := string(text) + replacement
-	if old != "" {
-		changed = strings.ReplaceAll(string(text), old, replacement)
-	}
-	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // startReplicas starts the three servers. follow returns the address at which the i-th replica reaches the primary.
 func startReplicas(t *testing.T, follow func(i int, primary string) string) *redisHosts {
 	t.Helper()
@@ -55,8 +33,9 @@ func startReplicas(t *testing.T, follow func(i int, primary string) string) *red
 	h.primary = redistest.Start(t, redistest.Options{File: "../../redis-ha.conf", Env: h.faults.Env()})
 	for i := range h.replicas {
 		host, port, _ := net.SplitHostPort(follow(i, h.primary.Addr))
-		file := configFile(t, "redis-ha.conf", "", "\nreplicaof "+host+" "+port+"\n")
-		h.replicas[i] = redistest.Start(t, redistest.Options{File: file, Env: h.faults.Env()})
+		h.replicas[i] = redistest.Start(t, redistest.Options{
+			Text: readShipped(t, "redis-ha.conf") + "\nreplicaof " + host + " " + port + "\n", Env: h.faults.Env(),
+		})
 	}
 	for _, replica := range h.replicas {
 		h.primary.WaitInSync(replica)
@@ -70,8 +49,8 @@ func startHosts(t *testing.T) *redisHosts {
 	h := startReplicas(t, func(_ int, primary string) string { return primary })
 	var addrs []string
 	for i := range h.sentinels {
-		file := configFile(t, "sentinel.conf", "192.0.2.1 6379", strings.Replace(h.primary.Addr, ":", " ", 1))
-		h.sentinels[i] = redistest.Start(t, redistest.Options{File: file, Args: []string{"--sentinel"}})
+		conf := monitor(t, readShipped(t, "sentinel.conf"), h.primary.Addr)
+		h.sentinels[i] = redistest.Start(t, redistest.Options{Text: conf, Args: []string{"--sentinel"}})
 		addrs = append(addrs, h.sentinels[i].Addr)
 	}
 	for _, sentinel := range h.sentinels {
@@ -79,7 +58,7 @@ func startHosts(t *testing.T) *redisHosts {
 			return strings.Contains(sentinel.Do("INFO", "sentinel"), "status=ok,address="+h.primary.Addr+",slaves=2,sentinels=3")
 		})
 	}
-	h.url = "redis+sentinel://" + strings.Join(addrs, ",") + "/mymaster"
+	h.url = "redis+sentinel://" + strings.Join(addrs, ",") + "/" + sentinelMaster
 	return h
 }
 

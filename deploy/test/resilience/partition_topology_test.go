@@ -46,7 +46,7 @@ func newNamedTopology(t *testing.T, settings gatewaytest.Settings) *namedTopolog
 		n.machines = append(n.machines, &machine{redisHost: h[0], sentinelHost: h[1], gatewayHost: h[2]})
 	}
 	primary := n.machines[0].redisHost.IP
-	conf, sentinelConf := readShipped(t, "redis-ha.conf"), monitor(t, readShipped(t, "sentinel.conf"), primary)
+	conf, sentinelConf := readShipped(t, "redis-ha.conf"), monitor(t, readShipped(t, "sentinel.conf"), n.machines[0].redisHost.Addr(redisPort))
 	var sentinels []string
 	for i, m := range n.machines {
 		var args []string
@@ -84,7 +84,7 @@ func readShipped(t *testing.T, name string) string {
 }
 
 // monitored is the line of Sentinel's file that an operator changes. The quorum follows it.
-var monitored = regexp.MustCompile(`(?m)^sentinel monitor ` + sentinelMaster + ` \S+ `)
+var monitored = regexp.MustCompile(`(?m)^sentinel monitor ` + sentinelMaster + ` \S+ \d+ `)
 
 // monitor returns the text of Sentinel's file with the address of the primary.
 func monitor(t *testing.T, conf, primary string) string {
@@ -92,7 +92,7 @@ func monitor(t *testing.T, conf, primary string) string {
 	if !monitored.MatchString(conf) {
 		t.Fatalf("deploy/sentinel.conf does not monitor %s", sentinelMaster)
 	}
-	return monitored.ReplaceAllString(conf, fmt.Sprintf("sentinel monitor %s %s ", sentinelMaster, primary))
+	return monitored.ReplaceAllString(conf, fmt.Sprintf("sentinel monitor %s %s ", sentinelMaster, strings.Replace(primary, ":", " ", 1)))
 }
 
 // healedLimit is the longest time that Sentinel may take to make the old primary a replica. It waits ten seconds
