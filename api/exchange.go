@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"tokengate/session"
@@ -17,10 +16,9 @@ type exchange struct {
 	Request *http.Request
 	server  *Server
 	start   time.Time
-	read    time.Time    // when the body had been read; zero for a request whose body is not used
-	checked atomic.Int64 // see session.Arrival
-	id      string       // X-Request-Id
-	trace   string       // trace id of the caller, or empty
+	arrival session.Arrival // its Read is start until the body has been read
+	id      string          // X-Request-Id
+	trace   string          // trace id of the caller, or empty
 
 	endpoint  string // the route's name; empty until a route is found
 	pathApp   string // the app in the path where it is fixed text; empty where it is a parameter
@@ -53,12 +51,7 @@ func exchangeFrom(ctx context.Context) *exchange {
 // verification of an access token needs no such context, and storing it means
 // copying the request, which has a dozen fields.
 func (x *exchange) ctx() context.Context {
-	read := x.read
-	if read.IsZero() {
-		read = x.start
-	}
-	ctx := session.WithArrival(x.Request.Context(), session.Arrival{Read: read, Checked: &x.checked, Pauses: x.server.pauses})
-	return context.WithValue(ctx, exchangeKey{}, x)
+	return context.WithValue(session.WithArrival(x.Request.Context(), &x.arrival), exchangeKey{}, x)
 }
 
 // setHeader sets a header. The name must be in canonical form. The first few

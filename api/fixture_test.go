@@ -24,6 +24,7 @@ import (
 	"tokengate/api/wiretest"
 	"tokengate/session"
 	"tokengate/session/memstore"
+	"tokengate/session/storetest"
 )
 
 // fakeSigner issues tokens of the form "app.kind.user.session.…" with a checksum in
@@ -151,17 +152,14 @@ func (s *fakeStore) Logout(ctx context.Context, step session.LogoutStep) (sessio
 
 func (s *fakeStore) RevokeOthers(ctx context.Context, step session.RevokeOthersStep) (session.RevokeResult, error) {
 	result, err := s.Store.RevokeOthers(ctx, step)
-	if n := len(result.Revoked); s.many.Load() && n > 0 {
-		t := session.Tombstone{Cause: step.Cause, By: step.By, At: result.Now}
-		result.Revoked, result.Number, result.Many = nil, n, &session.Revocation{Owner: step.Owner, Tombstone: t, Keep: step.Keep}
+	if s.many.Load() {
+		result = storetest.Unnamed(step, result)
 	}
 	return result, err
 }
 
 func (s *fakeStore) Refresh(ctx context.Context, step session.RefreshStep) (session.RefreshResult, error) {
-	if a, ok := session.ArrivalFrom(ctx); ok {
-		s.arrival.Store(&a)
-	}
+	s.arrival.Store(session.ArrivalFrom(ctx))
 	if s.panics.Load() {
 		panic("a defect")
 	}

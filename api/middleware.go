@@ -22,6 +22,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			ResponseWriter: w, Request: r, server: s, start: time.Now(), challenge: s.challenge,
 			id: requestID(r.Header.Get("X-Request-Id")), trace: traceID(r.Header["Traceparent"]),
 		}
+		x.arrival.Read, x.arrival.Pauses = x.start, s.pauses
 		w.Header()["Cache-Control"] = noStore
 		x.setHeader("X-Request-Id", x.id)
 		s.metrics.requestStarted()

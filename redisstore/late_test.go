@@ -3,7 +3,6 @@ package redisstore_test
 import (
 	"context"
 	"maps"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 
 // readAgo returns the context of a request that was read some time ago.
 func readAgo(ago time.Duration) context.Context {
-	return session.WithArrival(ctx, session.Arrival{Read: time.Now().Add(-ago)})
+	return session.WithArrival(ctx, &session.Arrival{Read: time.Now().Add(-ago)})
 }
 
 // TestLateStepsChangeNothing checks that a step does nothing, and fails with Unavailable, if it
@@ -67,9 +66,9 @@ func TestLateStepsChangeNothing(t *testing.T) {
 			if after := dump(srv); !maps.Equal(before, after) {
 				t.Errorf("late steps have changed\n%v into\n%v", before, after)
 			}
-			var checked atomic.Int64
-			checked.Store(int64(time.Minute))
-			if err := steps["Refresh"](session.WithArrival(ctx, session.Arrival{Read: time.Now().Add(-time.Minute), Checked: &checked})); err != nil {
+			checked := &session.Arrival{Read: time.Now().Add(-time.Minute)}
+			checked.Checked.Store(int64(time.Minute))
+			if err := steps["Refresh"](session.WithArrival(ctx, checked)); err != nil {
 				t.Errorf("a step whose user was checked for a minute: %v", err)
 			}
 		})

@@ -50,7 +50,7 @@ func (s *Store) run(ctx context.Context, sc *script, c *call, wait waitFor) (rep
 			return reply{}, err
 		}
 	}
-	if arrival, limited := session.ArrivalFrom(ctx); limited {
+	if arrival := session.ArrivalFrom(ctx); arrival != nil {
 		if err := s.limitStart(ctx, c, arrival); err != nil {
 			return reply{}, err
 		}
@@ -77,7 +77,7 @@ var (
 // the clock of the node that has its keys. It fails if that time has passed already, or if
 // the process was paused since. A script without a latest start may begin late: no other step
 // on the same key makes it wrong.
-func (s *Store) limitStart(ctx context.Context, c *call, arrival session.Arrival) error {
+func (s *Store) limitStart(ctx context.Context, c *call, arrival *session.Arrival) error {
 	if c.latest > 0 {
 		offset, err := s.offset(ctx, c.firstKey())
 		if err != nil {
@@ -164,7 +164,7 @@ func givenUp(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if arrival, ok := session.ArrivalFrom(ctx); ok && arrival.Interrupted() {
+	if arrival := session.ArrivalFrom(ctx); arrival != nil && arrival.Interrupted() {
 		return errPaused
 	}
 	return nil

@@ -12,8 +12,8 @@ import (
 // afterwards would check a token that is spent by now, or evict the client's new session.
 type Arrival struct {
 	Read    time.Time      // when the request was read
-	Checked *atomic.Int64  // how long its user was checked since, in ns, which does not count towards StepDelay; nil means not at all
 	Pauses  *PauseDetector // nil means that pauses of the process are not noticed
+	Checked atomic.Int64   // how long its user was checked since, in ns, which does not count towards StepDelay
 }
 
 // StepDelay is the longest time, by the store's clock, from reading a request until a step
@@ -23,32 +23,28 @@ const StepDelay = time.Second
 type arrivalKey struct{}
 
 // WithArrival returns a context for the steps of a request.
-func WithArrival(ctx context.Context, a Arrival) context.Context {
+func WithArrival(ctx context.Context, a *Arrival) context.Context {
 	return context.WithValue(ctx, arrivalKey{}, a)
 }
 
 // AnyTime returns a context for a step that must complete an earlier one, however late.
-func AnyTime(ctx context.Context) context.Context { return context.WithValue(ctx, arrivalKey{}, nil) }
+func AnyTime(ctx context.Context) context.Context { return WithArrival(ctx, nil) }
 
-// ArrivalFrom returns the Arrival of a context. ok is false for a step that belongs to no
+// ArrivalFrom returns the Arrival of a context. It is nil for a step that belongs to no
 // request, such as that of a command, which may begin at any time.
-func ArrivalFrom(ctx context.Context) (a Arrival, ok bool) {
-	a, ok = ctx.Value(arrivalKey{}).(Arrival)
-	return a, ok
+func ArrivalFrom(ctx context.Context) *Arrival {
+	a, _ := ctx.Value(arrivalKey{}).(*Arrival)
+	return a
 }
 
 // Latest returns the latest time, by this instance's clock, at which a step may begin.
-func (a Arrival) Latest() time.Time {
-	latest := a.Read.Add(StepDelay)
-	if a.Checked != nil {
-		latest = latest.Add(time.Duration(a.Checked.Load()))
-	}
-	return latest
+func (a *Arrival) Latest() time.Time {
+	return a.Read.Add(StepDelay + time.Duration(a.Checked.Load()))
 }
 
 // Interrupted reports whether the process was paused since the request was read, or
 // while it may have been waiting to be read.
-func (a Arrival) Interrupted() bool { return a.Pauses != nil && a.Pauses.PausedSince(a.Read) }
+func (a *Arrival) Interrupted() bool { return a.Pauses != nil && a.Pauses.PausedSince(a.Read) }
 
 // timedChecker is a Checker whose answers do not count towards StepDelay: a user source may
 // take longer than that.
@@ -68,7 +64,7 @@ func (c timedChecker) Recheck(ctx context.Context, id UserID, fresh bool) (Statu
 
 // addChecked records that the user of a request was checked from start until now.
 func addChecked(ctx context.Context, start time.Time) {
-	if a, ok := ArrivalFrom(ctx); ok && a.Checked != nil {
+	if a := ArrivalFrom(ctx); a != nil {
 		a.Checked.Add(int64(time.Since(start)))
 	}
 }

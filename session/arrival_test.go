@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,14 +9,14 @@ import (
 
 // TestAnyTime checks that the context of a step that completes another one has no Arrival.
 func TestAnyTime(t *testing.T) {
-	ctx := session.WithArrival(t.Context(), session.Arrival{Read: time.Now()})
-	if _, ok := session.ArrivalFrom(ctx); !ok {
+	ctx := session.WithArrival(t.Context(), &session.Arrival{Read: time.Now()})
+	if session.ArrivalFrom(ctx) == nil {
 		t.Error("WithArrival: got no Arrival")
 	}
-	if _, ok := session.ArrivalFrom(session.AnyTime(ctx)); ok {
+	if session.ArrivalFrom(session.AnyTime(ctx)) != nil {
 		t.Error("AnyTime: got an Arrival")
 	}
-	if _, ok := session.ArrivalFrom(t.Context()); ok {
+	if session.ArrivalFrom(t.Context()) != nil {
 		t.Error("a context of no request: got an Arrival")
 	}
 }
@@ -26,8 +25,8 @@ func TestAnyTime(t *testing.T) {
 // at logins, refreshes and verifications.
 func TestUserSourceIsNotCounted(t *testing.T) {
 	f := newFixture(t)
-	var checked atomic.Int64
-	ctx := session.WithArrival(t.Context(), session.Arrival{Read: time.Now(), Checked: &checked})
+	arrival := &session.Arrival{Read: time.Now()}
+	ctx, checked := session.WithArrival(t.Context(), arrival), &arrival.Checked
 	tokens, err := f.Login(ctx, session.LoginRequest{Secret: "s-new", Username: "alice", Password: "alice", Type: "LONG"})
 	f.wantError(err, session.OK, "")
 	if checked.Swap(0) == 0 {
@@ -44,9 +43,8 @@ func TestUserSourceIsNotCounted(t *testing.T) {
 			t.Errorf("%s: the time of the user source counts", step)
 		}
 	}
-	read := time.Now()
 	checked.Store(int64(time.Minute))
-	if got, want := (session.Arrival{Read: read, Checked: &checked}).Latest(), read.Add(session.StepDelay+time.Minute); !got.Equal(want) {
+	if got, want := arrival.Latest(), arrival.Read.Add(session.StepDelay+time.Minute); !got.Equal(want) {
 		t.Errorf("a step may begin until %s, want %s", got, want)
 	}
 }
