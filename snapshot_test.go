@@ -63,7 +63,7 @@ func openCountedSource(t *testing.T) *countedSource {
 // opens one if the idle one was closed.
 func (s *countedSource) checkConnections(t *testing.T, want int32) {
 	t.Helper()
-	if _, err := s.Check(t.Context(), "alice", "password", func(session.UserID) error { return nil }); err != nil {
+	if _, err := s.Check(t.Context(), session.Credentials{Username: "alice", Password: "password"}, func(session.Found) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.connections.Load(); got != want {

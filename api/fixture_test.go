@@ -36,6 +36,20 @@ type fakeSigner struct {
 
 func (s *fakeSigner) SecretSetting(string) string { return "" }
 
+// SignDevice returns the device as JSON.
+func (s *fakeSigner) SignDevice(d session.Device) (string, error) {
+	b, err := json.Marshal(d)
+	return s.app + "." + string(b), err
+}
+
+func (s *fakeSigner) VerifyDevice(token string, now time.Time) (d session.Device, err error) {
+	content, own := strings.CutPrefix(token, s.app+".")
+	if !own || json.Unmarshal([]byte(content), &d) != nil || !now.Before(d.Expires) {
+		return session.Device{}, session.Fail(session.TokenInvalid, nil)
+	}
+	return d, nil
+}
+
 func (s *fakeSigner) Headers() []string { return []string{s.app} }
 
 func (s *fakeSigner) Trusts(other session.Signer) bool { return other.(*fakeSigner).app == s.app }
@@ -104,11 +118,12 @@ func (s *fakeSigner) Verify(token string, kind session.Kind, clock session.Clock
 // fails with session.Unavailable.
 type fakeChecker struct{ outage atomic.Bool }
 
-func (c *fakeChecker) Check(_ context.Context, username, password string, found func(session.UserID) error) (session.User, error) {
+func (c *fakeChecker) Check(_ context.Context, presented session.Credentials, found func(session.Found) error) (session.User, error) {
+	username, password := presented.Username, presented.Password
 	if c.outage.Load() {
 		return session.User{}, session.Fail(session.Unavailable, nil)
 	}
-	if err := found(session.UserID{}); err != nil {
+	if err := found(session.Found{}); err != nil {
 		return session.User{}, err
 	}
 	for _, u := range wiretest.Users {

@@ -51,9 +51,9 @@ func (a *Arrival) Interrupted() bool { return a.Pauses != nil && a.Pauses.Paused
 type timedChecker struct{ Checker }
 
 // Check implements [Checker].
-func (c timedChecker) Check(ctx context.Context, username, password string, found func(UserID) error) (User, error) {
+func (c timedChecker) Check(ctx context.Context, presented Credentials, found func(Found) error) (User, error) {
 	defer addChecked(ctx, time.Now())
-	return c.Checker.Check(ctx, username, password, found)
+	return c.Checker.Check(ctx, presented, found)
 }
 
 // Recheck implements [Checker].

@@ -15,9 +15,9 @@ type Checker interface {
 	// Throttled if the source limits logins; or with Unavailable.
 	//
 	// It calls found once, after it has looked for the user and before the password is
-	// compared with anything, and fails with the error of found. The ID is zero if there is
-	// no such user, or if the source learns the ID together with the result.
-	Check(ctx context.Context, username, password string, found func(UserID) error) (User, error)
+	// compared with anything, and fails with the error of found. The argument is zero if
+	// there is no such user, or if the source learns who the user is together with the result.
+	Check(ctx context.Context, c Credentials, found func(Found) error) (User, error)
 
 	// Recheck returns what the source knows about a user after a login.
 	// It fails with UserUnknown or UserInactive; or with Unavailable if the source
@@ -26,6 +26,18 @@ type Checker interface {
 	// taken from a cache. A source that can't be asked without the password
 	// returns the zero Status.
 	Recheck(ctx context.Context, id UserID, fresh bool) (Status, error)
+}
+
+// Credentials is what a client presents at a login.
+type Credentials struct {
+	Username, Password string
+	Network            string // of the client, so that no network delays the logins of others; may be empty
+}
+
+// Found is what a [Checker] knows of a user before it compares the password.
+type Found struct {
+	ID         UserID
+	Credential Fingerprint // as in User
 }
 
 // MaxPassword is the maximum length of a password in bytes.

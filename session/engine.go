@@ -44,6 +44,14 @@ type App struct {
 	Checker        Checker
 	UsersInStore   bool // the app's users are in the store's Directory, so each step checks its user
 
+	// LoginAttempts is how many failed logins of an account in a row are allowed before
+	// there are waits, and LoginAttemptsPerNetwork how many from one network in 10 minutes.
+	// Zero means 100 and 300.
+	LoginAttempts, LoginAttemptsPerNetwork int
+	// AccountKey returns the text that stands for a username in a Limiter and in logs. It is the
+	// same for usernames that a user source may take for the same.
+	AccountKey func(username string) string
+
 	clock     appClock  // set by New, as is secretSet
 	secretSet SecretSet // of Secrets
 }

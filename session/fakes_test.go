@@ -80,6 +80,20 @@ func (s *signer) SecretSetting(text string) string {
 	return ""
 }
 
+// SignDevice returns the device as JSON.
+func (s *signer) SignDevice(d session.Device) (string, error) {
+	b, err := json.Marshal(d)
+	return s.key + "." + string(b), err
+}
+
+func (s *signer) VerifyDevice(token string, now time.Time) (d session.Device, err error) {
+	text, own := strings.CutPrefix(token, s.key+".")
+	if !own || json.Unmarshal([]byte(text), &d) != nil || !now.Before(d.Expires) {
+		return session.Device{}, session.Fail(session.TokenInvalid, nil)
+	}
+	return d, nil
+}
+
 func (s *signer) Headers() []string { return []string{s.key} }
 
 func (s *signer) Trusts(other session.Signer) bool { return other.(*signer).key == s.key }
@@ -97,9 +111,10 @@ type checker struct {
 	stalls        bool // Recheck waits until its context is done
 }
 
-func (c *checker) Check(_ context.Context, username, password string, found func(session.UserID) error) (session.User, error) {
+func (c *checker) Check(_ context.Context, presented session.Credentials, found func(session.Found) error) (session.User, error) {
+	username, password := presented.Username, presented.Password
 	user, ok := c.users[username]
-	if err := found(user.ID); err != nil {
+	if err := found(session.Found{ID: user.ID, Credential: user.Credential}); err != nil {
 		return session.User{}, err
 	}
 	c.compared++

@@ -7,6 +7,7 @@ type Tokens struct {
 	Session    ID
 	Access     string
 	Refresh    string // empty if the refresh token that was presented stays current
+	Device     string // of a login: the token of the device
 	Durability Durability
 }
 

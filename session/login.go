@@ -25,6 +25,9 @@ func (e *Engine) Login(ctx context.Context, req LoginRequest) (Tokens, error) {
 // LoginRequest holds the fields of a login as the client sent them.
 type LoginRequest struct {
 	Secret, Username, Password, Type, Info string
+
+	Network string // of the client; empty means that it is not known
+	Device  string // token of a known device; empty or invalid means that the device is not known
 }
 
 func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens, CreateResult, error) {
@@ -37,8 +40,8 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("the password is too long"))
 	}
 	start := e.Now()
-	user, err := app.Checker.Check(ctx, req.Username, req.Password, func(id UserID) error {
-		return e.Store.Ready(ctx, attemptOwner(app, id, req.Username))
+	user, err := app.Checker.Check(ctx, Credentials{Username: req.Username, Password: req.Password, Network: req.Network}, func(f Found) error {
+		return e.Store.Ready(ctx, attemptOwner(app, f.ID, req.Username))
 	})
 	if err != nil {
 		return Tokens{}, CreateResult{}, err

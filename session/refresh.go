@@ -24,6 +24,8 @@ func (e *Engine) Refresh(ctx context.Context, req RefreshRequest) (Tokens, error
 // RefreshRequest holds the fields of a refresh as the client sent them.
 type RefreshRequest struct {
 	Secret, Type, Token string
+
+	Network string // of the client; empty means that it is not known
 }
 
 func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (Tokens, error) {

@@ -201,7 +201,7 @@ func (c *cliTest) check(username, text string) (session.User, error) {
 	if err != nil {
 		c.Fatal(err)
 	}
-	return g.Sources["shop"].Check(c.Context(), username, text, func(session.UserID) error { return nil })
+	return g.Sources["shop"].Check(c.Context(), session.Credentials{Username: username, Password: text}, func(session.Found) error { return nil })
 }
 
 // login creates a session of a user. credential is the one that they logged in with, or nil

@@ -23,6 +23,9 @@ type refreshKeys struct {
 	signing  *refreshKey
 	byHeader map[string]*refreshKey // by the encoded header, which decides the key and its algorithm
 	kids     map[string]bool
+
+	devices   map[string][]byte // the keys of device tokens, by the kid of the refresh secret
+	deviceKID string            // of the one that signs
 }
 
 // refreshKey is one refresh secret with one HS* algorithm.
@@ -46,7 +49,7 @@ const Derived = "derived"
 // HS*, else with HS256. Tokens of all others are accepted, with any HS* algorithm, so that a
 // change of ALGORITHM or a new key logs no user out.
 func newRefreshKeys(o Options, a algorithm, signingKeys [][]byte, derivedSigns bool) (*refreshKeys, error) {
-	r := &refreshKeys{byHeader: map[string]*refreshKey{}, kids: map[string]bool{}}
+	r := &refreshKeys{byHeader: map[string]*refreshKey{}, kids: map[string]bool{}, devices: map[string][]byte{}}
 	if a.hash == nil {
 		a = algorithms[0]
 	}
@@ -94,6 +97,9 @@ func (r *refreshKeys) add(app string, secret []byte, signs algorithm) error {
 		return nil
 	}
 	r.kids[kid] = true
+	if err := r.addDevice(app, kid, secret); err != nil {
+		return err
+	}
 	maskKey, err := hkdf.Key(sha256.New, secret, nil, "tokengate session secret "+app, sha256.Size)
 	if err != nil {
 		return err

@@ -114,6 +114,7 @@ type Options struct {
 // Signer signs and verifies tokens. It is safe for concurrent use. After New only
 // its buffer pool and its cache of verified tokens change.
 type Signer struct {
+	app              string
 	keyring          *keyring
 	refresh          *refreshKeys
 	refreshSecrets   []string // REFRESH_KEY
@@ -214,7 +215,7 @@ func New(o Options) (*Signer, error) {
 	}
 	secrets.Add("REFRESH_KEY", o.RefreshKeys...)
 	s := &Signer{
-		keyring: ring, refresh: refresh, refreshSecrets: o.RefreshKeys, secrets: secrets, warnings: keys.warnings(o, a, derivedSigns),
+		app: o.App, keyring: ring, refresh: refresh, refreshSecrets: o.RefreshKeys, secrets: secrets, warnings: keys.warnings(o, a, derivedSigns),
 		leeway: o.Leeway, rfc9068: o.Profile == RFC9068, issuer: o.Issuer, audience: o.Audience,
 		claimNames:       claimNames{o.TokenTypeClaim, o.UserIDClaim, o.JTIClaim},
 		accessClaimNames: claimNames{o.TokenTypeClaim, "sub", "jti"},

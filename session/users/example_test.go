@@ -36,7 +36,7 @@ func ExampleOpen() {
 		log.Fatal(err)
 	}
 	for _, username := range []string{"alice", "bob", "carol"} {
-		_, err := source.Check(ctx, username, "correct horse", func(session.UserID) error { return nil })
+		_, err := source.Check(ctx, session.Credentials{Username: username, Password: "correct horse"}, func(session.Found) error { return nil })
 		fmt.Println("login of", username+":", session.CodeOf(err))
 	}
 	for _, id := range []int64{1, 2, 3} {

@@ -19,7 +19,7 @@ func TestFileCredential(t *testing.T) {
 		return `[{"id":1,"username":"` + name + `","password":"` + hash + `"` + more + `}` + bob
 	}
 	w := openWatchedFile(t, alice("alice", first, ""))
-	user, err := w.Check(t.Context(), "alice", "correct horse", anyone)
+	user, err := w.Check(t.Context(), presented("alice", "correct horse"), anyone)
 	if err != nil || user.Credential != fingerprintOf("1", first) || user.LoginOnly || user.InStore || user.Rehash != nil {
 		t.Errorf("got user %+v, %v, want the fingerprint of the stored hash", user, err)
 	}
@@ -120,7 +120,7 @@ func TestEmptyFile(t *testing.T) {
 				t.Errorf("got error %v, want one that says what to do", err)
 			}
 		}
-		_, err := w.Check(t.Context(), "alice", "correct horse", anyone)
+		_, err := w.Check(t.Context(), presented("alice", "correct horse"), anyone)
 		wantCode(t, err, session.InvalidCredentials)
 		if w.logCount("level=WARN msg=\"user file has no users") == 0 {
 			t.Errorf("got the log\n%s\nwant a warning that the file has no users", &w.log)
@@ -136,7 +136,7 @@ func TestStaticStatus(t *testing.T) {
 	list[0].Claims = []byte(` {"role": "admin"} `)
 	source := openStatic(t, list, Options{EndOnChange: true, App: "shop"})
 	want := fingerprintOf("1", list[0].Password)
-	user, err := source.Check(t.Context(), "alice", "correct horse", anyone)
+	user, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone)
 	if err != nil || user.Credential != want || string(user.Claims) != `{"role":"admin"}` {
 		t.Errorf("got user %+v, %v, want the fingerprint of the hash", user, err)
 	}

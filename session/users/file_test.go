@@ -83,7 +83,7 @@ func TestFileIsReadAgain(t *testing.T) {
 	w.recheckLater(session.UserUnknown)
 	w.write(`[{"id":1,"username":"alice","password":"` + quickHash(t, "correct horse") + `"}]`)
 	w.recheckLater(session.OK)
-	if user, err := w.Check(t.Context(), "alice", "correct horse", anyone); err != nil || user.ID != session.NumberID(1) {
+	if user, err := w.Check(t.Context(), presented("alice", "correct horse"), anyone); err != nil || user.ID != session.NumberID(1) {
 		t.Errorf("got user %v, %v, want 1", user.ID, err)
 	}
 	if w.logCount("was read again") != 3 || w.logCount("users=1") != 3 || w.logCount("ERROR") != 0 {

@@ -13,7 +13,11 @@ import (
 )
 
 // anyone allows the password of every user to be compared.
-func anyone(session.UserID) error { return nil }
+func anyone(session.Found) error { return nil }
+
+func presented(username, password string) session.Credentials {
+	return session.Credentials{Username: username, Password: password}
+}
 
 // TestFoundIsCalledFirst checks that found gets the ID of the user, and that no password
 // is compared if it fails.
@@ -40,8 +44,8 @@ func TestFoundIsCalledFirst(t *testing.T) {
 		} {
 			for _, pw := range []string{"correct horse", "wrong"} {
 				var got []session.UserID
-				found := func(id session.UserID) error { got = append(got, id); return refused }
-				if _, err := source.Check(t.Context(), name, pw, found); !errors.Is(err, refused) {
+				found := func(f session.Found) error { got = append(got, f.ID); return refused }
+				if _, err := source.Check(t.Context(), presented(name, pw), found); !errors.Is(err, refused) {
 					t.Errorf("%s: %s with %q: got %v, want the error of found", kind, name, pw, err)
 				}
 				if !slices.Equal(got, []session.UserID{want}) {
@@ -59,8 +63,8 @@ func TestFoundIsCalledBeforeRequest(t *testing.T) {
 	refused := errors.New("not now")
 	for _, pw := range []string{"open sesame", " wrong "} {
 		var got []session.UserID
-		found := func(id session.UserID) error { got = append(got, id); return refused }
-		if _, err := source.Check(t.Context(), "alice", pw, found); !errors.Is(err, refused) {
+		found := func(f session.Found) error { got = append(got, f.ID); return refused }
+		if _, err := source.Check(t.Context(), presented("alice", pw), found); !errors.Is(err, refused) {
 			t.Errorf("got %v, want the error of found", err)
 		}
 		if !slices.Equal(got, []session.UserID{{}}) {

@@ -41,7 +41,8 @@ var errNoUser = errors.New("the source has no such user")
 var errNoUsers = errors.New("the user source has no users; if that is right, end the sessions of its former users with tokengate sessions end")
 
 // Check implements [session.Checker].
-func (c *hashChecker) Check(ctx context.Context, username, pw string, found func(session.UserID) error) (session.User, error) {
+func (c *hashChecker) Check(ctx context.Context, presented session.Credentials, found func(session.Found) error) (session.User, error) {
+	username, pw := presented.Username, presented.Password
 	account, err := c.accounts.find(ctx, username)
 	known := err == nil
 	switch {
@@ -50,7 +51,7 @@ func (c *hashChecker) Check(ctx context.Context, username, pw string, found func
 	case err != nil:
 		return session.User{}, err
 	}
-	if err := found(account.ID); err != nil {
+	if err := found(session.Found{ID: account.ID, Credential: account.Credential}); err != nil {
 		return session.User{}, err
 	}
 	h, usable := c.hashToCompare(username, account, known)

@@ -48,7 +48,7 @@ func openStatic(t testing.TB, list []session.Account, o Options) *Source {
 
 func TestCheck(t *testing.T) {
 	source := openStatic(t, testUsers(t), Options{})
-	user, err := source.Check(t.Context(), "alice", "correct horse", anyone)
+	user, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone)
 	if err != nil || user.ID != session.NumberID(1) || string(user.Claims) != `{"role":"admin"}` {
 		t.Errorf("got user %v with claims %s, %v, want user 1 with the role admin", user.ID, user.Claims, err)
 	}
@@ -57,7 +57,7 @@ func TestCheck(t *testing.T) {
 		"alice": "wrong", "Alice": "correct horse", "unknown": "correct horse", "": "",
 		"bob": "correct horse", "carol": "!" + strings.Repeat("x", 40),
 	} {
-		user, err := source.Check(t.Context(), name, password, anyone)
+		user, err := source.Check(t.Context(), presented(name, password), anyone)
 		wantCode(t, err, session.InvalidCredentials)
 		if !user.ID.IsZero() {
 			t.Errorf("%s: refused, but got user %v", name, user.ID)
@@ -88,7 +88,7 @@ func TestPasswordsWithWhiteSpaceAround(t *testing.T) {
 		{"dave", "  spaced ", session.InvalidCredentials},
 		{"bob", " correct horse ", session.InvalidCredentials},
 	} {
-		_, err := source.Check(t.Context(), login.name, login.password, anyone)
+		_, err := source.Check(t.Context(), presented(login.name, login.password), anyone)
 		if got := session.CodeOf(err); got != login.want {
 			t.Errorf("%s with %q: got %s, want %s", login.name, login.password, got, login.want)
 		}
@@ -107,7 +107,7 @@ func TestRefusalsTakeEquallyLong(t *testing.T) {
 	for range 7 {
 		for _, name := range []string{"alice", "unknown", "bob", "carol"} {
 			start := time.Now()
-			_, err := source.Check(t.Context(), name, "wrong", anyone)
+			_, err := source.Check(t.Context(), presented(name, "wrong"), anyone)
 			took := time.Since(start)
 			wantCode(t, err, session.InvalidCredentials)
 			if least[name] == 0 || took < least[name] {
@@ -153,7 +153,7 @@ func TestCheckWaitsInQueue(t *testing.T) {
 	go func() { _ = queue.Do(context.Background(), 1, func() { close(started); <-done }) }()
 	<-started
 	for _, name := range []string{"alice", "unknown"} {
-		_, err := source.Check(t.Context(), name, "correct horse", anyone)
+		_, err := source.Check(t.Context(), presented(name, "correct horse"), anyone)
 		wantCode(t, err, session.Busy)
 	}
 	if err := recheck(t.Context(), session.NumberID(1), source); err != nil {
@@ -230,11 +230,11 @@ func TestDirectory(t *testing.T) {
 	if !source.UsersInStore() {
 		t.Error("UsersInStore is false for redis:")
 	}
-	if user, err := source.Check(t.Context(), "alice", "correct horse", anyone); err != nil || user.ID != session.NumberID(1) {
+	if user, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone); err != nil || user.ID != session.NumberID(1) {
 		t.Errorf("got user %v, %v, want 1", user.ID, err)
 	}
 	for name, password := range map[string]string{"alice": "wrong", "bob": "correct horse", "unknown": "x", "eve": "clear-text-password"} {
-		_, err := source.Check(t.Context(), name, password, anyone)
+		_, err := source.Check(t.Context(), presented(name, password), anyone)
 		wantCode(t, err, session.InvalidCredentials)
 	}
 	if !strings.Contains(log.String(), "user=9") || strings.Contains(log.String(), "clear-text") {
@@ -252,7 +252,7 @@ func TestDirectory(t *testing.T) {
 	if source, err = Open(t.Context(), "redis:", o); err != nil {
 		t.Fatal(err)
 	}
-	_, err = source.Check(t.Context(), "alice", "correct horse", anyone)
+	_, err = source.Check(t.Context(), presented("alice", "correct horse"), anyone)
 	wantCode(t, err, session.Unavailable)
 }
 

@@ -65,14 +65,14 @@ func httpClient(given *http.Client) *http.Client {
 // Check implements [session.Checker]. It sends one request for each form of the password,
 // since it is the other program that hashes. The price is that a wrong password with
 // outer white space counts as two failures there, if the program counts failures.
-func (h *httpSource) Check(ctx context.Context, username, pw string, found func(session.UserID) error) (session.User, error) {
-	if err := found(session.UserID{}); err != nil {
+func (h *httpSource) Check(ctx context.Context, presented session.Credentials, found func(session.Found) error) (session.User, error) {
+	if err := found(session.Found{}); err != nil {
 		return session.User{}, err
 	}
 	err := error(errInvalidCredentials)
-	for _, form := range password.Forms(pw) {
+	for _, form := range password.Forms(presented.Password) {
 		var user session.User
-		user, err = h.check(ctx, username, form)
+		user, err = h.check(ctx, presented.Username, form)
 		if session.CodeOf(err) != session.InvalidCredentials {
 			return user, err
 		}

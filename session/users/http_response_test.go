@@ -13,7 +13,7 @@ import (
 // TestHTTPMemberNamesAreExact checks that a member in other letters is not read, and that a
 // member that occurs twice is an error.
 func TestHTTPMemberNamesAreExact(t *testing.T) {
-	user, err := openResponding(t, 200, `{"user_id":7,"USER_ID":8,"Claims":{"x":1},"CLAIMS":2,"Credential":true,"x":1,"x":2}`).Check(t.Context(), "alice", "secret", anyone)
+	user, err := openResponding(t, 200, `{"user_id":7,"USER_ID":8,"Claims":{"x":1},"CLAIMS":2,"Credential":true,"x":1,"x":2}`).Check(t.Context(), presented("alice", "secret"), anyone)
 	if err != nil || user.ID != session.NumberID(7) || user.Claims != nil || !user.Credential.IsZero() {
 		t.Errorf("got user %+v, %v, want 7 without claims and credential", user, err)
 	}
@@ -31,7 +31,7 @@ func TestHTTPMemberNamesAreExact(t *testing.T) {
 		`"secret-open"`:      "not a JSON object",
 		`{"user_id":7 "x"1}`: "not valid JSON",
 	} {
-		_, err := openResponding(t, 200, body).Check(t.Context(), "alice", "secret", anyone)
+		_, err := openResponding(t, 200, body).Check(t.Context(), presented("alice", "secret"), anyone)
 		if session.CodeOf(err) != session.Unavailable || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: got error %v, want one with %q", body, err, want)
 		}
@@ -45,7 +45,7 @@ func TestHTTPCredential(t *testing.T) {
 		t.Helper()
 		source := openResponding(t, 200, `{"user_id": 7, `+member+`"x": 1}`)
 		source.Checker.(*httpSource).app = "shop"
-		user, err := source.Check(t.Context(), "alice", "secret", anyone)
+		user, err := source.Check(t.Context(), presented("alice", "secret"), anyone)
 		if err != nil || !user.LoginOnly {
 			t.Errorf("%s: got user %+v, %v, want LoginOnly", member, user, err)
 		}
@@ -66,7 +66,7 @@ func TestHTTPCredential(t *testing.T) {
 		}
 	}
 	for _, value := range []string{"true", `{"v":1}`, "[1]", "\"\xff\""} {
-		_, err := openResponding(t, 200, `{"user_id": 7, "credential": `+value+`}`).Check(t.Context(), "alice", "secret", anyone)
+		_, err := openResponding(t, 200, `{"user_id": 7, "credential": `+value+`}`).Check(t.Context(), presented("alice", "secret"), anyone)
 		if session.CodeOf(err) != session.Unavailable || !strings.Contains(err.Error(), "credential is neither") {
 			t.Errorf("%s: got error %v, want that credential is invalid", value, err)
 		}
@@ -105,7 +105,7 @@ func TestHTTPRetryAfter(t *testing.T) {
 			}
 			w.WriteHeader(http.StatusTooManyRequests)
 		}))
-		_, err := openSource(t, server.URL, Options{}).Check(t.Context(), "alice", " secret ", anyone)
+		_, err := openSource(t, server.URL, Options{}).Check(t.Context(), presented("alice", " secret "), anyone)
 		server.Close()
 		wantCode(t, err, session.Throttled)
 		if e, ok := err.(*session.Error); !ok || e.RetryAfter != want || requests != 1 {

@@ -61,18 +61,18 @@ func openSource(t *testing.T, address string, o Options) *Source {
 func TestHTTPSource(t *testing.T) {
 	u := startUpstream(t)
 	source := openSource(t, u.URL+"/verify", Options{})
-	user, err := source.Check(t.Context(), "alice", "open sesame", anyone)
+	user, err := source.Check(t.Context(), presented("alice", "open sesame"), anyone)
 	if err != nil || user.ID != session.NumberID(42) || string(user.Claims) != `{"role":"admin"}` {
 		t.Errorf("got user %v with claims %s, %v, want user 42 with the role admin", user.ID, user.Claims, err)
 	}
 	for name, password := range map[string]string{"alice": "wrong", "bob": "open sesame"} {
-		_, err := source.Check(t.Context(), name, password, anyone)
+		_, err := source.Check(t.Context(), presented(name, password), anyone)
 		wantCode(t, err, session.InvalidCredentials)
 	}
 	if n := u.requests.Load(); n != 3 {
 		t.Errorf("got %d requests for 3 logins, want 3", n)
 	}
-	if _, err := source.Check(t.Context(), "alice", "\topen sesame ", anyone); err != nil {
+	if _, err := source.Check(t.Context(), presented("alice", "\topen sesame "), anyone); err != nil {
 		t.Errorf("login with white space around the password: %v", err)
 	}
 	if err := recheck(t.Context(), session.NumberID(99), source); err != nil {
@@ -133,15 +133,15 @@ func TestHTTPResponses(t *testing.T) {
 		{200, fmt.Sprintf("%-*s", 64<<10, `{"user_id": 1}`), session.OK}, // padded to exactly the maximum
 		{200, fmt.Sprintf("%-*s", 64<<10+1, `{"user_id": 1}`), session.Unavailable},
 	} {
-		user, err := openResponding(t, c.status, c.body).Check(t.Context(), "alice", "secret", anyone)
+		user, err := openResponding(t, c.status, c.body).Check(t.Context(), presented("alice", "secret"), anyone)
 		if got := session.CodeOf(err); got != c.want || (got == session.OK) == user.ID.IsZero() {
 			t.Errorf("%d %.60s: got %s (%v), want %s", c.status, c.body, got, err, c.want)
 		}
 	}
-	if _, err := openResponding(t, 200, `{"user_id": 7, "claims": {"n": "`+"\xff"+`"}}`).Check(t.Context(), "alice", "secret", anyone); !strings.Contains(err.Error(), "user 7: claims is not valid UTF-8") {
+	if _, err := openResponding(t, 200, `{"user_id": 7, "claims": {"n": "`+"\xff"+`"}}`).Check(t.Context(), presented("alice", "secret"), anyone); !strings.Contains(err.Error(), "user 7: claims is not valid UTF-8") {
 		t.Errorf("got error %v, want one with the user's id", err)
 	}
-	if user, _ := openResponding(t, 200, `{"user_id": "42"}`).Check(t.Context(), "alice", "x", anyone); user.ID != session.TextID("42") {
+	if user, _ := openResponding(t, 200, `{"user_id": "42"}`).Check(t.Context(), presented("alice", "x"), anyone); user.ID != session.TextID("42") {
 		t.Errorf("got user %v, want the string 42", user.ID)
 	}
 }
@@ -153,7 +153,7 @@ func TestHTTPRedirectIsNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 307, 308} {
 		from := httptest.NewServer(http.RedirectHandler(u.URL, status))
 		for _, o := range []Options{{}, {HTTP: &http.Client{}}} {
-			_, err := openSource(t, from.URL, o).Check(t.Context(), "alice", "open sesame", anyone)
+			_, err := openSource(t, from.URL, o).Check(t.Context(), presented("alice", "open sesame"), anyone)
 			wantCode(t, err, session.Unavailable)
 		}
 		from.Close()
@@ -172,12 +172,12 @@ func TestHTTPBasicAuth(t *testing.T) {
 	}))
 	address := strings.Replace(server.URL, "http://", "http://gate:s%2Fcr%40t@", 1) + "/verify?key=k3y"
 	source := openSource(t, address, Options{})
-	_, err := source.Check(t.Context(), "alice", "open sesame", anyone)
+	_, err := source.Check(t.Context(), presented("alice", "open sesame"), anyone)
 	if user != "gate" || password != "s/cr@t" || !ok {
 		t.Errorf("got Basic auth %q:%q (%v), want that of the address", user, password, ok)
 	}
 	server.Close()
-	_, closed := source.Check(t.Context(), "alice", "open sesame", anyone)
+	_, closed := source.Check(t.Context(), presented("alice", "open sesame"), anyone)
 	for _, err := range []error{err, closed, source.Ping(t.Context())} {
 		wantCode(t, err, session.Unavailable)
 		for _, secret := range []string{"gate", "cr@t", "s%2F", "k3y", "sesame", "alice"} {
@@ -207,13 +207,13 @@ func TestHTTPTimeout(t *testing.T) {
 	for _, partial := range []bool{false, true} {
 		source := openSource(t, startStalled(t, partial), Options{Timeout: 50 * time.Millisecond})
 		start := time.Now()
-		_, err := source.Check(t.Context(), "alice", "open sesame", anyone)
+		_, err := source.Check(t.Context(), presented("alice", "open sesame"), anyone)
 		wantCode(t, err, session.Unavailable)
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("the login took %s, want at most 5s", took)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		_, err = openSource(t, startStalled(t, partial), Options{}).Check(ctx, "alice", "open sesame", anyone)
+		_, err = openSource(t, startStalled(t, partial), Options{}).Check(ctx, presented("alice", "open sesame"), anyone)
 		wantCode(t, err, session.Unavailable)
 		cancel()
 	}
@@ -230,7 +230,7 @@ func TestHTTPEndlessResponse(t *testing.T) {
 	}))
 	defer server.Close()
 	start := time.Now()
-	_, err := openSource(t, server.URL, Options{Timeout: time.Minute}).Check(t.Context(), "alice", "open sesame", anyone)
+	_, err := openSource(t, server.URL, Options{Timeout: time.Minute}).Check(t.Context(), presented("alice", "open sesame"), anyone)
 	wantCode(t, err, session.Unavailable)
 	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("the login took %s, want at most 30s", took)
@@ -243,7 +243,7 @@ func TestHTTPClosedIdleConnections(t *testing.T) {
 	u := startUpstream(t)
 	source := openSource(t, u.URL, Options{})
 	for i := range 50 {
-		if _, err := source.Check(t.Context(), "alice", "open sesame", anyone); err != nil {
+		if _, err := source.Check(t.Context(), presented("alice", "open sesame"), anyone); err != nil {
 			t.Fatalf("login %d: %v", i, err)
 		}
 		u.CloseClientConnections()

@@ -59,7 +59,7 @@ func (r *rotating) connects(step string) {
 	r.exec(`select pg_terminate_backend(pid, 10000) from pg_stat_activity where usename = 'rotating'`)
 	var err error
 	for range 20 {
-		if _, err = r.source.Check(r.t.Context(), "alice", "correct horse", anyone); err == nil {
+		if _, err = r.source.Check(r.t.Context(), presented("alice", "correct horse"), anyone); err == nil {
 			return
 		}
 	}

@@ -34,7 +34,7 @@ func (s *server) pgBouncerQueries(t *testing.T, settings ...string) {
 	for i := range 120 {
 		source := sources[i%len(sources)]
 		wg.Go(func() {
-			u, err := source.Check(t.Context(), "alice", "correct horse", anyone)
+			u, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone)
 			if err != nil || u.ID != session.NumberID(1) {
 				t.Errorf("login: got user %v, %v, want 1", u.ID, err)
 			}
@@ -58,11 +58,11 @@ func (s *server) pgBouncerTimeout(t *testing.T) {
 	slow := `select id, password, is_active from auth_user where username = $1 and pg_sleep(case when $1 = 'alice' then 3600 else 0 end) is not null`
 	for range 3 {
 		source := openAt(t, address, Options{Query: slow, RecheckQuery: djangoRecheck, Timeout: 300 * time.Millisecond})
-		_, err := source.Check(t.Context(), "alice", "correct horse", anyone)
+		_, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone)
 		wantCode(t, err, session.Unavailable)
 	}
 	source := openAt(t, address, Options{Query: slow, RecheckQuery: djangoRecheck, Recheck: Recheck{Set: true, Every: 0}, Timeout: time.Minute})
-	u, err := source.Check(t.Context(), "zoë", "pässwörd-密码", anyone)
+	u, err := source.Check(t.Context(), presented("zoë", "pässwörd-密码"), anyone)
 	if err != nil || u.ID != session.NumberID(3) {
 		t.Errorf("after queries that were given up: got user %v, %v, want 3", u.ID, err)
 	}
@@ -77,7 +77,7 @@ func (s *server) pgBouncerErrors(t *testing.T) {
 	waitFor(t, "a source has the only connection", func() bool { return holder.Ping(t.Context()) == nil })
 	busy := pgbouncer.Start(t, s.address(), "default_pool_size = 1", "query_wait_timeout = 1")
 	blocker := openAt(t, busy, Options{Timeout: time.Hour, Query: `select id, password, is_active from auth_user where username = $1 and pg_sleep(3600) is not null`})
-	go func() { _, _ = blocker.Check(t.Context(), "alice", "correct horse", anyone) }() // the end of the test ends it
+	go func() { _, _ = blocker.Check(t.Context(), presented("alice", "correct horse"), anyone) }() // the end of the test ends it
 	waitFor(t, "a query occupies the only connection", func() bool { return s.isRunning(t, "pg_sleep(3600)") })
 	for name, c := range map[string]struct{ address, want string }{
 		"database":          {strings.Replace(pgbouncer.Start(t, s.address()), "/postgres?", "/other?", 1), "no such database"},
@@ -89,7 +89,7 @@ func (s *server) pgBouncerErrors(t *testing.T) {
 	} {
 		source := openAt(t, c.address, Options{Timeout: time.Minute})
 		setClock(t, source)
-		_, err := source.Check(t.Context(), "alice", "correct horse", anyone)
+		_, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone)
 		if wantCode(t, err, session.Unavailable); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got error %v, want one with %q", name, err, c.want)
 		}

@@ -23,11 +23,11 @@ func (s *server) customQueries(t *testing.T) {
 	if err := source.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
-	u, err := source.Check(t.Context(), "Eve@example.org", "correct horse", anyone)
+	u, err := source.Check(t.Context(), presented("Eve@example.org", "correct horse"), anyone)
 	if err != nil || u.ID != session.TextID(uuid) || string(u.Claims) != `{"n":1.50,"role":"admin"}` {
 		t.Errorf("got user %v with claims %s, %v, want user %s with n and role", u.ID, u.Claims, err, uuid)
 	}
-	_, err = source.Check(t.Context(), "null@example.org", "", anyone)
+	_, err = source.Check(t.Context(), presented("null@example.org", ""), anyone)
 	wantCode(t, err, session.InvalidCredentials)
 	wantCode(t, recheck(t.Context(), u.ID, source), session.OK)
 	s.exec(`update member set banned = true`)
@@ -53,7 +53,7 @@ func (s *server) customQueryOnly(t *testing.T) {
 		t.Error(err)
 	}
 	alice := session.NumberID(1)
-	if _, err := source.Check(t.Context(), "alice", "correct horse", anyone); err != nil {
+	if _, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone); err != nil {
 		t.Fatal(err)
 	}
 	wantCode(t, recheck(t.Context(), alice, source), session.OK)
@@ -84,7 +84,7 @@ func (s *server) invalidQueries(t *testing.T) {
 			timeout = 300 * time.Millisecond
 		}
 		source := s.open(t, Options{Query: query, RecheckQuery: djangoRecheck, Timeout: timeout})
-		_, err := source.Check(t.Context(), "alice", "correct horse", anyone)
+		_, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone)
 		if session.CodeOf(err) != session.Unavailable || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got error %v, want one with %q", query, err, want)
 		}

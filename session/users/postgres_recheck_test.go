@@ -58,7 +58,7 @@ func (s *server) recheckColumns(t *testing.T) {
 			}
 			for _, from := range []string{"query", "cached query", "login"} {
 				if from == "login" {
-					if _, err := source.Check(t.Context(), "alice", "correct horse", anyone); err != nil {
+					if _, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone); err != nil {
 						t.Fatal(err)
 					}
 					if want.Credential == fingerprintOf("1", "!") || want.HasClaims {
@@ -82,7 +82,7 @@ func (s *server) recheckByNameReturnsAll(t *testing.T) {
 		Query:   `select id, secret, true, json_build_object('role', role) from named where name = $1`,
 		Recheck: Recheck{Set: true}, EndOnChange: true, App: "shop",
 	})
-	if _, err := source.Check(t.Context(), "alice", "correct horse", anyone); err != nil {
+	if _, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone); err != nil {
 		t.Fatal(err)
 	}
 	s.exec(`update named set role = 'none', secret = '!'`)
@@ -115,10 +115,10 @@ func (s *server) claimsOfRecheck(t *testing.T) {
 	s.exec(`update claiming set is_active = false`)
 	wantCode(t, recheck(t.Context(), session.NumberID(1), source), session.UserInactive)
 	source = s.open(t, Options{Query: `select id, '!'::text, is_active, claims from claiming where $1 <> ''`, RecheckQuery: `select is_active from claiming where id::text = $1`})
-	_, err := source.Check(t.Context(), "alice", "x", anyone)
+	_, err := source.Check(t.Context(), presented("alice", "x"), anyone)
 	wantCode(t, err, session.InvalidCredentials)
 	s.exec(`update claiming set is_active = true`)
-	_, err = source.Check(t.Context(), "alice", "x", anyone)
+	_, err = source.Check(t.Context(), presented("alice", "x"), anyone)
 	wantCode(t, err, session.Unavailable)
 }
 
@@ -131,7 +131,7 @@ func (s *server) changedPassword(t *testing.T) {
 	defer s.exec(`delete from auth_user where id = 20`)
 	source := s.open(t, Options{Recheck: Recheck{Set: true}, EndOnChange: true, App: "shop"})
 	now := setClock(t, source)
-	user, err := source.Check(t.Context(), "dora", "correct horse", anyone)
+	user, err := source.Check(t.Context(), presented("dora", "correct horse"), anyone)
 	if err != nil || user.Credential != fingerprintOf("20", first) || user.LoginOnly {
 		t.Errorf("got user %+v, %v, want the fingerprint of the stored hash", user, err)
 	}
@@ -183,7 +183,7 @@ func (s *server) loginShowsChange(t *testing.T) {
 		if got := status(t, source, 21, false); got.Credential != before.Credential {
 			t.Error("the answer was not cached, so this test checks nothing")
 		}
-		if _, err := source.Check(t.Context(), "emil", "correct horse", anyone); err != nil {
+		if _, err := source.Check(t.Context(), presented("emil", "correct horse"), anyone); err != nil {
 			t.Fatal(err)
 		}
 		if got := status(t, source, 21, false); got.Credential != fingerprintOf("21", second) || got.Changed.IsZero() {
@@ -202,7 +202,7 @@ func (s *server) loginBeforeRecheck(t *testing.T) {
 		source := s.open(t, Options{RecheckQuery: query, EndOnChange: true, App: "shop"})
 		login := func() {
 			t.Helper()
-			if _, err := source.Check(t.Context(), "frida", "correct horse", anyone); err != nil {
+			if _, err := source.Check(t.Context(), presented("frida", "correct horse"), anyone); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -275,14 +275,14 @@ func (s *server) usernameField(t *testing.T) {
 		if err := source.Ping(t.Context()); err != nil {
 			t.Errorf("%q: %v", field, err)
 		}
-		if user, err := source.Check(t.Context(), name, "correct horse", anyone); err != nil || user.ID != session.NumberID(1) {
+		if user, err := source.Check(t.Context(), presented(name, "correct horse"), anyone); err != nil || user.ID != session.NumberID(1) {
 			t.Errorf("%q: got user %v, %v, want 1", field, user.ID, err)
 		}
-		_, err := source.Check(t.Context(), "bob@example.org", "correct horse", anyone)
+		_, err := source.Check(t.Context(), presented("bob@example.org", "correct horse"), anyone)
 		wantCode(t, err, session.InvalidCredentials)
 	}
 	for _, field := range []string{"no_such_field", `username" is not null or "username`} {
-		_, err := s.open(t, Options{UsernameField: field}).Check(t.Context(), "alice", "correct horse", anyone)
+		_, err := s.open(t, Options{UsernameField: field}).Check(t.Context(), presented("alice", "correct horse"), anyone)
 		wantCode(t, err, session.Unavailable)
 	}
 	s.exec(`alter table auth_user drop "E-Mail ""x"""`)

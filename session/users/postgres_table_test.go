@@ -97,7 +97,7 @@ func (s *server) emptyTable(t *testing.T) {
 		if wantCode(t, recheck(t.Context(), session.NumberID(2), source), session.Unavailable); queryCount(source) != before {
 			t.Error("an empty table did not open the circuit breaker")
 		}
-		_, err := source.Check(t.Context(), "alice", "x", anyone)
+		_, err := source.Check(t.Context(), presented("alice", "x"), anyone)
 		wantCode(t, err, session.InvalidCredentials)
 	}
 }

@@ -222,7 +222,7 @@ func (s *server) djangoTable(t *testing.T) {
 		t.Error(err)
 	}
 	for name, want := range map[string]int64{"alice": 1, "zoë": 3} {
-		u, err := source.Check(t.Context(), name, map[string]string{"alice": " correct horse\n", "zoë": "pässwörd-密码"}[name], anyone)
+		u, err := source.Check(t.Context(), presented(name, map[string]string{"alice": " correct horse\n", "zoë": "pässwörd-密码"}[name]), anyone)
 		if err != nil || u.ID != session.NumberID(want) || u.Claims != nil {
 			t.Errorf("%s: got user %v with claims %s, %v, want %d", name, u.ID, u.Claims, err, want)
 		}
@@ -231,7 +231,7 @@ func (s *server) djangoTable(t *testing.T) {
 		{"alice", "wrong"}, {"Alice", "correct horse"}, {"bob", "correct horse"}, {"carol", "!unusable"}, {"unknown", "x"},
 		{"a\x00b", "x"}, {"\xff", "x"}, {"", ""}, {"alice' or '1'='1", "correct horse"},
 	} {
-		_, err := source.Check(t.Context(), login[0], login[1], anyone)
+		_, err := source.Check(t.Context(), presented(login[0], login[1]), anyone)
 		wantCode(t, err, session.InvalidCredentials)
 	}
 	if source.UsersInStore() {
@@ -289,7 +289,7 @@ func (s *server) recheckIsCached(t *testing.T) {
 	bob := session.NumberID(2)
 	wantCode(t, recheck(t.Context(), bob, source), session.UserInactive)
 	s.exec(`update auth_user set is_active = true where id = 2`)
-	if _, err := source.Check(t.Context(), "bob", "correct horse", anyone); err != nil {
+	if _, err := source.Check(t.Context(), presented("bob", "correct horse"), anyone); err != nil {
 		t.Fatal(err)
 	}
 	wantCode(t, recheck(t.Context(), bob, source), session.OK) // the login has updated the cache
@@ -308,7 +308,7 @@ func (s *server) failureIsNotCached(t *testing.T) {
 func (s *server) execModes(t *testing.T) {
 	for _, mode := range []string{"exec", "simple_protocol", "describe_exec", "cache_describe", "cache_statement"} {
 		source := openAt(t, s.address()+"&default_query_exec_mode="+mode, Options{Recheck: Recheck{Set: true, Every: 0}})
-		u, err := source.Check(t.Context(), "alice", "correct horse", anyone)
+		u, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone)
 		if err != nil || u.ID != session.NumberID(1) {
 			t.Errorf("%s: got user %v, %v, want 1", mode, u.ID, err)
 		}
@@ -321,14 +321,14 @@ func (s *server) execModes(t *testing.T) {
 // then fail with Unavailable, and that they succeed after its start.
 func (s *server) serverRestart(t *testing.T) {
 	before := s.open(t, Options{Recheck: Recheck{Set: true, Every: 0}})
-	if _, err := before.Check(t.Context(), "alice", "correct horse", anyone); err != nil {
+	if _, err := before.Check(t.Context(), presented("alice", "correct horse"), anyone); err != nil {
 		t.Fatal(err)
 	}
 	s.stop()
 	during := s.open(t, Options{Recheck: Recheck{Set: true, Every: 0}})
 	for _, source := range []*Source{before, during} {
 		for _, name := range []string{"alice", "unknown"} {
-			_, err := source.Check(t.Context(), name, "correct horse", anyone)
+			_, err := source.Check(t.Context(), presented(name, "correct horse"), anyone)
 			wantCode(t, err, session.Unavailable)
 			if err != nil && strings.Contains(err.Error(), serverPassword) {
 				t.Errorf("error %q contains the password", err)
@@ -339,7 +339,7 @@ func (s *server) serverRestart(t *testing.T) {
 	}
 	s.start()
 	for _, source := range []*Source{before, during} {
-		if _, err := source.Check(t.Context(), "alice", "correct horse", anyone); err != nil {
+		if _, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone); err != nil {
 			t.Errorf("after the restart: %v", err)
 		}
 		setClock(t, source).Store(int64(breakerInterval))
@@ -350,7 +350,7 @@ func (s *server) serverRestart(t *testing.T) {
 func (s *server) wrongPassword(t *testing.T) {
 	const wrong = "wr0ng-Tr0ub4dor"
 	source := openSource(t, strings.Replace(s.address(), serverPassword, wrong, 1), Options{Queue: password.NewQueue(1, 0, nil)})
-	_, err := source.Check(t.Context(), "alice", "correct horse", anyone)
+	_, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone)
 	wantCode(t, err, session.Unavailable)
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		if slices.ContainsFunc([]string{wrong, serverPassword, "correct horse"}, func(s string) bool { return strings.Contains(e.Error(), s) }) {

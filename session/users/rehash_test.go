@@ -59,7 +59,7 @@ func newRehashFixture(t *testing.T) *rehashFixture {
 // login logs alice in.
 func (f *rehashFixture) login(t *testing.T, pw string) session.User {
 	t.Helper()
-	user, err := f.Check(t.Context(), "alice", pw, anyone)
+	user, err := f.Check(t.Context(), presented("alice", pw), anyone)
 	if err != nil {
 		t.Fatal(err)
 	}
