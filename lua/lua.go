@@ -55,6 +55,15 @@ var (
 	ReleaseUsername = script("release_username")
 )
 
+// The scripts of the methods of session.Limiter. A method runs one for each of its budgets.
+var (
+	ReserveFailure = script("reserve_failure")
+	ReleaseFailure = script("release_failure")
+	EndFailures    = script("end_failures")
+	ReserveRate    = script("reserve_rate")
+	ReleaseRate    = script("release_rate")
+)
+
 // include matches the line that an included file replaces, at any indentation. A
 // file that is included in a branch costs the other branches nothing.
 var include = regexp.MustCompile(`(?m)^ *-- include ([a-z_]+)\n`)

@@ -16,6 +16,7 @@ var scripts = []lua.Script{
 	lua.Create, lua.Refresh, lua.List, lua.Revoke, lua.RevokeOthers, lua.Logout,
 	lua.CheckToken, lua.Live, lua.Tombstones, lua.RevokeApp, lua.Ready, lua.Probe, lua.Heartbeat,
 	lua.ReserveUsername, lua.ConfirmUsername, lua.ReleaseUsername, lua.PutAccount, lua.RemoveAccount, lua.NextID,
+	lua.ReserveFailure, lua.ReleaseFailure, lua.EndFailures, lua.ReserveRate, lua.ReleaseRate,
 }
 
 // source returns the text of a file, such as "create" or "include/find_session".

@@ -18,6 +18,7 @@ func TestConformanceStandalone(t *testing.T) {
 	open := harness(server.URL, func(o *redisstore.Options) { o.Observe = codes.observe })
 	storetest.Run(t, open)
 	t.Run("Differential", func(t *testing.T) { storetest.Differential(t, open) })
+	t.Run("DifferentialLimiter", func(t *testing.T) { storetest.DifferentialLimiter(t, open) })
 	t.Run("SimilarIDs", func(t *testing.T) { testSimilarIDs(t, open(t).Store) })
 	t.Run("ConcurrentPut", func(t *testing.T) { testConcurrentPut(t, server.URL, codes.observe) })
 	codes.compareWithHeaders(t)
@@ -48,7 +49,7 @@ func harness(url string, change ...func(*redisstore.Options)) func(t *testing.T)
 			o.Now = c.now
 			o.PollInterval = 100 * time.Millisecond
 		})...)
-		return storetest.Harness{Store: s, Directory: s.Directory(), Feed: s, Advance: c.advance, Clock: c.now}
+		return storetest.Harness{Store: s, Directory: s.Directory(), Limiter: s.Limiter(), Feed: s, Advance: c.advance, Clock: c.now}
 	}
 }
 

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"hash/fnv"
+	"strconv"
 	"strings"
 
 	"tokengate/session"
@@ -20,8 +21,16 @@ import (
 //	{app:00}:last_id       STRING  the highest number that was given to a user, or passed over; kept forever, so that no number is given again
 //	{app:b}:username:NAME  STRING  "U|n": the reservation of a username (b is the name's own bucket); replaced when another user takes the name
 //	{app:b}:reservation:n  STRING  lets one write use reservation n; deleted by that write or on cancellation, expires after a minute
+//	{app:b}:failures:account:H  STRING  "n|until (µs)|next (µs)": a row of n failed logins, when it is forgotten and when the next attempt is allowed; expires when it is forgotten
+//	{app:b}:failures:device:ID  STRING  the same of a known device
+//	{app:b}:rate:NETWORK   STRING  when all attempts of a network will have come back (µs), and expires then
+//	{app:b}:refusals:S     ZSET    "account|H", "device|ID" or "network|NETWORK" → how often it was refused in slice S of time, at most 200; expires 80 minutes after the last refusal
 //	{app:b}:probe          no key, except for a moment: whether it can be written shows whether steps can
 //	revocations            channel the revocations, as in the streams
+//
+// In the keys of a Limiter, b is the bucket of H, ID or NETWORK: the keys of an account and
+// of its user may be in two slots. Slice S of time is that of 10 minutes whose number since
+// 1970 is S, by the clock of the gateway.
 //
 // U is the user's ID, f the first 10 characters of the session's ID, n a random number.
 // A revocation is "time (ms)|cause|by|ID,ID…|app|U". If it is of too many sessions, "*" and
@@ -89,6 +98,20 @@ func (k ownerKeys) addUsername(c *call) { c.add(k.prefix, "username:", k.user) }
 
 // addReservation adds the reservation key with a number.
 func (k ownerKeys) addReservation(c *call, number string) { c.add(k.prefix, "reservation:", number) }
+
+// addFailures adds the key of a row of failures. An account or a device takes the place of
+// the user.
+func (k ownerKeys) addFailures(c *call, l session.Limit) {
+	c.add(k.prefix, "failures:", string(l), ":", k.user)
+}
+
+// addRate adds the key of a network, which takes the place of the user.
+func (k ownerKeys) addRate(c *call) { c.add(k.prefix, "rate:", k.user) }
+
+// addRefusals adds the key of a bucket's refusals in a slice of time.
+func (k ownerKeys) addRefusals(c *call, slice int64) {
+	c.add(k.prefix, "refusals:", strconv.FormatInt(slice, 10))
+}
 
 // keyText returns the key that add adds, for a command that is not a script.
 func keyText(add func(*call)) string {

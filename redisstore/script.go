@@ -45,10 +45,8 @@ const (
 // After a reply that denies a command, a script that writes is run only if Redis runs every
 // command: it would be refused after some of its writes.
 func (s *Store) run(ctx context.Context, sc *script, c *call, wait waitFor) (reply, error) {
-	if sc.writes && s.denied.Load() {
-		if err := s.runProbe(ctx, probeKey(c.firstKey())); err != nil {
-			return reply{}, err
-		}
+	if err := s.checkRights(ctx, sc, c); err != nil {
+		return reply{}, err
 	}
 	if arrival := session.ArrivalFrom(ctx); arrival != nil {
 		if err := s.limitStart(ctx, c, arrival); err != nil {
@@ -62,6 +60,15 @@ func (s *Store) run(ctx context.Context, sc *script, c *call, wait waitFor) (rep
 		err = session.Fail(session.Unavailable, errLate)
 	}
 	return r, err
+}
+
+// checkRights fails if Redis has denied a command and still does not run every command, unless
+// the script only reads.
+func (s *Store) checkRights(ctx context.Context, sc *script, c *call) error {
+	if !sc.writes || !s.denied.Load() {
+		return nil
+	}
+	return s.runProbe(ctx, probeKey(c.firstKey()))
 }
 
 // codeLate is the code of a script that was started after its latest start, and has changed
@@ -103,6 +110,12 @@ func (s *Store) runOnce(ctx context.Context, sc *script, c *call, wait waitFor) 
 			r, err = s.send(ctx, sc, c, wait, true)
 		}
 	}
+	return s.finish(sc, c, r, err, start)
+}
+
+// finish reads the code and the time of a reply, and reports the run of the script, which
+// began at start. err is the error of sending it.
+func (s *Store) finish(sc *script, c *call, r reply, err error, start time.Time) (reply, error) {
 	if isDenied(err) {
 		s.denied.Store(true)
 	}

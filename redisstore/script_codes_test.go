@@ -38,6 +38,7 @@ func (r *scriptCodes) compareWithHeaders(t *testing.T) {
 	for _, s := range []lua.Script{
 		lua.Create, lua.Refresh, lua.List, lua.Revoke, lua.RevokeOthers, lua.Logout, lua.Live, lua.Tombstones, lua.RevokeApp, lua.Ready,
 		lua.ReserveUsername, lua.PutAccount, lua.RemoveAccount, lua.ReleaseUsername, lua.NextID,
+		lua.ReserveFailure, lua.ReleaseFailure, lua.EndFailures, lua.ReserveRate, lua.ReleaseRate,
 	} {
 		got, want := slices.Sorted(maps.Keys(r.codes[s.Name])), codesInHeader(s)
 		if !slices.Equal(got, want) {

@@ -11,8 +11,8 @@
 // it, and with [session.Internal] only if the reply shows a defect.
 //
 // Besides the steps, a [Store] reports revocations ([Store.Follow]), keeps the users of
-// apps with USERS=redis: ([Store.Directory]), and checks the servers ([Store.Ping],
-// [Store.Warnings]).
+// apps with USERS=redis: ([Store.Directory]), counts failed logins ([Store.Limiter]), and
+// checks the servers ([Store.Ping], [Store.Warnings]).
 package redisstore
 
 import (
@@ -31,7 +31,7 @@ import (
 )
 
 // Store implements [session.Store] and [session.Feed]; [Store.Directory] returns its
-// [session.Directory]. It is safe for concurrent use, and any number of processes may
+// [session.Directory], and [Store.Limiter] its [session.Limiter]. It is safe for concurrent use, and any number of processes may
 // use the same servers.
 type Store struct {
 	options   Options
@@ -47,6 +47,7 @@ type Store struct {
 
 	clockWarnedAt atomic.Int64 // when a warning about clocks was logged last, Unix ns
 	directory     *Directory
+	limiter       *Limiter
 
 	credentials      atomic.Pointer[credentials]      // of new connections
 	revocationParams atomic.Pointer[revocationParams] // of the steps that start now
@@ -106,7 +107,7 @@ func New(o Options) (*Store, error) {
 		failed: "the subscription to revocations failed, so those of other instances arrive late",
 		over:   "the subscription to revocations works again",
 	}
-	s.directory = newDirectory(s)
+	s.directory, s.limiter = newDirectory(s), newLimiter(s)
 	return s, nil
 }
 

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 )
 
@@ -79,31 +81,36 @@ const (
 	LastFailureWait  = 24 * time.Hour
 )
 
-// failureMemory is how long each failure in a row makes it remembered. So a row that is
+// FailureMemory is how long each failure in a row makes it remembered. So a row that is
 // interrupted allows no more guesses in the long run than the longest wait does.
-const failureMemory = 24 * time.Hour
+const FailureMemory = 24 * time.Hour
 
-// maxFailureMemory is how long a row is remembered at most, as long as a device.
-const maxFailureMemory = DeviceLifetime
+// MaxFailureMemory is how long a row is remembered at most, as long as a device. A
+// [FailureLimit] above 390 allows more guesses in the long run for that reason.
+const MaxFailureMemory = DeviceLifetime
 
 // Failures is a row of failed logins. The zero value is an empty row.
 type Failures struct {
 	InRow int
 	Next  time.Time // when the next attempt is allowed; zero means at once
+	Until time.Time // when the row is forgotten
 }
 
 // Reserve returns the row with one more attempt, or the time until an attempt is allowed.
-// Redis runs the same rule in lua/reserve_attempt.lua.
+// Redis runs the same rule in lua/reserve_failure.lua.
 func (l FailureLimit) Reserve(f Failures, now time.Time) (after Failures, wait time.Duration) {
-	if now.Before(f.Next) {
-		return f, f.Next.Sub(now)
+	if !now.Before(f.Until) {
+		f = Failures{}
 	}
-	f.InRow++
-	f.Next = time.Time{}
-	if f.InRow >= int(l) {
-		f.Next = now.Add(failureWait(f.InRow - int(l)))
+	// A longer wait means that the clock was set back.
+	if wait = f.Next.Sub(now); wait > 0 && wait <= LastFailureWait {
+		return f, wait
 	}
-	return f, 0
+	after = Failures{InRow: f.InRow + 1, Until: now.Add(failureMemory(f.InRow + 1))}
+	if after.InRow >= int(l) {
+		after.Next = now.Add(failureWait(after.InRow - int(l)))
+	}
+	return after, 0
 }
 
 // failureWait returns the wait after the limit and a number of attempts beyond it.
@@ -117,38 +124,79 @@ func failureWait(beyond int) time.Duration {
 	return wait
 }
 
-// Release returns the row without one of its attempts. The next one is allowed at once.
-func (l FailureLimit) Release(f Failures) Failures {
-	return Failures{InRow: max(f.InRow-1, 0)}
+// failureMemory returns how long after its last attempt a row is remembered.
+func failureMemory(inRow int) time.Duration {
+	return time.Duration(min(inRow, int(MaxFailureMemory/FailureMemory))) * FailureMemory
 }
 
-// Lifetime returns how long after its last attempt a row is remembered.
-func (f Failures) Lifetime() time.Duration {
-	return min(time.Duration(min(f.InRow, 1000))*failureMemory, maxFailureMemory)
+// Release returns the row without one of its attempts. The next one is allowed at once. The
+// row is remembered as long as before. Redis runs the same rule in lua/release_failure.lua.
+func (l FailureLimit) Release(f Failures) Failures {
+	if f.InRow <= 1 {
+		return Failures{}
+	}
+	return Failures{InRow: f.InRow - 1, Until: f.Until}
 }
 
 // RateLimit is a limit of attempts in a time. The attempts come back one by one, at equal
 // intervals: this is the generic cell rate algorithm (GCRA).
 type RateLimit struct {
-	Attempts int
+	Attempts int // less than 1 counts as 1
 	Period   time.Duration
 }
 
-// interval returns the time after which one attempt comes back, in whole microseconds.
-func (l RateLimit) interval() time.Duration {
-	return (l.Period / time.Duration(l.Attempts)).Truncate(time.Microsecond)
+// Interval returns the time after which one attempt comes back, in whole microseconds.
+func (l RateLimit) Interval() time.Duration {
+	n := time.Duration(max(l.Attempts, 1))
+	return max((l.Period/n + time.Microsecond - 1).Truncate(time.Microsecond), time.Microsecond)
 }
+
+// Burst returns the time after which all attempts have come back.
+func (l RateLimit) Burst() time.Duration { return l.Interval() * time.Duration(max(l.Attempts, 1)) }
 
 // Reserve takes one attempt. full is the time at which all attempts will have come back,
 // or zero. It returns the new one, or the time until an attempt is allowed. Redis runs the
-// same rule in lua/reserve_attempt.lua.
+// same rule in lua/reserve_rate.lua.
 func (l RateLimit) Reserve(full, now time.Time) (after time.Time, wait time.Duration) {
-	after = later(full, now).Add(l.interval())
-	if wait = after.Add(-l.Period).Sub(now); wait > 0 {
+	start := later(full, now)
+	if start.Sub(now) > l.Burst() { // the clock was set back
+		start = now
+	}
+	after = start.Add(l.Interval())
+	if wait = after.Sub(now) - l.Burst(); wait > 0 {
 		return full, wait
 	}
 	return after, 0
 }
 
-// Release gives one attempt back.
-func (l RateLimit) Release(full time.Time) time.Time { return full.Add(-l.interval()) }
+// Release gives one attempt back. Redis runs the same rule in lua/release_rate.lua.
+func (l RateLimit) Release(full time.Time) time.Time { return full.Add(-l.Interval()) }
+
+// RefusalSlice is the time over which refusals are counted together, and RefusalSlices is
+// how many slices [Limiter].Refusals adds up. The last of them is not over.
+const (
+	RefusalSlice  = 10 * time.Minute
+	RefusalSlices = 7
+)
+
+// MostRefused returns the entries of a map with their counts, as [Limiter].Refusals returns
+// them. The keys of the map have no counts.
+func MostRefused(counts map[Refusals]int) []Refusals {
+	all := make([]Refusals, 0, len(counts))
+	for r, n := range counts {
+		r.Count = n
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b Refusals) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Limit, b.Limit), cmp.Compare(a.Key, b.Key))
+	})
+	return all[:min(len(all), MaxRefusals)]
+}
+
+// Budget returns the limit that a login's failures count for, and the key of its row.
+func (a Attempt) Budget() (Limit, string) {
+	if a.Device != "" {
+		return LimitDevice, a.Device
+	}
+	return LimitAccount, a.Account
+}

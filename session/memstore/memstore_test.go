@@ -37,7 +37,7 @@ func open(step time.Duration) func(*testing.T) storetest.Harness {
 	return func(*testing.T) storetest.Harness {
 		c := newClock(step)
 		s := memstore.New(memstore.Options{Now: c.read})
-		h := storetest.Harness{Store: s, Directory: s.Directory(), Feed: s, Advance: c.advance}
+		h := storetest.Harness{Store: s, Directory: s.Directory(), Limiter: s.Limiter(), Feed: s, Advance: c.advance}
 		if step == 0 {
 			h.Clock = c.read
 		}
@@ -54,4 +54,7 @@ func TestStoreWithRunningClock(t *testing.T) { storetest.Run(t, open(time.Micros
 
 // TestDifferential compares the store with itself: it checks only that the comparison
 // accepts a correct store.
-func TestDifferential(t *testing.T) { storetest.Differential(t, open(0)) }
+func TestDifferential(t *testing.T) {
+	storetest.Differential(t, open(0))
+	storetest.DifferentialLimiter(t, open(0))
+}

@@ -50,6 +50,8 @@ type Store struct {
 	users         map[string]map[string]session.Account // app → id as text → user
 	lastIDs       map[string]int64                      // app → the highest number that NextID has returned
 	outbox
+
+	limiter *Limiter
 }
 
 var (
@@ -97,6 +99,7 @@ func New(opts Options) *Store {
 		users:         map[string]map[string]session.Account{},
 		lastIDs:       map[string]int64{},
 		outbox:        outbox{changed: make(chan struct{})},
+		limiter:       newLimiter(opts.Now),
 	}
 }
 

@@ -23,7 +23,7 @@ func ExampleRun() {
 		clock := func() time.Time { return start.Add(time.Duration(passed.Load())) }
 		store := memstore.New(memstore.Options{Now: clock})
 		return storetest.Harness{
-			Store: store, Directory: store.Directory(), Feed: store,
+			Store: store, Directory: store.Directory(), Limiter: store.Limiter(), Feed: store,
 			Advance: func(d time.Duration) { passed.Add(int64(d)) },
 			Clock:   clock,
 		}

@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of [session.Store], [session.Directory]
-// and [session.Feed]: tests that every implementation runs. [Run] tests what one step
+// Package storetest is the conformance suite of [session.Store], [session.Directory],
+// [session.Limiter] and [session.Feed]: tests that every implementation runs. [Run] tests what one step
 // does. [Differential] compares random sequences of steps with the in-memory store.
 // [Model] checks recorded histories of concurrent steps for linearizability.
 //
@@ -22,6 +22,7 @@ import (
 type Harness struct {
 	Store     session.Store
 	Directory session.Directory
+	Limiter   session.Limiter
 	Advance   func(d time.Duration) // moves the store's clock forward, or back if d is negative
 
 	// Clock returns the store's time, in whole microseconds, if the clock stands still
@@ -57,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"RevokeApp", revokeAppTests},
 		{"CheckUser", checkUserTests},
 		{"Directory", directoryTests},
+		{"Limiter", limiterTests},
 		{"Feed", feedTests},
 		{"Races", raceTests},
 	} {
