@@ -11,10 +11,10 @@
 //   - bcrypt in the format of crypt(3): $2a$, $2b$ and $2y$
 //
 // A text that begins with "!" marks an unusable password, as in Django: no password
-// matches it. The parameters in a stored hash are bounded to 256 MiB of memory and a few
-// seconds of time, so that no entry can stall the process or exhaust its memory. That
-// allows 10,000,000 iterations of pbkdf2, a bcrypt cost of 16, 64 threads of argon2 and
-// 4 GiB written in all its passes, and 1 GiB written in all passes of scrypt. A hash has
+// matches it. The parameters in a stored hash are bounded to 256 MiB of memory and about a
+// second of one core, so that no entry can stall the process or exhaust its memory. That
+// allows 4,000,000 iterations of pbkdf2, a bcrypt cost of 14, 64 threads of argon2 and
+// 1 GiB written in all its passes, and 256 MiB written in all passes of scrypt. A hash has
 // at most 1024 characters, and its digest at least 16 bytes.
 //
 // [NewHash] makes new hashes: argon2id. [Validate] rejects new passwords that are too
@@ -71,14 +71,18 @@
 // # Hash queue
 //
 // A hash is slow on purpose, and a client can request a login at no cost. Hashing
-// therefore runs in a [Queue], one per process: a few hashes at a time, in order of
-// arrival. A login that has waited too long fails with [session.Busy].
+// therefore runs in a [Queue], one per process: a few hashes at a time, in turns that are
+// fair between apps and between the networks of their clients. The number and the bytes of
+// the logins in it are bounded. A login enters it before its user is looked for, so that the
+// bounds apply to the user source as well. It fails with [session.Busy] if the queue is full
+// or it has waited too long. See package fairqueue.
 //
 // # Worker process
 //
 // A [Worker] is a second process of the same program that computes the hashes at a
 // lower CPU priority, so that hashing delays no other request. If it can't be started
-// or fails, passwords are compared in this process.
+// or exits, passwords are compared in this process. If it does not answer in time, logins
+// fail with [session.Unavailable].
 //
 // # Outdated hashes
 //

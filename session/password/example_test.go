@@ -5,20 +5,27 @@ import (
 	"fmt"
 	"log"
 
+	"tokengate/session/fairqueue"
 	"tokengate/session/password"
 )
 
 // A login compares what the user has typed with the stored hash, also without the white
 // space around it. A program has one queue for all its hashing.
 func ExampleNewHash() {
-	queue := password.NewQueue(0, 0, nil)
+	ctx, queue := context.Background(), password.NewQueue(0, 0, nil)
 	stored := password.NewHash("correct horse")
 	hash, err := password.ParseHash(stored)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, typed := range []string{"correct horse", "correct horse ", "Correct Horse"} {
-		matched, err := queue.Match(context.Background(), hash, typed, true)
+		_, place, err := queue.Enter(ctx, fairqueue.Client{App: "shop", Network: "192.0.2.7"}, len(typed))
+		if err != nil {
+			log.Fatal(err) // too many logins have a place
+		}
+		// Here a login looks for its user.
+		matched, err := place.Match(ctx, hash, typed, true)
+		place.Leave()
 		if err != nil {
 			log.Fatal(err) // not a wrong password: the password was not compared
 		}

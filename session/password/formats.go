@@ -77,7 +77,7 @@ func parseScrypt(s string) (decodedHash, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := number(part[3], 1, min(maxMixing/block/n/r, maxMemory/block/r), "scrypt p")
+	p, err := number(part[3], 1, maxMixing/block/n/r, "scrypt p") // the memory that p uses is less than N times as much
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +233,7 @@ func number(s string, least, most int, name string) (int, error) {
 		return 0, errMalformed
 	}
 	if n < uint64(least) || n > uint64(most) { // the bounds are positive
-		return 0, fmt.Errorf("%s is %d: it must be between %d and %d", name, n, least, most)
+		return 0, fmt.Errorf("%s is %d: it must be between %d and %d; set a new password, or lower the cost where the hash is made", name, n, least, most)
 	}
 	return int(n), nil
 }

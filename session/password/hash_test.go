@@ -2,6 +2,7 @@ package password
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -101,6 +102,7 @@ func TestNewHash(t *testing.T) {
 
 const (
 	sum16 = "AAAAAAAAAAAAAAAAAAAAAA"
+	sum20 = "AAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	sum32 = sum16 + "AAAAAAAAAAAAAAAAAAAAA"
 )
 
@@ -108,31 +110,62 @@ func TestParametersAreBounded(t *testing.T) {
 	salt53 := strings.Repeat("a", 53)
 	sum64 := strings.Repeat("A", 86) + "=="
 	for encoded, want := range map[string]string{
-		"pbkdf2_sha256$10000000$s$" + sum32 + "=":             "",
-		"pbkdf2_sha256$10000001$s$" + sum32 + "=":             "iterations is 10000001",
+		"pbkdf2_sha256$4000000$s$" + sum32 + "=":              "",
+		"pbkdf2_sha256$4000001$s$" + sum32 + "=":              "pbkdf2 iterations is 4000001: it must be between 1 and 4000000; set a new password, or lower the cost",
+		"pbkdf2_sha1$4000001$s$" + sum20 + "=":                "iterations is 4000001",
 		"pbkdf2_sha256$0$s$" + sum32 + "=":                    "iterations is 0",
-		"$argon2id$v=19$m=262144,t=16,p=64$" + pair:           "",
+		"$argon2id$v=19$m=262144,t=4,p=64$" + pair:            "",
+		"$argon2id$v=19$m=65536,t=16,p=1$" + pair:             "",
+		"$argon2id$v=19$m=65536,t=17,p=1$" + pair:             "argon2 t is 17: it must be between 1 and 16;",
 		"$argon2id$v=19$m=262145,t=1,p=1$" + pair:             "m is 262145",
-		"$argon2id$v=19$m=262144,t=17,p=1$" + pair:            "t is 17",
+		"$argon2id$v=19$m=262144,t=5,p=1$" + pair:             "t is 5: it must be between 1 and 4;",
 		"$argon2id$v=19$m=65536,t=4294967295,p=1$" + pair:     "t is 4294967295",
 		"$argon2id$v=19$m=65536,t=0,p=1$" + pair:              "t is 0",
 		"$argon2id$v=19$m=65536,t=1,p=0$" + pair:              "p is 0",
 		"$argon2id$v=19$m=65536,t=1,p=65$" + pair:             "p is 65",
 		"$argon2id$v=19$m=31,t=1,p=4$" + pair:                 "m is 31",
-		"scrypt$262144$s$8$4$" + sum64:                        "",
+		"scrypt$262144$s$8$1$" + sum64:                        "",
+		"scrypt$131072$s$8$2$" + sum64:                        "",
 		"scrypt$262144$s$9$1$" + sum64:                        "r is 9",
 		"scrypt$4194304$s$1$1$" + sum64:                       "N is 4194304",
-		"scrypt$262144$s$8$5$" + sum64:                        "p is 5:",
-		"scrypt$2$s$1$4194304$" + sum64:                       "p is 4194304", // memory used because of p
+		"scrypt$262144$s$8$2$" + sum64:                        "scrypt p is 2:",
+		"scrypt$131072$s$8$3$" + sum64:                        "p is 3:",
+		"scrypt$2$s$1$1048577$" + sum64:                       "p is 1048577",
 		"scrypt$1000$s$8$1$" + sum64:                          "malformed",
 		"scrypt$1$s$8$1$" + sum64:                             "N is 1",
-		"$2b$16$" + salt53:                                    "",
-		"$2b$17$" + salt53:                                    "cost is 17",
+		"$2b$14$" + salt53:                                    "",
+		"$2b$15$" + salt53:                                    "bcrypt cost is 15: it must be between 4 and 14;",
+		"bcrypt_sha256$$2b$15$" + salt53:                      "cost is 15",
 		"bcrypt_sha256$$2b$31$" + salt53:                      "cost is 31",
 		"$2b$03$" + salt53:                                    "cost is 3",
 		"pbkdf2_sha256$18446744073709551617$s$" + sum32 + "=": "malformed",
 	} {
 		checkHashError(t, encoded, want)
+	}
+}
+
+// TestUsualHashesAreAccepted checks that the bounds are well above what Django (up to version
+// 6.0) and OWASP's Password Storage Cheat Sheet use: twice as much is accepted too.
+func TestUsualHashesAreAccepted(t *testing.T) {
+	sum64 := strings.Repeat("A", 86) + "=="
+	for _, h := range []struct {
+		format string
+		usual  int
+	}{
+		{"pbkdf2_sha256$%d00000$s$" + sum32 + "=", 12},        // Django 6.0; OWASP: 6
+		{"pbkdf2_sha1$%d00000$s$" + sum20 + "=", 13},          // OWASP
+		{"argon2$argon2id$v=19$m=102400,t=%d,p=8$" + pair, 2}, // Django
+		{"$argon2id$v=19$m=47104,t=%d,p=1$" + pair, 1},        // OWASP
+		{"$argon2id$v=19$m=7168,t=%d,p=1$" + pair, 5},         // OWASP
+		{"$argon2id$v=19$m=65536,t=%d,p=4$" + pair, 3},        // RFC 9106
+		{"scrypt$16384$s$8$%d$" + sum64, 5},                   // Django and OWASP
+		{"scrypt$131072$s$8$%d$" + sum64, 1},                  // OWASP
+	} {
+		checkHashError(t, fmt.Sprintf(h.format, h.usual), "")
+		checkHashError(t, fmt.Sprintf(h.format, 2*h.usual), "")
+	}
+	for _, cost := range []string{"10", "12", "13"} { // Django: 12
+		checkHashError(t, "bcrypt_sha256$$2b$"+cost+"$"+strings.Repeat("a", 53), "")
 	}
 }
 
@@ -240,7 +273,7 @@ func bounded(h decodedHash) bool {
 	case scryptHash:
 		return 128*h.n*h.r <= maxMemory && 128*h.r*h.p <= maxMemory && 128*h.n*h.r*h.p <= maxMixing && len(h.sum) >= minSum
 	case bcryptHash:
-		return string(h.text[4:6]) <= "16" && len(h.text) == 60
+		return string(h.text[4:6]) <= "14" && len(h.text) == 60
 	}
 	return false
 }

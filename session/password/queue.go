@@ -2,26 +2,21 @@ package password
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"tokengate/session"
+	"tokengate/session/fairqueue"
 )
 
 // DefaultQueueWait is the longest time that a login waits in a [Queue] by default.
-const DefaultQueueWait = 2 * time.Second
+const DefaultQueueWait = fairqueue.DefaultWait
 
-var errBusy = errors.New("too many passwords are being checked")
-
-// Queue runs hashing on a bounded number of threads at a time, first come, first
-// served. One Queue serves every app of a process.
+// Queue runs hashing on a bounded number of threads at a time, in fair turns: see package
+// fairqueue, whose default bounds it has. One Queue serves every app of a process.
 type Queue struct {
-	size   int64
-	wait   time.Duration
-	slots  *semaphore.Weighted
+	size   int
+	turns  *fairqueue.Queue
 	worker *Worker
 }
 
@@ -42,37 +37,52 @@ func NewQueue(threads int, wait time.Duration, w *Worker) *Queue {
 	if threads <= 0 {
 		threads = max(1, runtime.GOMAXPROCS(0)-1)
 	}
-	if wait <= 0 {
-		wait = DefaultQueueWait
-	}
-	return &Queue{size: int64(threads), wait: wait, slots: semaphore.NewWeighted(int64(threads)), worker: w}
+	turns := fairqueue.New(fairqueue.Options{Slots: threads, Wait: wait, Reason: "too many passwords are being checked"})
+	return &Queue{size: threads, turns: turns, worker: w}
 }
 
-// Do runs work, which keeps the given number of threads busy, as soon as they are free.
-// Work that needs more threads than the queue has gets all of them. Do fails, without
-// running work, with [session.Busy] if the work has waited for the queue's longest wait,
-// and with [session.Unavailable] if ctx is done.
-func (q *Queue) Do(ctx context.Context, threads int, work func()) error {
-	width := min(max(int64(threads), 1), q.size)
-	waiting, cancel := context.WithTimeout(ctx, q.wait)
-	defer cancel()
-	if err := q.slots.Acquire(waiting, width); err != nil {
-		if ctx.Err() != nil {
-			return session.Fail(session.Unavailable, ctx.Err())
-		}
-		return session.Fail(session.Busy, errBusy)
+// Place is the place of one login in a [Queue].
+type Place struct {
+	*fairqueue.Place
+	queue *Queue
+}
+
+// Enter gives a login that holds so many bytes a place, before its user is looked for. It is
+// documented at [fairqueue.Queue.Enter].
+func (q *Queue) Enter(ctx context.Context, c fairqueue.Client, bytes int) (context.Context, *Place, error) {
+	ctx, p, err := q.turns.Enter(ctx, c, bytes)
+	if err != nil {
+		return ctx, nil, err
 	}
-	defer q.slots.Release(width)
+	return ctx, &Place{p, q}, nil
+}
+
+// Match waits for the login's turn and reports whether password, or its trimmed form, matches
+// h and allowed is true. If allowed is false, the comparison takes the same time as one
+// that fails. The errors are those of [fairqueue.Place.Wait]; the code is Unavailable also if
+// the worker process does not answer in time. A hash with more lanes than the queue has
+// threads gets all of them.
+func (p *Place) Match(ctx context.Context, h Hash, password string, allowed bool) (matched bool, err error) {
+	if err := p.Wait(ctx, h.threads()); err != nil {
+		return false, err
+	}
+	return p.queue.worker.matches(h, password, allowed)
+}
+
+// Do runs work of no app's login, such as the hash of a new password, when it is its turn. It
+// keeps the given number of threads busy; more than the queue has means all of them. Do fails
+// as [Queue.Enter] and [fairqueue.Place.Wait] do, without running work.
+func (q *Queue) Do(ctx context.Context, threads int, work func()) error {
+	ctx, p, err := q.Enter(ctx, fairqueue.Client{}, 0)
+	if err != nil {
+		return err
+	}
+	defer p.Leave()
+	if err := p.Wait(ctx, threads); err != nil {
+		return err
+	}
 	work()
 	return nil
-}
-
-// Match waits for its turn and reports whether password, or its trimmed form, matches h
-// and allowed is true. If allowed is false, the comparison takes the same time as one
-// that fails. The errors are those of [Queue.Do].
-func (q *Queue) Match(ctx context.Context, h Hash, password string, allowed bool) (matched bool, err error) {
-	err = q.Do(ctx, h.threads(), func() { matched = q.worker.matches(h, password, allowed) })
-	return matched, err
 }
 
 // Rehash returns a new hash of password, which must match h, or of its trimmed form if it
@@ -83,13 +93,13 @@ func (q *Queue) Rehash(ctx context.Context, h Hash, password string) (encoded st
 	if ctx.Err() != nil {
 		return "", session.Fail(session.Unavailable, ctx.Err())
 	}
-	width := int64(1)
+	threads := 1
 	if len(Forms(password)) > 1 { // a comparison finds the one that matches
-		width = min(int64(h.threads()), q.size)
+		threads = min(h.threads(), q.size)
 	}
-	if !q.slots.TryAcquire(width) {
-		return "", session.Fail(session.Busy, errBusy)
+	if !q.turns.TryAcquire(threads) {
+		return "", session.Fail(session.Busy, nil)
 	}
-	defer q.slots.Release(width)
+	defer q.turns.Release(threads)
 	return q.worker.rehash(h, password)
 }

@@ -73,7 +73,7 @@ func TestRehashRunsInWorker(t *testing.T) {
 	w, log := newWorker(t)
 	q := NewQueue(1, time.Minute, w)
 	h := fastHash(t, "secret")
-	if !w.matches(h, "secret", true) {
+	if !mustMatch(t, w, h, "secret", true) {
 		t.Fatal("the password does not match")
 	}
 	_ = w.conn.process.Process.Kill()

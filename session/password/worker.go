@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,8 +25,10 @@ import (
 // scheduler would keep a refresh waiting for as long as a hash takes.
 //
 // The process is started when the first password is compared, and again after it has
-// failed. A password for which it returns no answer is compared in this process. A nil
-// Worker and the zero value compare and hash all passwords in this process.
+// failed. If it can't be started or exits, passwords are compared in this process. If it does
+// not answer in time, they are not: the machine is overloaded or the hash is slow, and this
+// process would stop to serve refreshes. A nil Worker and the zero value compare and hash all
+// passwords in this process.
 type Worker struct {
 	Path string       // of the program; empty means that no process is started
 	Args []string     // arguments with which the program calls ServeWorker
@@ -50,8 +53,11 @@ func ThisProgram() string {
 }
 
 const (
-	// workerTimeout is the time allowed for one response. The bounds of a hash
-	// keep it to seconds, even if the worker gets little processor time.
+	// workerTimeout is the time allowed for one response. With a tenth of a processor, which
+	// niceness leaves it, the worker needs 10 s for a hash at the bounds, of about a second.
+	// It needs as long for a usual hash, of at most half a second, whose password has white
+	// space around it and is compared twice. A shorter time would make such logins fail, and
+	// with them all others of that moment, whenever the machine is busy.
 	workerTimeout = 15 * time.Second
 	// workerRestartDelay is the time before a worker that failed is started again.
 	workerRestartDelay = time.Second
@@ -61,18 +67,21 @@ const (
 )
 
 // matches calls the function matches in the worker process or, if there is none or it
-// fails, in this process.
-func (w *Worker) matches(h Hash, password string, allowed bool) bool {
+// exits, in this process. It fails with Unavailable if the process does not answer in time.
+func (w *Worker) matches(h Hash, password string, allowed bool) (bool, error) {
 	conn := w.connect()
 	if conn == nil {
-		return matches(h, password, allowed)
+		return matches(h, password, allowed), nil
 	}
 	response, err := conn.send(workerRequest{Hash: []byte(h.encoded), Password: []byte(password), Allowed: allowed})
 	if err == nil {
-		return response.Matched
+		return response.Matched, nil
 	}
 	w.discard(conn, err)
-	return matches(h, password, allowed)
+	if errors.Is(err, errWorkerTimeout) {
+		return false, session.Fail(session.Unavailable, err)
+	}
+	return matches(h, password, allowed), nil
 }
 
 // rehash calls the function rehash in the worker process or, if there is none, in this
@@ -138,14 +147,18 @@ func (w *Worker) start() (*workerConn, error) {
 	return conn, nil
 }
 
-// discard kills a worker process that failed with err, unless that was done before.
+// discard kills a worker process that failed with err, unless that was done before. One that
+// did not answer in time is started again at once: until then, this process would hash.
 func (w *Worker) discard(conn *workerConn, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.conn != conn {
 		return // another request has discarded it
 	}
-	w.conn, w.retryAt = nil, time.Now().Add(workerRestartDelay)
+	w.conn = nil
+	if !errors.Is(err, errWorkerTimeout) {
+		w.retryAt = time.Now().Add(workerRestartDelay)
+	}
 	conn.kill()
 	w.Log.Warn("the password worker process failed and will be started again", "error", err)
 }
@@ -198,11 +211,30 @@ type workerConn struct {
 	timeout time.Duration
 	stdin   io.Closer
 	closed  chan struct{} // closed when no more responses will arrive
+	late    atomic.Bool   // a response did not arrive in time, so the process was killed
 
 	mu       sync.Mutex
 	requests *json.Encoder
 	lastID   uint64
 	pending  map[uint64]chan workerResponse
+}
+
+// errWorkerTimeout is the error of all requests that the process has when it does not answer
+// one of them in time.
+var errWorkerTimeout = errors.New("the password worker process did not answer in time")
+
+// expire kills the process, because it did not answer in time.
+func (c *workerConn) expire() {
+	c.late.Store(true)
+	c.kill()
+}
+
+// failure returns the error of a request that gets no response, or could not be sent.
+func (c *workerConn) failure(err error) error {
+	if c.late.Load() {
+		return errWorkerTimeout
+	}
+	return err
 }
 
 // send sends a request and waits for the response.
@@ -212,19 +244,19 @@ func (c *workerConn) send(req workerRequest) (workerResponse, error) {
 	c.lastID++
 	req.ID = c.lastID
 	c.pending[req.ID] = response
-	timer := time.AfterFunc(c.timeout, c.kill) // also ends a write that the process does not read
+	timer := time.AfterFunc(c.timeout, c.expire) // also ends a write that the process does not read
 	err := c.requests.Encode(req)
 	c.mu.Unlock()
 	defer timer.Stop()
 	defer c.remove(req.ID)
 	if err != nil {
-		return workerResponse{}, err
+		return workerResponse{}, c.failure(err)
 	}
 	select {
 	case r := <-response:
 		return r, nil
 	case <-c.closed:
-		return workerResponse{}, errors.New("the process exited or did not answer in time")
+		return workerResponse{}, c.failure(errors.New("the process exited"))
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tokengate/session"
+	"tokengate/session/fairqueue"
 )
 
 // TestMain turns this program into a worker process if a test starts it as one.
@@ -68,6 +69,16 @@ func mustParse(t *testing.T, encoded string) Hash {
 	return h
 }
 
+// mustMatch calls matches, which must not fail.
+func mustMatch(t *testing.T, w *Worker, h Hash, password string, allowed bool) bool {
+	t.Helper()
+	matched, err := w.matches(h, password, allowed)
+	if err != nil {
+		t.Error(err)
+	}
+	return matched
+}
+
 // fastHash returns a hash of password that takes almost no time to compare with.
 func fastHash(t *testing.T, password string) Hash {
 	t.Helper()
@@ -93,7 +104,7 @@ func TestWorkerComparesLikeThisProcess(t *testing.T) {
 				password      string
 				allowed, want bool
 			}{{password, true, true}, {password, false, false}, {" " + password + " ", true, session.TrimSpace(password) == password}, {"x", true, false}, {"", true, false}} {
-				if got := w.matches(h, c.password, c.allowed); got != c.want {
+				if got := mustMatch(t, w, h, c.password, c.allowed); got != c.want {
 					t.Errorf("%q against the hash of %q, allowed %v: got %v, want %v", c.password, password, c.allowed, got, c.want)
 				}
 			}
@@ -113,7 +124,7 @@ func TestWorkerComparesDummyHashes(t *testing.T) {
 			t.Errorf("%s is parsed as %T with %d threads, want %T with %d", h.encoded, parsed.decodedHash, parsed.threads(), h.decodedHash, h.threads())
 		}
 		start := time.Now()
-		if w.matches(h, "x", true) || time.Since(start) < time.Millisecond {
+		if mustMatch(t, w, h, "x", true) || time.Since(start) < time.Millisecond {
 			t.Errorf("%T: the dummy hash matched, or nothing was computed", h.decodedHash)
 		}
 	}
@@ -127,21 +138,21 @@ func TestWorkerComparesDummyHashes(t *testing.T) {
 func TestWorkerExits(t *testing.T) {
 	w, log := newWorker(t)
 	h := mustParse(t, NewHash("secret"))
-	if !w.matches(h, "secret", true) {
+	if !mustMatch(t, w, h, "secret", true) {
 		t.Fatal("the password does not match")
 	}
 	first := w.conn
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if !w.matches(h, "secret", true) {
+			if !mustMatch(t, w, h, "secret", true) {
 				t.Error("the right password was refused when the worker exited")
 			}
 		})
 	}
 	_ = first.process.Process.Kill()
 	wg.Wait()
-	if w.matches(h, "wrong", true) {
+	if mustMatch(t, w, h, "wrong", true) {
 		t.Error("a wrong password matched when there was no worker")
 	}
 	if n := strings.Count(log.String(), "started again"); n != 1 {
@@ -150,17 +161,19 @@ func TestWorkerExits(t *testing.T) {
 	for deadline := time.Now().Add(10 * time.Second); w.connect() == nil && time.Now().Before(deadline); {
 		time.Sleep(workerRestartDelay / 10)
 	}
-	if w.conn == nil || w.conn == first || !w.matches(h, "secret", true) {
+	if w.conn == nil || w.conn == first || !mustMatch(t, w, h, "secret", true) {
 		t.Error("no other worker was started")
 	}
 }
 
 // TestWorkerHangs checks that a worker process that does not answer is killed when the
-// timeout has passed.
+// timeout has passed, that none of its passwords is compared in this process, neither then nor
+// later, and that another worker compares the next one.
 func TestWorkerHangs(t *testing.T) {
 	w, log := newWorker(t)
+	q := NewQueue(8, time.Minute, w)
 	h := fastHash(t, "secret")
-	if !w.matches(h, "secret", true) {
+	if !mustMatch(t, w, h, "secret", true) {
 		t.Fatal("the password does not match")
 	}
 	first := w.conn
@@ -170,9 +183,23 @@ func TestWorkerHangs(t *testing.T) {
 	if _, err := syscall.Wait4(first.process.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
 		t.Fatalf("the worker process did not stop: %v, %v", status, err)
 	}
-	if !w.matches(h, "secret", true) || w.matches(h, "wrong", true) {
-		t.Error("the passwords were not compared in this process")
+	var wg sync.WaitGroup
+	for i := range 8 { // only one of them is the first to expire
+		wg.Go(func() {
+			_, place, err := q.Enter(t.Context(), fairqueue.Client{App: "shop"}, i)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer place.Leave()
+			matched, err := place.Match(t.Context(), h, "secret", true)
+			wantCode(t, err, session.Unavailable)
+			if matched || err != nil && strings.Contains(err.Error(), "secret") {
+				t.Errorf("got match %v and error %v, want no match, and no password in the error", matched, err)
+			}
+		})
 	}
+	wg.Wait()
 	if n := strings.Count(log.String(), "started again"); n != 1 {
 		t.Errorf("logged %d times, want once:\n%s", n, log)
 	}
@@ -181,6 +208,12 @@ func TestWorkerHangs(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the worker process is still running")
 	}
+	if !mustMatch(t, w, h, "secret", true) || mustMatch(t, w, h, "wrong", true) {
+		t.Error("wrong results after the timeout")
+	}
+	if w.conn == nil || w.conn == first {
+		t.Error("no other worker was started: the passwords were compared in this process")
+	}
 }
 
 func TestWorkerCannotBeStarted(t *testing.T) {
@@ -188,7 +221,7 @@ func TestWorkerCannotBeStarted(t *testing.T) {
 	w.Path = filepath.Join(t.TempDir(), "none")
 	h := fastHash(t, "secret")
 	for range 3 {
-		if !w.matches(h, "secret", true) || w.matches(h, "wrong", true) {
+		if !mustMatch(t, w, h, "secret", true) || mustMatch(t, w, h, "wrong", true) {
 			t.Error("the passwords were not compared in this process")
 		}
 	}
@@ -196,7 +229,7 @@ func TestWorkerCannotBeStarted(t *testing.T) {
 		t.Errorf("logged %d times, want once:\n%s", n, log)
 	}
 	var none *Worker
-	if !none.matches(h, "secret", true) {
+	if !mustMatch(t, none, h, "secret", true) {
 		t.Error("the password does not match with a nil Worker")
 	}
 }
@@ -210,7 +243,7 @@ func TestWorkerProcess(t *testing.T) {
 	}
 	t.Setenv("TOKENGATE_APP_SHOP_SECRET_KEY", "hidden")
 	w, _ := newWorker(t)
-	if !w.matches(mustParse(t, NewHash("secret")), "secret", true) {
+	if !mustMatch(t, w, mustParse(t, NewHash("secret")), "secret", true) {
 		t.Fatal("the password does not match")
 	}
 	proc := fmt.Sprintf("/proc/%d/", w.conn.process.Process.Pid)

@@ -31,9 +31,15 @@
 // password is compared with a dummy hash. A program behind http(s) compares passwords
 // itself, so there the time of a refusal depends on that program.
 //
-// Hashing waits in a queue. A login that has waited too long fails with [session.Busy].
-// Package password documents how passwords are compared, what the time of a refusal
-// still reveals, and the queue. If an http(s) source answers 429, the login fails with
+// Hashing waits in a queue, which is fair between apps and networks. A login enters it before
+// its user is looked for, and fails with [session.Busy] if the queue is full or it has waited
+// too long. So at most [fairqueue.DefaultPlaces] logins of all apps are held while a source is
+// slow. Those of a postgres source wait for one of the few connections of its pool, for
+// Options.Timeout at most; one that loses its place to a login of another app or network
+// stops waiting. Package password documents how passwords are compared, what the time of a
+// refusal still reveals, and the queue. For http(s) each source has such a queue of its own:
+// it asks the other program about 64 logins at once, and further ones wait for 2 seconds at
+// most. A username of more than 1024 bytes is refused without asking the source. If an http(s) source answers 429, the login fails with
 // [session.Throttled] and the time in Retry-After, at most 24 hours.
 //
 // For redis:, an outdated hash is replaced by a new one of the same password once the

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tokengate/session"
+	"tokengate/session/fairqueue"
 	"tokengate/session/password"
 )
 
@@ -22,6 +23,7 @@ type accountSource interface {
 
 // hashChecker implements [session.Checker] for an accountSource.
 type hashChecker struct {
+	app       string
 	accounts  accountSource
 	queue     *password.Queue
 	dummies   *password.DummyHashes
@@ -40,10 +42,22 @@ var errNoUser = errors.New("the source has no such user")
 // more likely to be lost than all users to be removed, which would end every session.
 var errNoUsers = errors.New("the user source has no users; if that is right, end the sessions of its former users with tokengate sessions end")
 
-// Check implements [session.Checker].
+// Check implements [session.Checker]. The login has a place in the hash queue before its user
+// is looked for, so the source is asked by no more logins at once than the queue has places.
 func (c *hashChecker) Check(ctx context.Context, presented session.Credentials, found func(session.Found) error) (session.User, error) {
 	username, pw := presented.Username, presented.Password
-	account, err := c.accounts.find(ctx, username)
+	searching, place, err := c.queue.Enter(ctx, clientOf(c.app, presented), sizeOf(presented))
+	if err != nil {
+		return session.User{}, err
+	}
+	defer place.Leave()
+	if len(username) > maxUsername {
+		return session.User{}, refuseLongUsername(found)
+	}
+	account, err := c.accounts.find(searching, username)
+	if lost := place.Err(); lost != nil {
+		return session.User{}, lost
+	}
 	known := err == nil
 	switch {
 	case session.CodeOf(err) == session.UserUnknown:
@@ -55,7 +69,7 @@ func (c *hashChecker) Check(ctx context.Context, presented session.Credentials, 
 		return session.User{}, err
 	}
 	h, usable := c.hashToCompare(username, account, known)
-	matched, err := c.queue.Match(ctx, h, pw, usable && account.Active)
+	matched, err := place.Match(ctx, h, pw, usable && account.Active)
 	if err != nil {
 		return session.User{}, err
 	}
@@ -70,6 +84,25 @@ func (c *hashChecker) Check(ctx context.Context, presented session.Credentials, 
 		}
 	}
 	return user, nil
+}
+
+// clientOf returns what a login counts as in a queue.
+func clientOf(app string, presented session.Credentials) fairqueue.Client {
+	return fairqueue.Client{App: app, Network: presented.Network}
+}
+
+// sizeOf returns the bytes of what a client presents.
+func sizeOf(presented session.Credentials) int {
+	return len(presented.Username) + len(presented.Password)
+}
+
+// refuseLongUsername returns the error of a login with a username longer than maxUsername. It
+// compares no password: since no user can have such a name, the time reveals nothing.
+func refuseLongUsername(found func(session.Found) error) error {
+	if err := found(session.Found{}); err != nil {
+		return err
+	}
+	return errInvalidCredentials
 }
 
 // rehashTimeout bounds a rehash. The worker process and the store have shorter bounds of

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"tokengate/session"
+	"tokengate/session/fairqueue"
 	"tokengate/session/password"
 )
 
@@ -29,14 +30,23 @@ type httpSource struct {
 	user    *url.Userinfo
 	client  *http.Client
 	timeout time.Duration
+	logins  *fairqueue.Queue // a slot is the right to send requests, one at a time
 }
+
+// maxUpstream is how many logins a source asks the other program about at once. Usual programs
+// serve fewer requests at a time, and slow ones must not use up the file descriptors of the
+// gateway, which may be limited to 1024. Further logins wait in turns.
+const maxUpstream = 64
 
 func openHTTP(spec string, o Options) (*Source, error) {
 	u, err := url.Parse(spec)
 	if err != nil || u.Host == "" {
 		return nil, errors.New("USERS is not a valid http(s) URL: give https://host/path, with special characters in user and password percent-encoded")
 	}
-	h := &httpSource{app: o.App, user: u.User, client: httpClient(o.HTTP), timeout: o.Timeout}
+	h := &httpSource{
+		app: o.App, user: u.User, client: httpClient(o.HTTP), timeout: o.Timeout,
+		logins: fairqueue.New(fairqueue.Options{Slots: maxUpstream, Reason: "too many logins wait for the user source"}),
+	}
 	u.User = nil
 	h.url = u.String()
 	s := o.newSource(h)
@@ -55,7 +65,8 @@ func httpClient(given *http.Client) *http.Client {
 	if client.Transport == nil {
 		t, _ := http.DefaultTransport.(*http.Transport)
 		t = t.Clone()
-		t.MaxIdleConnsPerHost = 64 // there is one host; with the default of 2, each burst of logins would open new connections
+		t.MaxIdleConnsPerHost = maxUpstream // there is one host; with the default of 2, each burst of logins would open new connections
+		t.MaxConnsPerHost = maxUpstream + 1 // one is for ping. A request that gets an idle connection may leave behind another one that is being opened
 		client.Transport = t
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -66,10 +77,21 @@ func httpClient(given *http.Client) *http.Client {
 // since it is the other program that hashes. The price is that a wrong password with
 // outer white space counts as two failures there, if the program counts failures.
 func (h *httpSource) Check(ctx context.Context, presented session.Credentials, found func(session.Found) error) (session.User, error) {
+	_, place, err := h.logins.Enter(ctx, clientOf(h.app, presented), sizeOf(presented))
+	if err != nil {
+		return session.User{}, err
+	}
+	defer place.Leave()
+	if len(presented.Username) > maxUsername {
+		return session.User{}, refuseLongUsername(found)
+	}
 	if err := found(session.Found{}); err != nil {
 		return session.User{}, err
 	}
-	err := error(errInvalidCredentials)
+	if err := place.Wait(ctx, 1); err != nil {
+		return session.User{}, err
+	}
+	err = errInvalidCredentials
 	for _, form := range password.Forms(presented.Password) {
 		var user session.User
 		user, err = h.check(ctx, presented.Username, form)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"tokengate/session"
 	"tokengate/session/password"
@@ -160,9 +159,8 @@ func TestImportDjangoDump(t *testing.T) {
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
-		matched, err := password.NewQueue(1, time.Minute, nil).Match(t.Context(), mustParse(t, list[3].Password), "pässwörd", true)
-		if err != nil || !matched {
-			t.Errorf("the hash of zoë does not match the password: %v", err)
+		if !accepts(list[3], "pässwörd") {
+			t.Error("the hash of zoë does not match the password")
 		}
 	}
 }

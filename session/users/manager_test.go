@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tokengate/session"
+	"tokengate/session/fairqueue"
 	"tokengate/session/memstore"
 	"tokengate/session/password"
 )
@@ -139,7 +140,12 @@ func accepts(a session.Account, text string) bool {
 	if err != nil {
 		return false
 	}
-	matched, err := password.NewQueue(1, time.Minute, nil).Match(context.Background(), hash, text, true)
+	_, place, err := password.NewQueue(1, time.Minute, nil).Enter(context.Background(), fairqueue.Client{}, 0)
+	if err != nil {
+		return false
+	}
+	defer place.Leave()
+	matched, err := place.Match(context.Background(), hash, text, true)
 	return err == nil && matched
 }
 

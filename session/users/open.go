@@ -66,7 +66,7 @@ type Options struct {
 	Queue     *password.Queue   // required by every source except http(s)
 	Log       *slog.Logger      // nil means that nothing is logged
 	Directory session.Directory // required by redis:
-	App       string            // required by redis:, and with EndOnChange: the app whose users are checked
+	App       string            // the app whose users are checked, for whose logins Queue is fair; required by redis:, and with EndOnChange
 	HTTP      *http.Client      // for http(s); nil means a new client. Its CheckRedirect is not used
 	Timeout   time.Duration     // of one request or query to http(s) or postgres; 0 means DefaultTimeout
 }
@@ -195,7 +195,7 @@ func (o Options) withDefaults() Options {
 
 // newChecker returns a checker whose accounts are still to be set.
 func (o Options) newChecker(fallback password.Hash) *hashChecker {
-	return &hashChecker{queue: o.Queue, log: o.Log, dummies: password.NewDummyHashes(o.DummyKey, fallback)}
+	return &hashChecker{app: o.App, queue: o.Queue, log: o.Log, dummies: password.NewDummyHashes(o.DummyKey, fallback)}
 }
 
 // newSource returns a source with the checker c, without rechecks if these are off.

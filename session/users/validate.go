@@ -11,14 +11,20 @@ import (
 	"tokengate/session"
 )
 
+// maxUsername is the maximum length of a username in bytes. A login with a longer one is
+// refused without asking the source.
+const maxUsername = 1024
+
 // ValidateUsername returns an error for a username that no login can have: logins accept
-// only UTF-8 without NUL, and remove outer white space. Removing it from the usernames of
+// only UTF-8 of at most 1024 bytes without NUL, and remove outer white space. Removing it from the usernames of
 // a source as well could give two users the same username, or let a user log in who could
 // not log in before.
 func ValidateUsername(name string) error {
 	switch {
 	case name == "":
 		return errors.New("username is empty")
+	case len(name) > maxUsername:
+		return fmt.Errorf("username is longer than %d bytes, which logins do not accept: give a shorter one", maxUsername)
 	case !utf8.ValidString(name):
 		return errors.New("username is not valid UTF-8")
 	case strings.IndexByte(name, 0) >= 0:

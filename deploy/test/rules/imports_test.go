@@ -35,7 +35,8 @@ var own = map[string][]string{
 	"tokengate/session/cli":               {"tokengate/session/config", "tokengate/session/password", "tokengate/session/users"},
 	"tokengate/session/config/configtest": {"tokengate/session/config"},
 	"tokengate/session/config":            {"tokengate/session/files"},
-	"tokengate/session/users":             {"tokengate/session/files", "tokengate/session/password"},
+	"tokengate/session/password":          {"tokengate/session/fairqueue"},
+	"tokengate/session/users":             {"tokengate/session/fairqueue", "tokengate/session/files", "tokengate/session/password"},
 	"tokengate/session/storetest":         {"tokengate/session/memstore"}, // the model that other stores are compared with
 	"tokengate/redisstore/redistest":      {"tokengate/deploy/test/freeport"},
 
