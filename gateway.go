@@ -28,6 +28,7 @@ type gateway struct {
 	metrics     *api.Metrics
 	settings    *api.SettingsMetrics
 	store       sessionStore
+	limiter     session.Limiter
 	setRedisURL func(string) error
 	revocations *session.RevocationList
 	listeners   *api.Listeners
@@ -92,7 +93,7 @@ func inSettings(c *config.Config, err error) error {
 func (g *gateway) openStore(c *config.Config) error {
 	if c.InMemory() {
 		store := memstore.New(memstore.Options{Retention: c.LongestAccess()})
-		g.store, g.Directory, g.Storage = store, store.Directory(), cli.MemoryStorage{}
+		g.store, g.limiter, g.Directory, g.Storage = store, store.Limiter(), store.Directory(), cli.MemoryStorage{}
 		return nil
 	}
 	var store *redisstore.Store
@@ -109,7 +110,7 @@ func (g *gateway) openStore(c *config.Config) error {
 	if store, err = redisstore.New(o); err != nil {
 		return fmt.Errorf("%sREDIS_%w", config.Prefix, err)
 	}
-	g.store, g.Directory, g.Storage, g.setRedisURL = store, store.Directory(), store, store.SetURL
+	g.store, g.limiter, g.Directory, g.Storage, g.setRedisURL = store, store.Limiter(), store.Directory(), store, store.SetURL
 	return nil
 }
 

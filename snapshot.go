@@ -51,7 +51,7 @@ func (g *gateway) build(ctx context.Context, c *config.Config, previous *snapsho
 func (g *gateway) fill(ctx context.Context, next, previous *snapshot) (err error) {
 	c := next.config
 	engine := session.Config{
-		Store: g.store, Revocations: g.revocations, OperatorSecrets: c.Secrets(), Observer: api.NewObserver(g.metrics, g.Log),
+		Store: g.store, Limiter: g.limiter, Revocations: g.revocations, OperatorSecrets: c.Secrets(), Observer: api.NewObserver(g.metrics, g.Log),
 	}
 	wire := map[string]api.App{}
 	for _, name := range c.Names {
@@ -106,6 +106,8 @@ func (g *gateway) buildApp(ctx context.Context, next *snapshot, name string, pre
 	built.app = session.App{
 		Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessTokenLifetime.Value,
 		Signer: signer, Checker: built.source, UsersInStore: built.source.UsersInStore(),
+		LoginAttempts: a.LoginAttempts.Value, LoginAttemptsPerNetwork: a.LoginAttemptsPerNetwork.Value,
+		AccountKey: users.AccountKey(a.AccountKeySecret(name)),
 	}
 	built.wire = api.App{HeaderTypes: a.AuthHeaderTypes, HeaderName: a.AuthHeaderName, UsernameField: a.UsernameField, JWKS: signer.JWKS}
 	return built, nil

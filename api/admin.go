@@ -150,6 +150,23 @@ func (x *exchange) writeRevoked(result session.RevokeResult, err error) error {
 	return nil
 }
 
+// attacks handles GET /admin/apps/{app}/attacks, which returns which accounts, devices and
+// networks were refused by the limits of failed logins in the last hour.
+func (s *Server) attacks(x *exchange) error {
+	list, err := s.engine.Refusals(x.ctx(), x.param("app"))
+	if err != nil {
+		return err
+	}
+	b := append(appendKey(append(x.buffer(), '{'), "refusals"), '[')
+	for _, r := range list {
+		b = appendMember(appendItem(b), "limit", string(r.Limit))
+		b = appendMember(b, "key", r.Key)
+		b = append(strconv.AppendInt(appendKey(b, "count"), int64(r.Count), 10), '}')
+	}
+	x.write(http.StatusOK, append(b, ']', '}'))
+	return nil
+}
+
 // pprof serves one of Go's profiles. It does not require the admin token, because
 // profiles contain no secrets. Only the admin listener protects it, although a
 // profile costs CPU time.

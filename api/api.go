@@ -69,7 +69,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		engine: opts.Engine, log: opts.Logger, metrics: opts.Metrics, apps: map[string]app{}, accounts: opts.Accounts,
 		trusted: opts.TrustedProxies, pauses: opts.Pauses, draining: opts.Draining, ready: opts.Ready,
-		adminToken: sha256.Sum256([]byte(opts.AdminToken)), adminOff: opts.AdminToken == "",
+		adminToken: sha256.Sum256([]byte(opts.AdminToken)), adminOff: opts.AdminToken == "", refused: newRefusedLogins(refusalDelay),
 	}
 	var headers []tokenHeader
 	for _, a := range opts.Engine.Apps {
@@ -123,6 +123,7 @@ func (s *Server) Admin() http.Handler {
 		route{"admin_sessions", "/admin/apps/{app}/users/{user}/sessions", get, "", s.requireAdminToken, s.userSessions},
 		route{"admin_end_user", "/admin/apps/{app}/users/{user}/sessions", del, "", s.requireAdminToken, s.revokeUser},
 		route{"admin_end", "/admin/apps/{app}/users/{user}/sessions/{id}", del, "", s.requireAdminToken, s.revokeSession},
+		route{"admin_attacks", "/admin/apps/{app}/attacks", get, "", s.requireAdminToken, s.attacks},
 		route{"admin_end_app", "/admin/apps/{app}/sessions", del, "", s.requireAdminToken, s.revokeApp},
 	)
 }
@@ -145,6 +146,7 @@ type Server struct {
 	draining       func() error
 	ready          func(ctx context.Context) error
 	buffers        sync.Pool // of *[bufferSize]byte
+	refused        *refusedLogins
 }
 
 // app is an App whose settings have been checked.

@@ -9,7 +9,22 @@ import (
 // clientOf returns the address that a request came from.
 func (s *Server) clientOf(r *http.Request) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero on a Unix socket, see trusts
-	return clientAddr(peer.Addr().Unmap(), r.Header["X-Forwarded-For"], s.trusted)
+	addr := peer.Addr().Unmap()
+	return clientAddr(addr, r.Header["X-Forwarded-For"], s.trusted)
+}
+
+// networkOf returns the network that stands for one client in limits: an IPv4 address, or the
+// /64 of an IPv6 address, because a client can have all addresses of that. It is empty if the
+// address is invalid, as on a Unix socket.
+func networkOf(addr netip.Addr) string {
+	switch addr = addr.Unmap(); {
+	case !addr.IsValid():
+		return ""
+	case addr.Is4():
+		return addr.String()
+	}
+	network, _ := addr.WithZone("").Prefix(64) // an IPv6 address has that many bits
+	return network.String()
 }
 
 // clientAddr returns the client's address from X-Forwarded-For. It reads the

@@ -33,13 +33,15 @@ func newShop(observer session.Observer) *session.Engine {
 		log.Fatal(err)
 	}
 	policy := session.Policy{Lifetime: 30 * 24 * time.Hour, AbsoluteLifetime: 90 * 24 * time.Hour}
+	store := memstore.New(memstore.Options{})
 	engine, err := session.New(session.Config{
 		Apps: []session.App{{
 			Name: "shop", Secrets: []string{"the secret of the shop"}, AccessLifetime: 5 * time.Minute,
 			Policies: map[session.Type]session.Policy{session.Long: policy, session.Short: policy},
-			Signer:   signer, Checker: source,
+			Signer:   signer, Checker: source, AccountKey: users.AccountKey([]byte("a secret, the same on all instances")),
 		}},
-		Store:       memstore.New(memstore.Options{}),
+		Store:       store,
+		Limiter:     store.Limiter(),
 		Revocations: session.NewRevocationList(5*time.Minute, 10*time.Second, nil),
 		Observer:    observer,
 	})

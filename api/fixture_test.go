@@ -232,6 +232,7 @@ type options struct {
 	policies       map[session.Type]session.Policy
 	accessLifetime time.Duration // of access tokens; 0 means five minutes
 	apps           []string      // apps besides wiretest.App; the secret of each is its name
+	loginAttempts  int           // LOGIN_ATTEMPTS; 0 means the default
 	discardLog     bool          // log to io.Discard
 	minPassword    int           // of the users of wiretest.App in the store's directory; 0 means that they are elsewhere
 	change         func(*api.Options)
@@ -251,7 +252,7 @@ func newGateway(t testing.TB, opts options) *gateway {
 	must(t, err)
 	revocations := session.NewRevocationList(time.Hour, time.Minute, nil)
 	g.engine, err = session.New(session.Config{
-		Apps: g.appList(opts), Store: g.store, Revocations: revocations,
+		Apps: g.appList(opts), Store: g.store, Limiter: g.store.Limiter(), Revocations: revocations,
 		Observer: api.NewObserver(metrics, log),
 	})
 	must(t, err)
@@ -284,11 +285,15 @@ func (g *gateway) appList(opts options) []session.App {
 		}
 		apps = append(apps, session.App{
 			Name: name, Secrets: []string{secret}, Policies: opts.policies, AccessLifetime: opts.accessLifetime,
-			Signer: &fakeSigner{app: name}, Checker: g.checker,
+			Signer: &fakeSigner{app: name}, Checker: g.checker, AccountKey: accountKey,
+			LoginAttempts: opts.loginAttempts,
 		})
 	}
 	return apps
 }
+
+// accountKey is the AccountKey of every app.
+func accountKey(username string) string { return checksum([]byte(username)) }
 
 func must(t testing.TB, err error) {
 	t.Helper()

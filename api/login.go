@@ -7,6 +7,10 @@ import (
 	"tokengate/session"
 )
 
+// headerDevice carries the token of a known device, in the answer to a login and in the
+// requests of later ones.
+const headerDevice = "Device-Token"
+
 // login handles POST /api/session/login/, which creates a session. Wrong
 // credentials get a 400, not a 401, as in the Django app, because a client's
 // fetch wrapper may take any 401 to mean "log in again".
@@ -17,10 +21,15 @@ func (s *Server) login(x *exchange) error {
 	}
 	tokens, err := s.engine.Login(x.ctx(), session.LoginRequest{
 		Username: f[0], Password: f[1], Secret: f[2], Type: f[3], Info: f[4],
+		Network: networkOf(s.clientOf(x.Request)), Device: x.Request.Header.Get(headerDevice),
 	})
+	if session.LimitOf(err) != "" {
+		s.refused.hold(x.Request.Context())
+	}
 	if err != nil {
 		return err
 	}
+	x.Header().Set(headerDevice, tokens.Device)
 	b := appendMember(append(x.buffer(), '{'), "refresh", tokens.Refresh)
 	b = appendMember(b, "access", tokens.Access)
 	b = appendMember(b, "session_id", string(tokens.Session))

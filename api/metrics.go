@@ -23,6 +23,7 @@ type Metrics struct {
 	steps    *prometheus.CounterVec
 	created  *prometheus.CounterVec
 	revoked  *prometheus.CounterVec
+	refused  *prometheus.CounterVec
 
 	mu       sync.RWMutex
 	byLabels map[requestLabels]requestMetrics // avoids WithLabelValues on every request; bounded by the endpoints and codes
@@ -60,10 +61,11 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		steps:    counter("steps_total", "Steps of the engine, by app, step and result code.", "app", "step", "code"),
 		created:  counter("sessions_begun_total", "Sessions created, by app and type.", "app", "type"),
 		revoked:  counter("sessions_ended_total", "Sessions revoked, by app, type (empty if the step names no type) and cause.", "app", "type", "cause"),
+		refused:  counter("logins_refused_total", "Logins refused by a limit of failed logins, by app and limit (account, device or network).", "app", "limit"),
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.inFlight, m.seconds, m.requests, m.steps, m.created, m.revoked,
+		m.inFlight, m.seconds, m.requests, m.steps, m.created, m.revoked, m.refused,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		errs = append(errs, registry.Register(c))
@@ -123,6 +125,9 @@ func (m *Metrics) countEvent(e session.Event) {
 		return
 	}
 	m.steps.WithLabelValues(e.App, string(e.Step), string(e.Code)).Inc()
+	if limit := session.LimitOf(e.Err); limit != "" {
+		m.refused.WithLabelValues(e.App, string(limit)).Inc()
+	}
 	if e.Step == session.StepLogin && e.Code == session.OK {
 		m.created.WithLabelValues(e.App, string(e.Type)).Inc()
 	}

@@ -67,10 +67,13 @@ func messageFor(e session.Event) (message string, level slog.Level) {
 // describe the failure of a store, signer or user source; their contracts forbid
 // secrets in it.
 func eventAttrs(e session.Event, x *exchange) []slog.Attr {
-	attrs := make([]slog.Attr, 0, 13)
+	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs, slog.String("step", string(e.Step)), slog.String("code", string(e.Code)))
 	attrs = appendNonEmpty(attrs, "app", e.App)
 	attrs = appendNonEmpty(attrs, "user", e.User)
+	attrs = appendNonEmpty(attrs, "account", e.Account)
+	attrs = appendNonEmpty(attrs, "network", e.Network)
+	attrs = appendNonEmpty(attrs, "limit", string(session.LimitOf(e.Err)))
 	attrs = appendNonEmpty(attrs, "session", string(e.Session))
 	attrs = appendNonEmpty(attrs, "type", string(e.Type))
 	attrs = appendNonEmpty(attrs, "cause", string(e.Cause))

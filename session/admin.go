@@ -81,3 +81,25 @@ func (e *Engine) runAdmin(ctx context.Context, ev Event, step func() (RevokeResu
 	e.observeResult(ctx, ev, result)
 	return result, err
 }
+
+// Refusals returns what the limits of failed logins have refused of an app in about the last
+// hour; see [Limiter].Refusals. It fails with AppUnknown or Unavailable.
+func (e *Engine) Refusals(ctx context.Context, app string) ([]Refusals, error) {
+	var list []Refusals
+	_, err := e.runAdmin(ctx, Event{Step: StepAdmin, App: app}, func() (_ RevokeResult, err error) {
+		list, err = e.Limiter.Refusals(ctx, app)
+		return RevokeResult{}, err
+	})
+	return list, err
+}
+
+// ForgetFailures ends the row of failed logins with a username, so that its user need not
+// wait. It returns what stands for the username in logs, and fails with AppUnknown or
+// Unavailable.
+func (e *Engine) ForgetFailures(ctx context.Context, app, username string) (account string, err error) {
+	_, err = e.runAdmin(ctx, Event{Step: StepAdmin, App: app}, func() (RevokeResult, error) {
+		account = e.App(app).AccountKey(username)
+		return RevokeResult{}, e.Limiter.Forget(ctx, app, account)
+	})
+	return account, err
+}

@@ -21,10 +21,11 @@ type Engine struct {
 	byHeader  map[string][]*App          // by the encoded JOSE header of the tokens that an app issues
 }
 
-// Config configures an [Engine]. Store and Revocations are required.
+// Config configures an [Engine]. Store, Limiter and Revocations are required.
 type Config struct {
 	Apps        []App
 	Store       Store
+	Limiter     Limiter
 	Revocations *RevocationList
 	Observer    Observer         // nil means that events are not observed
 	Now         func() time.Time // nil means time.Now. Sessions, and the gateway's own tokens, use the store's clock
@@ -73,8 +74,8 @@ func (e *AppError) Unwrap() error { return e.Err }
 // New validates cfg and returns an Engine that uses it. The error of an invalid app is an
 // [*AppError].
 func New(cfg Config) (*Engine, error) {
-	if cfg.Store == nil || cfg.Revocations == nil {
-		return nil, errors.New("session: Store and Revocations are required")
+	if cfg.Store == nil || cfg.Limiter == nil || cfg.Revocations == nil {
+		return nil, errors.New("session: Store, Limiter and Revocations are required")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -114,6 +115,8 @@ func (e *Engine) add(app *App) (other string, err error) {
 		e.bySecret[e.digest(secret)] = app
 	}
 	app.clock, app.Checker = appClock{e, app.Name}, timedChecker{app.Checker}
+	app.LoginAttempts = cmp.Or(app.LoginAttempts, DefaultLoginAttempts)
+	app.LoginAttemptsPerNetwork = cmp.Or(app.LoginAttemptsPerNetwork, DefaultLoginAttemptsPerNetwork)
 	for _, h := range app.Signer.Headers() {
 		e.byHeader[h] = append(e.byHeader[h], app)
 	}
@@ -127,6 +130,10 @@ func (e *Engine) checkApp(app *App) error {
 	switch {
 	case app.Signer == nil || app.Checker == nil:
 		return errors.New("a signer and a checker are required")
+	case app.AccountKey == nil:
+		return errors.New("a function AccountKey is required")
+	case app.LoginAttempts < 0 || app.LoginAttemptsPerNetwork < 0:
+		return errors.New("LOGIN_ATTEMPTS and LOGIN_ATTEMPTS_PER_NETWORK must be positive")
 	case app.AccessLifetime < time.Second:
 		return fmt.Errorf("ACCESS_TOKEN_LIFETIME is %s: give at least 1s", app.AccessLifetime)
 	case len(app.Secrets) == 0:

@@ -36,12 +36,12 @@ func TestNewRejectsInvalidConfig(t *testing.T) {
 		}, "app shop: SHORT_SESSION_REFRESH_TOKEN_LIFETIME is 0s"},
 	} {
 		app := session.App{
-			Name: "shop", Secrets: []string{"s"}, Policies: both, AccessLifetime: time.Second, Signer: &signer{}, Checker: &checker{},
+			Name: "shop", Secrets: []string{"s"}, Policies: both, AccessLifetime: time.Second, Signer: &signer{}, Checker: &checker{}, AccountKey: sameKey,
 		}
 		other := app
 		other.Name, other.Secrets, other.Signer = "other", []string{"o"}, &signer{key: "other"}
 		cfg := session.Config{
-			Apps: []session.App{app, other}, Store: store, Revocations: session.NewRevocationList(retention, bound, nil),
+			Apps: []session.App{app, other}, Store: store, Limiter: store.Limiter(), Revocations: session.NewRevocationList(retention, bound, nil),
 		}
 		c.change(&cfg)
 		engine, err := session.New(cfg)

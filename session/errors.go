@@ -62,6 +62,14 @@ func RetryAfterOf(err error) time.Duration {
 	return 0
 }
 
+// LimitOf returns the Limit in err, or empty if there is none.
+func LimitOf(err error) Limit {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Limit
+	}
+	return ""
+}
+
 // Code is a word for the outcome of a step. The same word is the first element of
 // a script's reply, a label of a metric and a field of a log line, and a table in
 // package api maps it to a response.

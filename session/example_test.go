@@ -31,13 +31,15 @@ func newShop(now func() time.Time) *session.Engine {
 		Rotate: true, ReuseDetection: true, RetryWindow: 30 * time.Second,
 		Limit: true, Max: 5, DestroyOldest: true,
 	}
+	store := memstore.New(memstore.Options{Now: now})
 	engine, err := session.New(session.Config{
 		Apps: []session.App{{
 			Name: "shop", Secrets: []string{"the secret of the shop"}, AccessLifetime: 5 * time.Minute,
 			Policies: map[session.Type]session.Policy{session.Long: policy, session.Short: policy},
-			Signer:   signer, Checker: source,
+			Signer:   signer, Checker: source, AccountKey: users.AccountKey([]byte("a secret, the same on all instances")),
 		}},
-		Store:       memstore.New(memstore.Options{Now: now}),
+		Store:       store,
+		Limiter:     store.Limiter(),
 		Revocations: session.NewRevocationList(5*time.Minute, 10*time.Second, now),
 		Now:         now,
 	})

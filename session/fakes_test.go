@@ -82,6 +82,9 @@ func (s *signer) SecretSetting(text string) string {
 
 // SignDevice returns the device as JSON.
 func (s *signer) SignDevice(d session.Device) (string, error) {
+	if s.signErr != nil {
+		return "", s.signErr
+	}
 	b, err := json.Marshal(d)
 	return s.key + "." + string(b), err
 }
@@ -168,6 +171,19 @@ func (o *observer) take() string {
 	}
 	o.events = nil
 	return strings.Join(lines, "; ")
+}
+
+// flakyLimiter is a limiter that can be unavailable.
+type flakyLimiter struct {
+	session.Limiter
+	down bool
+}
+
+func (l *flakyLimiter) Reserve(ctx context.Context, a session.Attempt) error {
+	if l.down {
+		return session.Fail(session.Unavailable, errors.New("no route to host"))
+	}
+	return l.Limiter.Reserve(ctx, a)
 }
 
 // flakyStore is a store that can be unavailable and counts the steps that it is

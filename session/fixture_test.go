@@ -17,12 +17,16 @@ type fixture struct {
 	*session.Engine
 	store    *flakyStore
 	list     *session.RevocationList
+	limiter  *flakyLimiter
 	events   *observer
 	checker  *checker // of "shop"
 	signer   *signer  // of "shop"
 	now      time.Time
 	policies map[session.Type]session.Policy // of both apps
 }
+
+// sameKey is the AccountKey of both apps.
+func sameKey(username string) string { return username }
 
 // alice is the user of "shop" that most tests log in.
 var alice = session.Owner{App: "shop", User: "1"}
@@ -41,16 +45,17 @@ func newFixture(t *testing.T) *fixture {
 	f.list = session.NewRevocationList(retention, bound, clock)
 	f.store = &flakyStore{}
 	f.store.Store = memstore.New(memstore.Options{Now: func() time.Time { return f.now.Add(f.store.offset) }})
+	f.limiter = &flakyLimiter{Limiter: f.store.Limiter()}
 	var err error
 	f.Engine, err = session.New(session.Config{
 		Apps: []session.App{
-			{Name: "shop", Secrets: []string{"s-new", "s-old"}, Policies: f.policies, AccessLifetime: retention, Signer: f.signer, Checker: f.checker},
+			{Name: "shop", Secrets: []string{"s-new", "s-old"}, Policies: f.policies, AccessLifetime: retention, Signer: f.signer, Checker: f.checker, AccountKey: sameKey, LoginAttempts: 3, LoginAttemptsPerNetwork: 5},
 			{
 				Name: "other", Secrets: []string{"o"}, Policies: f.policies, AccessLifetime: retention, Signer: &signer{key: "k2"},
-				Checker: &checker{users: map[string]session.User{"alice": {ID: session.NumberID(1)}}},
+				Checker: &checker{users: map[string]session.User{"alice": {ID: session.NumberID(1)}}}, AccountKey: sameKey,
 			},
 		},
-		Store: f.store, Revocations: f.list, Observer: f.events, Now: clock,
+		Store: f.store, Limiter: f.limiter, Revocations: f.list, Observer: f.events, Now: clock,
 	})
 	if err != nil {
 		t.Fatal(err)

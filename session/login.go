@@ -7,15 +7,18 @@ import (
 	"time"
 )
 
-// Login checks the secret, then the credentials, then the session type, and
-// creates a session. A password of more than MaxPassword bytes is wrong for every user, so
-// it is not compared. Nor is any password while the store can't write: the error would
-// distinguish a right password, with Unavailable, from a wrong one. Login fails with
-// InvalidCredentials if the secret or the credentials are wrong, with Busy, or with
-// InvalidType; with Internal if the user's claims can't be signed, and then nothing has
-// changed; or as [Store.Create] does.
+// Login checks the secret, then that the limits of failed logins allow an attempt, then the
+// credentials, then the session type, and creates a session. A password of more than
+// MaxPassword bytes is wrong for every user, so it is not compared. Nor is any password while
+// the store can't write: the error would distinguish a right password, with Unavailable, from
+// a wrong one. A right password with an invalid type counts as a failed login, because the
+// error shows that it is right.
+//
+// Login fails with InvalidCredentials if the secret or the credentials are wrong, with
+// Throttled, with Busy, or with InvalidType; with Internal if the user's claims can't be
+// signed, and then no session has changed; or as [Store.Create] does.
 func (e *Engine) Login(ctx context.Context, req LoginRequest) (Tokens, error) {
-	ev := Event{Step: StepLogin}
+	ev := Event{Step: StepLogin, Network: req.Network}
 	tokens, created, err := e.login(ctx, req, &ev)
 	e.observe(ctx, ev, err)
 	e.observeRevoked(ctx, ev, created.Revoked)
@@ -35,14 +38,12 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 	if app == nil {
 		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("no app has this secret"))
 	}
-	ev.App = app.Name
+	ev.App, ev.Account = app.Name, app.AccountKey(req.Username)
 	if len(req.Password) > MaxPassword {
 		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("the password is too long"))
 	}
 	start := e.Now()
-	user, err := app.Checker.Check(ctx, Credentials{Username: req.Username, Password: req.Password, Network: req.Network}, func(f Found) error {
-		return e.Store.Ready(ctx, attemptOwner(app, f.ID, req.Username))
-	})
+	user, attempt, err := e.checkCredentials(ctx, app, req)
 	if err != nil {
 		return Tokens{}, CreateResult{}, err
 	}
@@ -52,22 +53,15 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		return Tokens{}, CreateResult{}, Fail(InvalidType, nil)
 	}
 	ev.Type = t
-	if err := app.checkSignable(user, e.Now()); err != nil {
-		return Tokens{}, CreateResult{}, err
+	defer attempt.succeed(ctx)()
+	device, err := attempt.deviceToken(app, user.Credential, e.Now())
+	if err == nil {
+		err = app.checkSignable(user, e.Now())
 	}
-	older, err := e.olderThan(ctx, Owner{app.Name, user.ID.String()}, user, start)
 	if err != nil {
 		return Tokens{}, CreateResult{}, err
 	}
-	created, err := e.Store.Create(ctx, CreateStep{
-		Owner: Owner{app.Name, user.ID.String()},
-		Session: Session{
-			ID: NewID().WithType(t), Type: t, Info: req.Info, Claims: user.Claims, Secret: NewSecret(), Credential: user.Credential,
-		},
-		Policy:        app.Policies[t],
-		RevokeChanged: older,
-		CheckUser:     user.InStore,
-	})
+	created, err := e.createSession(ctx, app, user, req.Info, t, start)
 	if err != nil {
 		return Tokens{}, CreateResult{}, err
 	}
@@ -76,8 +70,44 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		go user.Rehash(context.Background()) // not the request's context, which ends with the response
 	}
 	tokens, err := app.issue(user.ID, created.Session, created.Now, true)
-	tokens.Durability = created.Durability
+	tokens.Durability, tokens.Device = created.Durability, device
 	return tokens, created, err
+}
+
+// checkCredentials returns the user of a login, and its attempt, which is then still
+// counted.
+func (e *Engine) checkCredentials(ctx context.Context, app *App, req LoginRequest) (User, *reservation, error) {
+	attempt, err := e.reserve(ctx, app, req)
+	if err != nil {
+		return User{}, nil, err
+	}
+	presented := Credentials{Username: req.Username, Password: req.Password, Network: req.Network}
+	user, err := app.Checker.Check(ctx, presented, func(f Found) error {
+		if err := attempt.confirmDevice(ctx, f.Credential); err != nil {
+			return err
+		}
+		return e.Store.Ready(ctx, attemptOwner(app, f.ID, req.Username))
+	})
+	attempt.settle(ctx, err)
+	return user, attempt, err
+}
+
+// createSession takes the store's step of a login that began at start.
+func (e *Engine) createSession(ctx context.Context, app *App, user User, info string, t Type, start time.Time) (CreateResult, error) {
+	owner := Owner{app.Name, user.ID.String()}
+	older, err := e.olderThan(ctx, owner, user, start)
+	if err != nil {
+		return CreateResult{}, err
+	}
+	return e.Store.Create(ctx, CreateStep{
+		Owner: owner,
+		Session: Session{
+			ID: NewID().WithType(t), Type: t, Info: info, Claims: user.Claims, Secret: NewSecret(), Credential: user.Credential,
+		},
+		Policy:        app.Policies[t],
+		RevokeChanged: older,
+		CheckUser:     user.InStore,
+	})
 }
 
 // attemptOwner returns the owner that stands for a user whose password is about to be

@@ -39,11 +39,11 @@ func TestSecretsAreToldApart(t *testing.T) {
 			if name == "a" {
 				secrets = []string{"another", secret}
 			}
-			return session.App{Name: name, Secrets: secrets, Policies: policies, AccessLifetime: retention, Signer: &signer{key: key}, Checker: &checker{}}
+			return session.App{Name: name, Secrets: secrets, Policies: policies, AccessLifetime: retention, Signer: &signer{key: key}, Checker: &checker{}, AccountKey: sameKey}
 		}
 		_, err := session.New(session.Config{
 			Apps:  []session.App{app("a", c.secretA, c.keyA), app("b", c.secretB, c.keyB)},
-			Store: memstore.New(memstore.Options{}), Revocations: session.NewRevocationList(retention, bound, nil),
+			Store: memstore.New(memstore.Options{}), Limiter: memstore.New(memstore.Options{}).Limiter(), Revocations: session.NewRevocationList(retention, bound, nil),
 			OperatorSecrets: map[string]string{"TOKENGATE_ADMIN_TOKEN": c.admin},
 		})
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {

@@ -87,6 +87,11 @@ var commands = []command{
 		flags: []string{"app", "user", "name", "session", "all"}, required: []string{"app"}, oneOf: []string{"--user", "--name", "--all"}, run: onApp(endSessions),
 	},
 	{
+		name: "attacks", usage: "--app APP [--name NAME [--forget]]", summary: "list the accounts, devices and networks whose logins were refused most in the last hour",
+		details: "An account is shown by the text that stands for its username in the log, because usernames are\nnot stored. With --name, only the account of that username is shown. With --forget, its failed\nlogins are forgotten, so that the user need not wait.",
+		flags:   []string{"app", "name", "forget"}, required: []string{"app"}, run: onApp(listAttacks),
+	},
+	{
 		name: "policy diff", usage: "[--app APP] [--env-file FILE]", summary: "print how many live sessions new settings would end or shorten",
 		details: "The settings of this command's own environment are the new ones. Nothing is changed. A session\nwould end or be shortened at the next refresh after the gateways have the new settings.\nThe command goes through all keys in Redis, for which the Redis user needs the right to SCAN.\nLIVE is the number of sessions in Redis. Some of them may already be over under the present settings.",
 		flags:   []string{"app", "env-file"}, run: diffPolicies,

@@ -18,10 +18,11 @@ import (
 var flagTexts = map[string]struct{ value, meaning string }{
 	"app":        {"APP", "name of the app, as in TOKENGATE_APPS"},
 	"user":       {"ID", "id of the user"},
-	"name":       {"NAME", "username of the user; needs USERS=redis:"},
+	"name":       {"NAME", "username of the user; sessions are found by it only with USERS=redis:"},
 	"session":    {"ID", "id of the session"},
 	"all":        {"", "all sessions of all users of the app"},
 	"id":         {"ID", "id of the new user: digits are a number, everything else is text"},
+	"forget":     {"", "forget the failed logins with the username"},
 	"integer-id": {"", "give the new user the next number as id"},
 	"claims":     {"JSON", "JSON object with more claims for the user's access tokens"},
 	"env-file":   {"FILE", "file with lines NAME=value of settings that override the environment; empty lines and lines that begin with # are skipped"},

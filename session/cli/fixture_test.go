@@ -56,7 +56,7 @@ func newCLITest(t *testing.T) *cliTest {
 func (c *cliTest) assemble(ctx context.Context, settings *config.Config, _ Stdio) (*Gateway, error) {
 	g := &Gateway{Storage: testStorage{test: c}, Directory: testDirectory{c.store.Directory(), c}, Sources: map[string]*users.Source{}}
 	queue := password.NewQueue(1, time.Minute, nil)
-	engine := session.Config{Store: testStore{c.store, c}, Revocations: session.NewRevocationList(5*time.Minute, time.Minute, nil)}
+	engine := session.Config{Store: testStore{c.store, c}, Limiter: c.store.Limiter(), Revocations: session.NewRevocationList(5*time.Minute, time.Minute, nil)}
 	for _, name := range settings.Apps {
 		a := settings.ByApp[name]
 		source, err := users.Open(ctx, string(a.Users), users.Options{Directory: g.Directory, App: name, Queue: queue, DummyKey: []byte("0123456789abcdef")})
@@ -70,6 +70,7 @@ func (c *cliTest) assemble(ctx context.Context, settings *config.Config, _ Stdio
 		g.Sources[name] = source
 		engine.Apps = append(engine.Apps, session.App{
 			Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessTokenLifetime.Value, Signer: signer, Checker: source,
+			AccountKey: users.AccountKey(a.AccountKeySecret(name)),
 		})
 	}
 	var err error

@@ -24,6 +24,8 @@ type App struct {
 	SessionEndsOnPasswordChange Parsed[bool]          `split_words:"true" desc:"for file: and postgres://: a session ends when the stored hash of its user's password changes; a hash that another program replaced counts as changed"`
 	UsernameField               string                `split_words:"true" empty:"is empty: give the user model's field, such as username" desc:"name of the login's first field, as the Django user model's USERNAME_FIELD, such as email"`
 	PasswordMinLength           Parsed[int]           `split_words:"true" desc:"fewest characters of a password that is set with the user commands or the admin API"`
+	LoginAttempts               Parsed[int]           `split_words:"true" desc:"failed logins of one account in a row, 1 to 100; after them one attempt is allowed after 1 minute, then after 2, 4 and so on up to 24 hours"`
+	LoginAttemptsPerNetwork     Parsed[int]           `split_words:"true" desc:"failed logins from one client network (IPv4 address or IPv6 /64) in 10 minutes"`
 	SigningKey                  Secret                `split_words:"true" empty:"is required: give the key that signs this app's tokens" desc:"for HS*: the secret itself; otherwise a private key as PEM or JWK (Set)"`
 	Algorithm                   string                `split_words:"true" empty:"is empty: give an algorithm such as HS256" desc:"signature algorithm: HS256, HS384, HS512, RS256, PS256, ES256 or EdDSA"`
 	VerifyingKeys               Secret                `split_words:"true" desc:"retired keys: PEM, a JWK (Set), or secrets separated by commas; access tokens of those that fit ALGORITHM, and refresh tokens of each secret or private key, are still accepted; public keys are published"`
@@ -79,6 +81,7 @@ func DefaultApp() App {
 	return App{
 		Algorithm: "HS256", AccessTokenLifetime: parsed(5 * time.Minute),
 		SessionEndsOnPasswordChange: parsed(true), UsernameField: "username", PasswordMinLength: parsed(8),
+		LoginAttempts: parsed(session.DefaultLoginAttempts), LoginAttemptsPerNetwork: parsed(session.DefaultLoginAttemptsPerNetwork),
 		UserIDClaim: "user_id", TokenTypeClaim: "token_type", JTIClaim: "jti",
 		AuthHeaderTypes: List{"JWT", "Bearer"}, AuthHeaderName: "Authorization",
 		TokenProfile: "simplejwt", LongSession: long, ShortSession: short,
@@ -163,8 +166,13 @@ func invalidName(name string) error {
 	return fmt.Errorf("invalid app name %q: give lower-case letters, digits and -, starting with a letter, at most 32 characters", name)
 }
 
-// maxMinPassword is the largest value of PASSWORD_MIN_LENGTH.
-const maxMinPassword = 128
+// The largest values of settings. That of LOGIN_ATTEMPTS is the most that NIST SP 800-63B-4,
+// section 3.2.2, allows.
+const (
+	maxMinPassword     = 128       // PASSWORD_MIN_LENGTH
+	maxLoginAttempts   = 100       // LOGIN_ATTEMPTS
+	maxNetworkAttempts = 1_000_000 // LOGIN_ATTEMPTS_PER_NETWORK
+)
 
 // validate checks what no other package checks. Keys, algorithms and lifetimes are
 // checked where they are used. prefix begins the names of the app's settings.
@@ -172,6 +180,12 @@ func (a *App) validate(prefix string) error {
 	var faults []error
 	if n := a.PasswordMinLength.Value; n < 1 || n > maxMinPassword {
 		faults = append(faults, fmt.Errorf("%sPASSWORD_MIN_LENGTH is %d: give 1 to %d characters", prefix, n, maxMinPassword))
+	}
+	if n := a.LoginAttempts.Value; n < 1 || n > maxLoginAttempts {
+		faults = append(faults, fmt.Errorf("%sLOGIN_ATTEMPTS is %d: give 1 to %d", prefix, n, maxLoginAttempts))
+	}
+	if n := a.LoginAttemptsPerNetwork.Value; n < 1 || n > maxNetworkAttempts {
+		faults = append(faults, fmt.Errorf("%sLOGIN_ATTEMPTS_PER_NETWORK is %d: give 1 to %d", prefix, n, maxNetworkAttempts))
 	}
 	if err := a.LongSession.SessionPolicy().Validate(); err != nil {
 		faults = append(faults, fmt.Errorf("%s%s%w", prefix, longSession, err))
@@ -209,9 +223,17 @@ func (a App) Warnings() (list []string) {
 // else does, and it reveals nothing about the signing key. The app's secret key is not
 // suitable, because every client of the app may hold it. The price is that a new signing
 // key reassigns the dummy hashes, once.
-func (a App) DummyKey(name string) []byte {
+func (a App) DummyKey(name string) []byte { return a.derivedKey("dummy hashes", name) }
+
+// AccountKeySecret returns the secret of the account keys of the app with this name; see
+// users.AccountKey. It is derived as that of DummyKey is. With a new signing key the counts of
+// failed logins begin anew.
+func (a App) AccountKeySecret(name string) []byte { return a.derivedKey("account keys", name) }
+
+// derivedKey returns a key for one purpose of the app with this name.
+func (a App) derivedKey(purpose, name string) []byte {
 	mac := hmac.New(sha256.New, []byte(a.SigningKey))
-	mac.Write([]byte("tokengate dummy hashes " + name)) // no token and no kid is derived from a text of this form
+	mac.Write([]byte("tokengate " + purpose + " " + name)) // no token and no kid is derived from a text of this form
 	return mac.Sum(nil)
 }
 

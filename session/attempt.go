@@ -1,0 +1,93 @@
+package session
+
+import (
+	"context"
+	"time"
+)
+
+// The limits of failed logins if an [App] sets none, and the period of the one of networks.
+const (
+	DefaultLoginAttempts           = 100
+	DefaultLoginAttemptsPerNetwork = 300
+	networkPeriod                  = 10 * time.Minute
+)
+
+// reservation is an [Attempt] of a login, and whether the Limiter counts it.
+type reservation struct {
+	Attempt
+	limiter Limiter
+	device  Device // the known device, if Attempt.Device is set
+	counted bool
+}
+
+// reserve counts a login before its password is compared. It fails as [Limiter].Reserve
+// does.
+func (e *Engine) reserve(ctx context.Context, app *App, req LoginRequest) (*reservation, error) {
+	r := &reservation{limiter: e.Limiter, Attempt: Attempt{
+		App: app.Name, Account: app.AccountKey(req.Username), Network: req.Network,
+		Failures: FailureLimit(app.LoginAttempts), NetworkLimit: RateLimit{app.LoginAttemptsPerNetwork, networkPeriod},
+	}}
+	if d, err := app.Signer.VerifyDevice(req.Device, e.Now()); req.Device != "" && err == nil && d.Account == r.Account {
+		r.Device, r.device = d.ID, d
+	}
+	return r, r.count(ctx)
+}
+
+// count reserves the attempt.
+func (r *reservation) count(ctx context.Context) error {
+	err := r.limiter.Reserve(ctx, r.Attempt)
+	r.counted = err == nil
+	return err
+}
+
+// confirmDevice counts the login as one from an unknown device if the user's credential is
+// not the one with which the device became known: who knew the former password may hold
+// its token. It fails as [Limiter].Reserve does.
+func (r *reservation) confirmDevice(ctx context.Context, present Fingerprint) error {
+	if r.Device == "" || r.device.Credential.Matches(present) {
+		return nil
+	}
+	r.release(ctx)
+	r.Device, r.device = "", Device{}
+	return r.count(ctx)
+}
+
+// settle ends the attempt of a login with the error of its check. An attempt with a wrong
+// password stays counted, and one whose password was not compared does not.
+func (r *reservation) settle(ctx context.Context, checked error) {
+	if code := CodeOf(checked); code != OK && code != InvalidCredentials {
+		r.release(ctx)
+	}
+}
+
+// release gives the attempt back, also if the client has disconnected. If that fails, the
+// attempt counts as a failure.
+func (r *reservation) release(ctx context.Context) {
+	if !r.counted {
+		return
+	}
+	r.counted = false
+	_ = r.limiter.Release(AnyTime(context.WithoutCancel(ctx)), r.Attempt)
+}
+
+// succeed ends the row of failures, while the session is created. The function that it
+// returns waits for that. If it fails, the attempt counts as a failure.
+func (r *reservation) succeed(ctx context.Context) (wait func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.limiter.Succeed(AnyTime(context.WithoutCancel(ctx)), r.Attempt)
+	}()
+	return func() { <-done }
+}
+
+// deviceToken returns the token by which a later login shows that it comes from the same
+// device.
+func (r *reservation) deviceToken(app *App, credential Fingerprint, now time.Time) (string, error) {
+	d := Device{ID: r.Device, Account: r.Account, Credential: credential, Expires: wholeSecond(now.Add(DeviceLifetime))}
+	if d.ID == "" {
+		d.ID = string(NewID())
+	}
+	token, err := app.Signer.SignDevice(d)
+	return token, internal(err)
+}
