@@ -105,7 +105,7 @@ func (g *gateway) buildApp(ctx context.Context, next *snapshot, name string, pre
 	next.AddWarnings(next.config.SettingPrefix(name), append(a.Warnings(), signer.Warnings()...))
 	built.app = session.App{
 		Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessTokenLifetime.Value,
-		Signer: signer, Checker: built.source, UsersInStore: built.source.UsersInStore(),
+		Signer: signer, Devices: signer, Checker: built.source, UsersInStore: built.source.UsersInStore(),
 		LoginAttempts: a.LoginAttempts.Value, LoginAttemptsPerNetwork: a.LoginAttemptsPerNetwork.Value,
 		AccountKey: users.AccountKey(a.AccountKeySecret(name)),
 	}

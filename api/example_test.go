@@ -38,7 +38,7 @@ func newShop(observer session.Observer) *session.Engine {
 		Apps: []session.App{{
 			Name: "shop", Secrets: []string{"the secret of the shop"}, AccessLifetime: 5 * time.Minute,
 			Policies: map[session.Type]session.Policy{session.Long: policy, session.Short: policy},
-			Signer:   signer, Checker: source, AccountKey: users.AccountKey([]byte("a secret, the same on all instances")),
+			Signer:   signer, Devices: signer, Checker: source, AccountKey: users.AccountKey([]byte("a secret, the same on all instances")),
 		}},
 		Store:       store,
 		Limiter:     store.Limiter(),

@@ -285,7 +285,7 @@ func (g *gateway) appList(opts options) []session.App {
 		}
 		apps = append(apps, session.App{
 			Name: name, Secrets: []string{secret}, Policies: opts.policies, AccessLifetime: opts.accessLifetime,
-			Signer: &fakeSigner{app: name}, Checker: g.checker, AccountKey: accountKey,
+			Signer: &fakeSigner{app: name}, Devices: &fakeSigner{app: name}, Checker: g.checker, AccountKey: accountKey,
 			LoginAttempts: opts.loginAttempts,
 		})
 	}

@@ -27,7 +27,7 @@ func (e *Engine) reserve(ctx context.Context, app *App, req LoginRequest) (*rese
 		App: app.Name, Account: app.AccountKey(req.Username), Network: req.Network,
 		Failures: FailureLimit(app.LoginAttempts), NetworkLimit: RateLimit{app.LoginAttemptsPerNetwork, networkPeriod},
 	}}
-	if d, err := app.Signer.VerifyDevice(req.Device, e.Now()); req.Device != "" && err == nil && d.Account == r.Account {
+	if d, err := app.Devices.VerifyDevice(req.Device, e.Now()); req.Device != "" && err == nil && d.Account == r.Account {
 		r.Device, r.device = d.ID, d
 	}
 	return r, r.count(ctx)
@@ -88,6 +88,6 @@ func (r *reservation) deviceToken(app *App, credential Fingerprint, now time.Tim
 	if d.ID == "" {
 		d.ID = string(NewID())
 	}
-	token, err := app.Signer.SignDevice(d)
+	token, err := app.Devices.SignDevice(d)
 	return token, internal(err)
 }

@@ -42,6 +42,7 @@ type App struct {
 	Policies       map[Type]Policy
 	AccessLifetime time.Duration // at least a second
 	Signer         Signer
+	Devices        DeviceSigner
 	Checker        Checker
 	UsersInStore   bool // the app's users are in the store's Directory, so each step checks its user
 
@@ -130,8 +131,8 @@ func (e *Engine) checkApp(app *App) error {
 	switch {
 	case app.Signer == nil || app.Checker == nil:
 		return errors.New("a signer and a checker are required")
-	case app.AccountKey == nil:
-		return errors.New("a function AccountKey is required")
+	case app.Devices == nil || app.AccountKey == nil:
+		return errors.New("a signer of devices and a function AccountKey are required")
 	case app.LoginAttempts < 0 || app.LoginAttemptsPerNetwork < 0:
 		return errors.New("LOGIN_ATTEMPTS and LOGIN_ATTEMPTS_PER_NETWORK must be positive")
 	case app.AccessLifetime < time.Second:

@@ -36,7 +36,7 @@ func TestNewRejectsInvalidConfig(t *testing.T) {
 		}, "app shop: SHORT_SESSION_REFRESH_TOKEN_LIFETIME is 0s"},
 	} {
 		app := session.App{
-			Name: "shop", Secrets: []string{"s"}, Policies: both, AccessLifetime: time.Second, Signer: &signer{}, Checker: &checker{}, AccountKey: sameKey,
+			Name: "shop", Secrets: []string{"s"}, Policies: both, AccessLifetime: time.Second, Signer: &signer{}, Devices: &signer{}, Checker: &checker{}, AccountKey: sameKey,
 		}
 		other := app
 		other.Name, other.Secrets, other.Signer = "other", []string{"o"}, &signer{key: "other"}

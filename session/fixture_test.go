@@ -49,9 +49,9 @@ func newFixture(t *testing.T) *fixture {
 	var err error
 	f.Engine, err = session.New(session.Config{
 		Apps: []session.App{
-			{Name: "shop", Secrets: []string{"s-new", "s-old"}, Policies: f.policies, AccessLifetime: retention, Signer: f.signer, Checker: f.checker, AccountKey: sameKey, LoginAttempts: 3, LoginAttemptsPerNetwork: 5},
+			{Name: "shop", Secrets: []string{"s-new", "s-old"}, Policies: f.policies, AccessLifetime: retention, Signer: f.signer, Devices: f.signer, Checker: f.checker, AccountKey: sameKey, LoginAttempts: 3, LoginAttemptsPerNetwork: 5},
 			{
-				Name: "other", Secrets: []string{"o"}, Policies: f.policies, AccessLifetime: retention, Signer: &signer{key: "k2"},
+				Name: "other", Secrets: []string{"o"}, Policies: f.policies, AccessLifetime: retention, Signer: &signer{key: "k2"}, Devices: &signer{key: "k2"},
 				Checker: &checker{users: map[string]session.User{"alice": {ID: session.NumberID(1)}}}, AccountKey: sameKey,
 			},
 		},

@@ -39,7 +39,7 @@ func TestSecretsAreToldApart(t *testing.T) {
 			if name == "a" {
 				secrets = []string{"another", secret}
 			}
-			return session.App{Name: name, Secrets: secrets, Policies: policies, AccessLifetime: retention, Signer: &signer{key: key}, Checker: &checker{}, AccountKey: sameKey}
+			return session.App{Name: name, Secrets: secrets, Policies: policies, AccessLifetime: retention, Signer: &signer{key: key}, Devices: &signer{key: key}, Checker: &checker{}, AccountKey: sameKey}
 		}
 		_, err := session.New(session.Config{
 			Apps:  []session.App{app("a", c.secretA, c.keyA), app("b", c.secretB, c.keyB)},

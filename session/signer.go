@@ -23,13 +23,6 @@ type Signer interface {
 	// wrong, and then it also returns the claims; or as the clock does.
 	Verify(token string, kind Kind, clock Clock) (Claims, error)
 
-	// SignDevice returns the token of a known device.
-	SignDevice(d Device) (string, error)
-
-	// VerifyDevice checks the token of a device at a time. It fails with TokenInvalid, also
-	// for a token that has expired or is of another app.
-	VerifyDevice(token string, now time.Time) (Device, error)
-
 	// Headers returns what the app's own tokens can begin with: the encoded JOSE
 	// header for each key in use. It is how the app of a token is found.
 	Headers() []string

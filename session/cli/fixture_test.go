@@ -69,7 +69,7 @@ func (c *cliTest) assemble(ctx context.Context, settings *config.Config, _ Stdio
 		}
 		g.Sources[name] = source
 		engine.Apps = append(engine.Apps, session.App{
-			Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessTokenLifetime.Value, Signer: signer, Checker: source,
+			Name: name, Secrets: a.SecretKey, Policies: a.Policies(), AccessLifetime: a.AccessTokenLifetime.Value, Signer: signer, Devices: signer, Checker: source,
 			AccountKey: users.AccountKey(a.AccountKeySecret(name)),
 		})
 	}

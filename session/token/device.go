@@ -40,7 +40,7 @@ func (r *refreshKeys) addDevice(app, kid string, secret []byte) error {
 	return nil
 }
 
-// SignDevice implements [session.Signer].
+// SignDevice implements [session.DeviceSigner].
 func (s *Signer) SignDevice(d session.Device) (string, error) {
 	t, err := jwt.NewBuilder().JwtID(d.ID).Audience([]string{s.app}).Expiration(d.Expires).Claim(accountClaim, d.Account).
 		Claim(credentialClaim, base64.RawURLEncoding.EncodeToString(d.Credential[:])).Build()
@@ -55,7 +55,7 @@ func (s *Signer) SignDevice(d session.Device) (string, error) {
 	return string(signed), err
 }
 
-// VerifyDevice implements [session.Signer].
+// VerifyDevice implements [session.DeviceSigner].
 func (s *Signer) VerifyDevice(token string, now time.Time) (session.Device, error) {
 	d, err := s.verifyDevice(token, now)
 	if err != nil {

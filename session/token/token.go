@@ -132,7 +132,10 @@ type Signer struct {
 	cache            *session.Cache[cachedClaims]
 }
 
-var _ session.Signer = (*Signer)(nil)
+var (
+	_ session.Signer       = (*Signer)(nil)
+	_ session.DeviceSigner = (*Signer)(nil)
+)
 
 // claimNames holds the names of the claims that an app can rename.
 type claimNames struct{ kind, user, jti string }
