@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,7 @@ type gateway struct {
 	queue       *password.Queue
 	worker      *password.Worker
 	pauses      session.PauseDetector
+	process     api.Process
 
 	current    atomic.Pointer[snapshot]
 	stopFollow func() // stops reading revocations, and waits until it has stopped
@@ -57,7 +59,10 @@ func assemble(ctx context.Context, c *config.Config, std cli.Stdio) (*gateway, e
 	if g.Log, err = api.NewLogger(std.Err, c.LogLevel.Value, c.LogFormat); err != nil {
 		return nil, fmt.Errorf("%sLOG_%w", config.Prefix, err)
 	}
-	g.listeners = &api.Listeners{Logger: g.Log, IdleTimeout: c.IdleTimeout.Value, Delay: c.ShutdownDelay.Value, Grace: c.ShutdownGrace.Value}
+	g.listeners = &api.Listeners{
+		Logger: g.Log, IdleTimeout: c.IdleTimeout.Value, Delay: c.ShutdownDelay.Value, Grace: c.ShutdownGrace.Value,
+		Trusted: func() []netip.Prefix { return g.current.Load().config.TrustedProxies.Value },
+	}
 	if c.TLSCertFile != "" {
 		if g.certificate, err = api.LoadCertificate(c.TLSCertFile, c.TLSKeyFile); err != nil {
 			return nil, fmt.Errorf("%sTLS_%w", config.Prefix, err)
@@ -122,6 +127,9 @@ func (g *gateway) registerMetrics() (err error) {
 	if g.settings, err = api.NewSettingsMetrics(g.registry); err != nil {
 		return err
 	}
+	if g.listeners.Metrics, err = api.NewConnectionMetrics(g.registry); err != nil {
+		return err
+	}
 	return g.metrics.WatchRevocations(g.revocations)
 }
 
@@ -167,7 +175,7 @@ func serve(ctx context.Context, c *config.Config, std cli.Stdio, hangups <-chan 
 		return fmt.Errorf("TOKENGATE_LISTEN: %w", err)
 	}
 	if c.AdminListen != "" {
-		if _, err := g.listeners.Listen(c.AdminListen, g.handler(func(now *snapshot) http.Handler { return now.admin }), nil); err != nil {
+		if _, err := g.listeners.ListenAdmin(c.AdminListen, g.handler(func(now *snapshot) http.Handler { return now.admin })); err != nil {
 			return fmt.Errorf("TOKENGATE_ADMIN_LISTEN: %w", err)
 		}
 	}

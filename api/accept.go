@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -19,22 +18,11 @@ import (
 type listener struct {
 	socket
 	log      *slog.Logger
+	pool     *pool
 	server   http.Server
 	active   atomic.Int64   // connections with a request in progress, or without any request yet
 	failures rate.Sometimes // limits the log lines about connections that cannot be accepted
 	file     fs.FileInfo    // of the Unix socket; nil on TCP
-}
-
-// trackedConn is a connection with its last state.
-type trackedConn struct {
-	stream
-	state atomic.Int32 // an http.ConnState
-}
-
-// stream is a [net.TCPConn] or a [net.UnixConn].
-type stream interface {
-	net.Conn
-	CloseWrite() error
 }
 
 // logInterval is the least time between two lines in the log about the same trouble.
@@ -60,8 +48,21 @@ const acceptDrain = 200 * time.Microsecond
 
 // Accept implements [net.Listener]. stop sets a deadline to end it. After the deadline
 // it still accepts the connections that are already queued, because closing the
-// listener would reset them.
+// listener would reset them. It closes connections for which the pool has no room.
 func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.accept()
+		if err != nil {
+			return nil, err
+		}
+		if conn := l.pool.accept(c); conn != nil {
+			l.active.Add(1)
+			return conn, nil
+		}
+	}
+}
+
+func (l *listener) accept() (stream, error) {
 	c, err := l.socket.Accept()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		_ = l.SetDeadline(time.Now().Add(acceptDrain))
@@ -74,18 +75,14 @@ func (l *listener) Accept() (net.Conn, error) {
 		l.failures.Do(func() { l.log.Error("connections can't be accepted", "address", l.address(), "error", err) })
 		return nil, err
 	}
-	l.active.Add(1)
-	return &trackedConn{stream: c.(stream)}, nil
+	return c.(stream), nil
 }
 
 // trackState counts the active connections. It is the server's ConnState hook. With
 // HTTP/2 a connection is active while a request on it is in progress.
 func (l *listener) trackState(c net.Conn, now http.ConnState) {
-	if encrypted, ok := c.(*tls.Conn); ok {
-		c = encrypted.NetConn()
-	}
-	conn, ok := c.(*trackedConn)
-	if !ok {
+	conn := tracked(c)
+	if conn == nil {
 		return
 	}
 	active := func(state http.ConnState) bool { return state == http.StateNew || state == http.StateActive }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
-	"net/http/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,25 +163,5 @@ func (s *Server) attacks(x *exchange) error {
 		b = append(strconv.AppendInt(appendKey(b, "count"), int64(r.Count), 10), '}')
 	}
 	x.write(http.StatusOK, append(b, ']', '}'))
-	return nil
-}
-
-// pprof serves one of Go's profiles. It does not require the admin token, because
-// profiles contain no secrets. Only the admin listener protects it, although a
-// profile costs CPU time.
-func (s *Server) pprof(x *exchange) error {
-	x.debugOnly = true
-	serve := pprof.Index
-	switch x.param("profile") {
-	case "cmdline":
-		serve = pprof.Cmdline
-	case "profile":
-		serve = pprof.Profile
-	case "symbol":
-		serve = pprof.Symbol
-	case "trace":
-		serve = pprof.Trace
-	}
-	serve(x, x.Request)
 	return nil
 }

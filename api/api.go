@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"slices"
 	"strings"
@@ -31,7 +30,7 @@ type Options struct {
 	// trusted; none by default.
 	TrustedProxies []netip.Prefix
 
-	// AdminToken is the bearer token of the admin API; empty turns that API off.
+	// AdminToken is the bearer token of the admin API and of profiles; empty turns these off.
 	AdminToken string
 
 	// Accounts manages the users of apps with USERS=redis: for the admin API. Nil means
@@ -41,6 +40,10 @@ type Options struct {
 	// Pauses makes the steps of a request fail if the process was paused while it had the
 	// request. If Pauses is nil, they do not.
 	Pauses *session.PauseDetector
+
+	// Process has what all Servers of a process share. Nil means that there is no other
+	// Server.
+	Process *Process
 
 	// Draining returns an error once the instance has begun to stop, and nil
 	// before. If Draining is nil, readyz does not check it.
@@ -68,7 +71,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		engine: opts.Engine, log: opts.Logger, metrics: opts.Metrics, apps: map[string]app{}, accounts: opts.Accounts,
-		trusted: opts.TrustedProxies, pauses: opts.Pauses, draining: opts.Draining, ready: opts.Ready,
+		trusted: opts.TrustedProxies, pauses: opts.Pauses, process: cmp.Or(opts.Process, &Process{}), draining: opts.Draining, ready: opts.Ready,
 		adminToken: sha256.Sum256([]byte(opts.AdminToken)), adminOff: opts.AdminToken == "", refused: newRefusedLogins(refusalDelay),
 	}
 	var headers []tokenHeader
@@ -110,10 +113,10 @@ func (s *Server) Admin() http.Handler {
 	return s.router(
 		route{"healthz", "/healthz", get, "", nil, s.healthz},
 		route{"readyz", "/readyz", get, "", nil, s.readyz},
-		route{"metrics", "/metrics", get, "", nil, wrapHandler(s.metrics.handler())},
-		route{"pprof", "/debug/pprof", get, "", nil, wrapHandler(http.HandlerFunc(pprof.Index))},
-		route{"pprof", "/debug/pprof/", get, "", nil, wrapHandler(http.HandlerFunc(pprof.Index))}, // the index's links are relative to this path
-		route{"pprof", "/debug/pprof/{profile}", get, "", nil, s.pprof},
+		route{"metrics", "/metrics", get, "", nil, s.serveMetrics},
+		route{"pprof", "/debug/pprof", get, "", s.requireAdminToken, s.pprof},
+		route{"pprof", "/debug/pprof/", get, "", s.requireAdminToken, s.pprof}, // the index's links are relative to this path
+		route{"pprof", "/debug/pprof/{profile}", get, "", s.requireAdminToken, s.pprof},
 
 		route{"admin_users", "/admin/apps/{app}/users", get, "", s.requireAdminToken, s.listUsers},
 		route{"admin_add_user", "/admin/apps/{app}/users", methods{http.MethodPost}, "", s.requireAdminToken, s.addUser},
@@ -142,6 +145,7 @@ type Server struct {
 	adminToken     [sha256.Size]byte // digest
 	usernameFields []string          // of all apps, each once
 	adminOff       bool
+	process        *Process
 	pauses         *session.PauseDetector // nil if pauses are not noticed
 	draining       func() error
 	ready          func(ctx context.Context) error

@@ -10,6 +10,9 @@ import (
 func (s *Server) clientOf(r *http.Request) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero on a Unix socket, see trusts
 	addr := peer.Addr().Unmap()
+	if isForwarded(r) && !trusts(s.trusted, addr) {
+		s.process.warnForwarded(s.log, addr)
+	}
 	return clientAddr(addr, r.Header["X-Forwarded-For"], s.trusted)
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,10 +15,16 @@ import (
 
 // Listeners is a set of HTTP servers that start and stop together, each with a listener.
 type Listeners struct {
-	Logger      *slog.Logger  // required
-	IdleTimeout time.Duration // how long a connection is kept without a request; required
-	Delay       time.Duration // how long connections are accepted after the stop has begun, for balancers to notice it
-	Grace       time.Duration // how long requests in flight may take after Delay
+	Logger      *slog.Logger       // required
+	IdleTimeout time.Duration      // how long a connection is kept without a request; required
+	Delay       time.Duration      // how long connections are accepted after the stop has begun, for balancers to notice it
+	Grace       time.Duration      // how long requests in flight may take after Delay
+	Metrics     *ConnectionMetrics // nil if connections are not counted
+
+	// Trusted returns the networks of the proxies at the moment. Many clients share the
+	// connections of such a proxy, as they do those on a Unix socket, so it may have all of a
+	// listener's. If Trusted is nil, there are no proxies.
+	Trusted func() []netip.Prefix
 
 	draining atomic.Bool // the stop has begun
 	closed   atomic.Bool // no more connections are accepted
@@ -37,13 +44,16 @@ func (l *Listeners) Draining() error {
 	return nil
 }
 
-// The limits of one connection. answerTimeout disconnects clients that do not read
+// The limits of one connection. A client on the slowest line sends a header in headerTimeout
+// and the largest body in requestTimeout. Neither keeps a connection that another client needs, see
+// pool. answerTimeout disconnects clients that do not read
 // the answer. The longest answer is a CPU profile, which takes 30 seconds by default.
 const (
 	headerTimeout  = 5 * time.Second
 	requestTimeout = 15 * time.Second
 	answerTimeout  = 45 * time.Second
 	maxHeader      = 32 << 10 // bytes
+	maxStreams     = 100      // requests at a time on one connection of HTTP/2
 )
 
 // Listen starts to serve handler at an address, HOST:PORT or unix:/PATH. It replaces a
@@ -51,6 +61,20 @@ const (
 // connections there. With a certificate it serves only HTTPS, with HTTP/1.1 and HTTP/2.
 // Listen returns the actual address, which differs from the given one if the port is 0.
 func (l *Listeners) Listen(address string, handler http.Handler, certificate *Certificate) (string, error) {
+	most, _ := connectionLimits(openFiles())
+	return l.listen(address, handler, certificate, "public", most)
+}
+
+// ListenAdmin is like Listen, for operators and their machines: their connections have a
+// share of the process's files that others do not use up.
+func (l *Listeners) ListenAdmin(address string, handler http.Handler) (string, error) {
+	_, most := connectionLimits(openFiles())
+	return l.listen(address, handler, nil, "admin", most)
+}
+
+// listen starts to serve up to a number of connections. name is that of the listener in
+// metrics and log.
+func (l *Listeners) listen(address string, handler http.Handler, certificate *Certificate, name string, most int) (string, error) {
 	one, err := listen(address)
 	if err != nil {
 		l.removeFiles() // the program ends
@@ -59,10 +83,17 @@ func (l *Listeners) Listen(address string, handler http.Handler, certificate *Ce
 	if l.failed == nil {
 		l.failed = make(chan error, 1)
 	}
-	one.log = l.Logger
+	if l.Metrics == nil {
+		l.Metrics = newConnectionMetrics()
+	}
+	one.log, one.pool = l.Logger, newPool(most, l.Trusted, l.Metrics.of(name), l.Logger)
 	one.server = http.Server{
-		Handler: l.closeConnections(handler), ErrorLog: slog.NewLogLogger(l.Logger.Handler(), slog.LevelDebug), ConnState: one.trackState,
+		Handler: l.trackRequests(handler), ErrorLog: slog.NewLogLogger(l.Logger.Handler(), slog.LevelDebug), ConnState: one.trackState,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: l.IdleTimeout, MaxHeaderBytes: maxHeader,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, tracked(c))
+		},
 	}
 	if certificate != nil {
 		one.server.TLSConfig = &tls.Config{GetCertificate: certificate.GetCertificate, MinVersion: tls.VersionTLS12}
@@ -87,15 +118,20 @@ func (l *Listeners) removeFiles() {
 	}
 }
 
-// closeConnections wraps a handler. Once no more connections are accepted, it asks
+// trackRequests wraps a handler. It notes at the connection that a request is in work. Once no more connections are accepted, it asks
 // for each connection to be closed after its next answer, so that none is closed
 // while a request is on its way. It does not do so earlier, because clients would
 // only reconnect, some of them at the moment when the listener closes.
-func (l *Listeners) closeConnections(next http.Handler) http.Handler {
+func (l *Listeners) trackRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if l.closed.Load() {
 			w.Header().Set("Connection", "close")
 		}
+		c := connectionOf(r)
+		if !c.begin() {
+			panic(http.ErrAbortHandler)
+		}
+		defer c.end()
 		next.ServeHTTP(w, r)
 	})
 }

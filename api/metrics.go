@@ -17,6 +17,7 @@ import (
 // a user.
 type Metrics struct {
 	registry *prometheus.Registry
+	handler  http.Handler // serves the whole registry, including the metrics that main registers
 	inFlight prometheus.Gauge
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -49,6 +50,7 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 	}
 	m := &Metrics{
 		registry: registry, byLabels: map[requestLabels]requestMetrics{},
+		handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "tokengate", Name: "requests_in_flight", Help: "Requests in progress.",
 		}),
@@ -89,9 +91,19 @@ func (m *Metrics) WatchRevocations(list *session.RevocationList) error {
 	)
 }
 
-// handler serves the whole registry, including the metrics that main registers.
-func (m *Metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+// The limits of scrapes, which cost CPU time and memory.
+const (
+	maxScrapes    = 4 // at a time
+	scrapeTimeout = 10 * time.Second
+)
+
+// serveMetrics handles GET /metrics.
+func (s *Server) serveMetrics(x *exchange) error {
+	s.metrics.handler.ServeHTTP(x, x.Request)
+	if x.status == http.StatusServiceUnavailable {
+		x.code = session.Busy
+	}
+	return nil
 }
 
 func (m *Metrics) requestStarted() { m.inFlight.Inc() }

@@ -173,11 +173,3 @@ func (x *exchange) param(name string) string {
 	}
 	return raw
 }
-
-// wrapHandler adapts an http.Handler to a route.
-func wrapHandler(h http.Handler) func(*exchange) error {
-	return func(x *exchange) error {
-		h.ServeHTTP(x, x.Request)
-		return nil
-	}
-}

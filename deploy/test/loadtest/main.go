@@ -157,8 +157,14 @@ func (o *options) startProfile(ctx context.Context) (wait func() error) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		seconds := max(1, int(o.duration.Seconds()))
-		resp, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", o.admin, seconds))
+		seconds := min(max(1, int(o.duration.Seconds())), 30) // a gateway takes no longer profile
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", o.admin, seconds), nil)
+		if err != nil {
+			done <- err
+			return
+		}
+		req.Header.Set("Authorization", "Bearer "+testAdminToken)
+		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			done <- err
 			return

@@ -20,11 +20,12 @@ import (
 
 // The only app of a testbed, its users and keys. They protect nothing.
 const (
-	testApp      = "web"
-	testSecret   = "web-secret-0123456789abcdef"
-	testKey      = "web-signing-key-0123456789abcdef0123456789abcdef"
-	testPassword = "web-password"
-	testInfo     = "Firefox 140 on Linux, kitchen laptop, #1" // 40 bytes
+	testApp        = "web"
+	testSecret     = "web-secret-0123456789abcdef"
+	testKey        = "web-signing-key-0123456789abcdef0123456789abcdef"
+	testPassword   = "web-password"
+	testAdminToken = "web-admin-token-0123456789"
+	testInfo       = "Firefox 140 on Linux, kitchen laptop, #1" // 40 bytes
 
 	cheapUsers     = 1024 // users whose password hash costs almost nothing to check
 	expensiveUsers = 64   // users whose password hash has the costs of a new hash
@@ -206,7 +207,7 @@ func (t *testbed) launchGateway(url string, settings ...string) (p *process, rea
 	}
 	env := goEnvironment()
 	for _, setting := range append([]string{
-		"LISTEN=" + address, "ADMIN_LISTEN=" + admin, "REDIS_URL=" + url, "APPS=" + testApp, "SHUTDOWN_DELAY=0s",
+		"LISTEN=" + address, "ADMIN_LISTEN=" + admin, "ADMIN_TOKEN=" + testAdminToken, "REDIS_URL=" + url, "APPS=" + testApp, "SHUTDOWN_DELAY=0s",
 		"APP_WEB_SECRET_KEY=" + testSecret, "APP_WEB_SIGNING_KEY=" + testKey, "APP_WEB_USERS=file:" + t.userFile,
 	}, settings...) {
 		env = append(env, "TOKENGATE_"+setting)
