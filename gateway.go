@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -61,7 +60,7 @@ func assemble(ctx context.Context, c *config.Config, std cli.Stdio) (*gateway, e
 	}
 	g.listeners = &api.Listeners{
 		Logger: g.Log, IdleTimeout: c.IdleTimeout.Value, Delay: c.ShutdownDelay.Value, Grace: c.ShutdownGrace.Value,
-		Trusted: func() []netip.Prefix { return g.current.Load().config.TrustedProxies.Value },
+		TrustedProxies: c.TrustedProxies.Value,
 	}
 	if c.TLSCertFile != "" {
 		if g.certificate, err = api.LoadCertificate(c.TLSCertFile, c.TLSKeyFile); err != nil {

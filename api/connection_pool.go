@@ -18,7 +18,7 @@ import (
 // goes elsewhere at once, while in a queue it would wait for an instance that has no room.
 type pool struct {
 	most, mostOfClient int
-	trusted            func() []netip.Prefix // peers that stand for many clients; nil if there are none
+	trusted            []netip.Prefix // networks of peers that stand for many clients
 	metrics            listenerMetrics
 	log                *slog.Logger
 	logged             rate.Sometimes
@@ -49,7 +49,7 @@ type waiting struct {
 	share int // connections of its client, without those that are closed before; see longestWaiting
 }
 
-func newPool(most int, trusted func() []netip.Prefix, metrics listenerMetrics, log *slog.Logger) *pool {
+func newPool(most int, trusted []netip.Prefix, metrics listenerMetrics, log *slog.Logger) *pool {
 	metrics.most.Set(float64(most))
 	return &pool{
 		most: most, mostOfClient: clientShare(most), trusted: trusted, metrics: metrics, log: log,
@@ -68,7 +68,7 @@ func (p *pool) accept(s stream) *trackedConn {
 	now := p.now()
 	c.since.Store(int64(now))
 	network := ""
-	if peer := c.peer(); p.trusted == nil || !trusts(p.trusted(), peer) {
+	if peer := c.peer(); !trusts(p.trusted, peer) {
 		network = networkOf(peer)
 	}
 	if !p.makeRoom(network, now) {

@@ -33,7 +33,7 @@ type testPool struct {
 
 func newTestPool(t *testing.T, most, mostOfClient int) *testPool {
 	t.Helper()
-	p := newPool(most, func() []netip.Prefix { return prefixes("10.0.0.0/8") }, newConnectionMetrics().of("public"), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	p := newPool(most, prefixes("10.0.0.0/8"), newConnectionMetrics().of("public"), slog.New(slog.NewTextHandler(io.Discard, nil)))
 	p.mostOfClient = mostOfClient
 	return &testPool{p, t, map[string]*trackedConn{}, nil}
 }

@@ -21,10 +21,9 @@ type Listeners struct {
 	Grace       time.Duration      // how long requests in flight may take after Delay
 	Metrics     *ConnectionMetrics // nil if connections are not counted
 
-	// Trusted returns the networks of the proxies at the moment. Many clients share the
-	// connections of such a proxy, as they do those on a Unix socket, so it may have all of a
-	// listener's. If Trusted is nil, there are no proxies.
-	Trusted func() []netip.Prefix
+	// TrustedProxies are the networks of proxies. Many clients share the connections of such
+	// a proxy, as they do those on a Unix socket, so it may have all of a listener's.
+	TrustedProxies []netip.Prefix
 
 	draining atomic.Bool // the stop has begun
 	closed   atomic.Bool // no more connections are accepted
@@ -86,7 +85,7 @@ func (l *Listeners) listen(address string, handler http.Handler, certificate *Ce
 	if l.Metrics == nil {
 		l.Metrics = newConnectionMetrics()
 	}
-	one.log, one.pool = l.Logger, newPool(most, l.Trusted, l.Metrics.of(name), l.Logger)
+	one.log, one.pool = l.Logger, newPool(most, l.TrustedProxies, l.Metrics.of(name), l.Logger)
 	one.server = http.Server{
 		Handler: l.trackRequests(handler), ErrorLog: slog.NewLogLogger(l.Logger.Handler(), slog.LevelDebug), ConnState: one.trackState,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: l.IdleTimeout, MaxHeaderBytes: maxHeader,
