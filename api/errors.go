@@ -124,7 +124,9 @@ var answerTable = map[session.Code]tableEntry{
 
 	// The gateway cannot answer. The status must not be 401, because clients then
 	// discard their tokens.
-	session.Throttled:   {detail(http.StatusTooManyRequests, "Too many logins. Try again later."), nil},
+	session.Throttled: {detail(http.StatusTooManyRequests, "Too many logins. Try again later."), byEndpoint{
+		"refresh": detail(http.StatusTooManyRequests, "This refresh token was repeated too often. Use the newest one."),
+	}},
 	session.Busy:        {detail(http.StatusServiceUnavailable, "Too many logins are waiting. Try again."), nil},
 	session.Unavailable: {detail(http.StatusServiceUnavailable, "The service is temporarily unavailable. Try again."), nil},
 	session.Internal:    {detail(http.StatusInternalServerError, "Internal server error."), nil},

@@ -181,6 +181,7 @@ func TestRefreshTokenAnswers(t *testing.T) {
 		{session.UserInactive, "refresh", `401 ` + wantNoAccount + `user_inactive"}`},
 		{session.Expired, "refresh", wantInvalidToken},
 		{session.TypeMismatch, "refresh", wantInvalidToken},
+		{session.Throttled, "refresh", `429 {"detail":"This refresh token was repeated too often. Use the newest one.","code":"throttled"}`},
 		{session.Unavailable, "refresh", `503 {"detail":"The service is temporarily unavailable. Try again.","code":"unavailable"}`},
 		{session.Internal, "refresh", `500 {"detail":"Internal server error.","code":"internal"}`},
 		{"not in the table", "refresh", `500 {"detail":"Internal server error.","code":"internal"}`},

@@ -56,6 +56,41 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
+// TestRetryFromAnotherAddress checks that a retry from another address than that of the
+// refresh that spent the token has a line of its own, and that retries are counted and, when
+// there are too many, refused.
+func TestRetryFromAnotherAddress(t *testing.T) {
+	g := newGateway(t, options{change: func(o *api.Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} }})
+	refresh, _, id := g.login(t)
+	send := func(request, from string) *httptest.ResponseRecorder {
+		return g.do("POST", "/api/session/refresh/", refreshBody(refresh), "X-Forwarded-For: "+from, "X-Request-Id: "+request)
+	}
+	send("spends", "198.51.100.7")
+	send("same", "198.51.100.7")
+	send("moved", "203.0.113.9")
+	log := g.log.String()
+	if !hasLine(log, "level=WARN", `msg="retry from another address"`, "request=moved", "code=retried", "app=wire", "user=1", "session="+id, "client=203.0.113.9") {
+		t.Errorf("the retry from another address has no line:\n%s", log)
+	}
+	if n := strings.Count(log, "another address"); n != 1 {
+		t.Errorf("%d lines say that a retry came from another address, want 1:\n%s", n, log)
+	}
+	for range session.MaxRepeats - 2 {
+		send("same", "198.51.100.7")
+	}
+	refused := send("refused", "198.51.100.7")
+	expect(t, refused, 429, `{"detail":"This refresh token was repeated too often. Use the newest one.","code":"throttled"}`)
+	if got := refused.Header().Get("Retry-After"); got != "1" {
+		t.Errorf("got Retry-After %q, want 1", got)
+	}
+	metrics := do(g.admin, "GET", "/metrics", "").Body.String()
+	for _, line := range []string{`code="retried",step="refresh"} 50`, `code="throttled",step="refresh"} 1`} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("the metrics have no line with %s", line)
+		}
+	}
+}
+
 // TestRequestLogLevels checks the level of requests' log lines. A 5xx is an error, unless
 // the client has disconnected. Frequent requests, such as those of a balancer, are logged at
 // debug level, unless they fail with a 5xx. A failed readiness check has a line of its own.

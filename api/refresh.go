@@ -9,13 +9,14 @@ import (
 // refresh handles POST /api/session/refresh/. The policy decides whether the
 // answer has a new refresh token. A client that stores the token it gets, and
 // keeps its own if it gets none, works with every policy. A client that has lost
-// the answer retries with the same token.
+// the answer retries with the same token. A retry from another address than that of the
+// refresh that spent the token is logged, because a thief's would look like it.
 func (s *Server) refresh(x *exchange) error {
 	f, err := x.readFields(refreshFields)
 	if err != nil {
 		return err
 	}
-	tokens, err := s.engine.Refresh(x.ctx(), session.RefreshRequest{Secret: f[0], Type: f[1], Token: f[2]})
+	tokens, err := s.engine.Refresh(x.ctx(), session.RefreshRequest{Secret: f[0], Type: f[1], Token: f[2], Network: x.clientIP()})
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,8 @@
 --       terms say to check the user)
 -- ARGV: 1 latest start, 2 revocation parameters, 3 id, 4 terms
 -- Returns: ok, now, record, claims | healed, now, record, claims
---        | retried, now, record, claims | unknown | spent | ended, cause
---        | expired, cause | replayed, cause | user_not_found, cause
+--        | retried, now, record, claims, 1 if it comes from another network | throttled
+--        | unknown | spent | ended, cause | expired, cause | replayed, cause | user_not_found, cause
 --        | user_inactive, cause | credential_changed, cause | credential_changed
 
 -- include prelude
@@ -19,7 +19,7 @@ if record and #record >= RECORD_SIZE then
   version, generation, created, updated, rotated, expires, absolute, claimed, secret, credential, created_under = struct.unpack(RECORD, record)
   expires, absolute = expires * 1000, absolute * 1000
 end
-local active, claims
+local active, claims, moved
 if check == 1 then
   active, credential_now, claims = unpack(redis.call('HMGET', KEYS[6], 'active', 'credential', 'claims'))
   credential_now = credential_now or NO_CREDENTIAL
@@ -41,18 +41,22 @@ if not usual then
   -- include credential
   -- include set_expiry
   -- include revocation
+  -- include repeat
   -- include unusual_refresh
 end
 
 if check == 0 and claimed == 1 then claims = redis.call('HGET', data, field .. 'c') end
-if word == 'retried' then return {word, micros, record, claims} end
+if word == 'retried' then return {word, micros, record, claims or false, moved} end
 local extended = expires < absolute and expires < now + extend
 if extended then expires = math.min(math.floor((now + lifetime) / 1000) * 1000, absolute) end
 -- If the expiry has changed, the token that was presented no longer fits the record.
-if extended or rotate == 1 or expires ~= expiry then generation, rotated = generation + 1, ms end
+local form, size = RECORD, RECORD_SIZE
+if extended or rotate == 1 or expires ~= expiry then
+  generation, rotated, form, size = generation + 1, ms, REACHED, REACHED_SIZE
+end
 if update == 1 then updated = micros > updated and micros or updated + 1 end -- never moves back, even if the clock does
-local after = struct.pack(RECORD, version, generation, created, updated, rotated, expires / 1000, absolute / 1000, claimed, secret, credential, created_under)
-if #record > RECORD_SIZE then after = after .. record:sub(RECORD_SIZE + 1) end
+local after = struct.pack(form, version, generation, created, updated, rotated, expires / 1000, absolute / 1000, claimed, secret, credential, created_under, client, generation, 0)
+if #record > size then after = after .. record:sub(size + 1) end
 if after ~= record then
   redis.call('HSET', data, field, after)
 else

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,10 @@ import (
 	"tokengate/session"
 )
 
+// reachedSize is REACHED_SIZE in lua/include/prelude.lua: the length of a record after a
+// refresh that has reached a generation.
+const reachedSize = 61
+
 // TestRecordOfLaterVersion checks that every step works on what a later version has
 // written: a record with a higher format version and more bytes, and further fields of
 // the data hash. A refresh keeps the version and the bytes.
@@ -16,7 +21,8 @@ func TestRecordOfLaterVersion(t *testing.T) {
 	srv := redistest.Standalone(t)
 	s := open(t, srv.URL)
 	for _, more := range []string{"", "+", "\x00", "eight by", "\xff and sixteen bytes", strings.Repeat("long", 100)} {
-		current := login(t, s, alice, policy).Session
+		first := login(t, s, alice, policy).Session
+		current := refresh(t, s, alice, first, policy)
 		data, field := "tg:{shop:"+bucketHex(alice.User)+"}:data:LONG:42", string(current.ID[:10])
 		record := srv.Do("HGET", data, field)
 		srv.Do("HSET", data, field, string(record[0]+1)+record[1:]+more, field+"u", "user agent", "meta", "short", "another field of ten", "x")
@@ -24,10 +30,15 @@ func TestRecordOfLaterVersion(t *testing.T) {
 		for range 2 { // each refresh rotates
 			current = refresh(t, s, alice, current, policy)
 			written := srv.Do("HGET", data, field)
-			if written[0] != record[0]+1 || written[len(record):] != more || written[1:5] == record[1:5] {
+			if len(record) != reachedSize || written[0] != record[0]+1 || written[reachedSize:] != more || written[1:5] == record[1:5] {
 				t.Errorf("%q: a refresh has written %q", more, written)
 			}
-			record = string(record[0]) + written[1:len(record)]
+			record = string(record[0]) + written[1:reachedSize]
+		}
+		spent := current
+		spent.Generation--
+		if refresh(t, s, alice, spent, policy); !strings.HasSuffix(srv.Do("HGET", data, field), more) {
+			t.Errorf("%q: a repeat has written %q", more, srv.Do("HGET", data, field))
 		}
 		if listed := list(t, s); len(listed) != 1 || listed[0].ID != current.ID || !listed[0].Expires.Equal(current.Expires) || listed[0].Info == "" {
 			t.Errorf("%q: got list %v", more, listed)
@@ -51,6 +62,63 @@ func TestRecordOfLaterVersion(t *testing.T) {
 				t.Errorf("%q: %s: %v", more, step, err)
 			}
 		}
+	}
+}
+
+// TestRecordOfOlderVersion checks that records work that a version has written which knows 52
+// bytes of a record and keeps those that follow: what it has kept of another generation means
+// nothing.
+func TestRecordOfOlderVersion(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL)
+	data := "tg:{shop:" + bucketHex(alice.User) + "}:data:LONG:42"
+	const oldSize = 52
+	reach := func(current session.Session) session.Session { // as that version does
+		field := string(current.ID[:10])
+		record := []byte(srv.Do("HGET", data, field))
+		current.Generation++
+		binary.BigEndian.PutUint32(record[1:], current.Generation)
+		srv.Do("HSET", data, field, string(record))
+		return current
+	}
+	from := func(network string, current session.Session) session.RefreshStep {
+		step := refreshStep(alice, current, policy)
+		step.Client = session.NewClientTag(current.Secret, network)
+		return step
+	}
+	for _, repeats := range []int{0, 1, session.MaxRepeats} {
+		first := login(t, s, alice, policy).Session
+		if got := len(srv.Do("HGET", data, string(first.ID[:10]))); got != oldSize {
+			t.Fatalf("a new session has a record of %d bytes, want %d", got, oldSize)
+		}
+		refreshed, err := s.Refresh(ctx, from("a", first))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range repeats {
+			if _, err := s.Refresh(ctx, from("a", first)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		third := reach(refreshed.Session)
+		for n := range session.MaxRepeats {
+			result, err := s.Refresh(ctx, from("b", refreshed.Session))
+			if err != nil || result.Code != session.Retried || result.Moved {
+				t.Fatalf("after %d repeats: repeat %d of the next token: got %s, moved %t, %v; want %s, not moved", repeats, n, result.Code, result.Moved, err, session.Retried)
+			}
+		}
+		if _, err := s.Refresh(ctx, from("b", refreshed.Session)); session.CodeOf(err) != session.Throttled {
+			t.Errorf("after %d repeats: got %v, want %s", repeats, err, session.Throttled)
+		}
+		fourth := refresh(t, s, alice, third, policy)
+		for _, length := range []int{oldSize, oldSize + 3} { // the second is no version's
+			field := string(fourth.ID[:10])
+			srv.Do("HSET", data, field, srv.Do("HGET", data, field)[:length])
+			if result, err := s.Refresh(ctx, from("b", third)); err != nil || result.Moved {
+				t.Errorf("%d bytes: a repeat: got moved %t, %v", length, result.Moved, err)
+			}
+		}
+		refresh(t, s, alice, fourth, policy)
 	}
 }
 

@@ -18,8 +18,8 @@ type record struct {
 // recordSize is RECORD_SIZE in lua/include/prelude.lua, in bytes. A record has, all
 // big-endian: format version (1 byte), generation (4), created (6), updated (7), rotated
 // (6), expires (4), absolute (4), whether there are claims (1), which only scripts need,
-// secret (8), credential (4), and the app's not-before at the creation (7). A later
-// version may append more.
+// secret (8), credential (4), and the app's not-before at the creation (7). What follows is
+// about repeats, which only scripts need. A later version may append more.
 const recordSize = 52
 
 // decode fills in the fields of rec that a record holds, and ignores what a later

@@ -23,6 +23,8 @@ func (s *Store) Refresh(ctx context.Context, step session.RefreshStep) (session.
 		return session.RefreshResult{}, err
 	}
 	result := session.RefreshResult{Code: r.code, Session: session.Session{ID: step.ID, Type: step.Type}}
+	moved, _ := element[int64](r.elements, 4)
+	result.Moved = moved == 1
 	if result.Now, err = r.session(&result.Session); err != nil {
 		return session.RefreshResult{}, err
 	}
@@ -58,6 +60,7 @@ func (c *call) addTerms(step session.RefreshStep) {
 	c.buf = b.AppendUint64(c.buf, uint64(extendWithin(p).Milliseconds()))
 	c.buf = append(c.buf, step.Credential[:]...)
 	c.buf = append(c.buf, boolByte(step.CheckUser), boolByte(p.Rotate), boolByte(p.UpdateLastLogin))
+	c.buf = append(c.buf, step.Client[:]...)
 	c.buf = b.AppendUint32(c.buf, uint32(p.RetryWindow.Milliseconds()))
 	c.buf = append(c.buf, boolByte(p.ReuseDetection), boolByte(step.Tentative))
 	c.ends = append(c.ends, len(c.buf))

@@ -68,6 +68,8 @@
 //     generation is the current one; a token of a lower generation is spent.
 //   - Retry window: how long the token that was spent last is still answered
 //     with its successor.
+//   - Repeat: a refresh with the token that was spent last, within the retry window
+//     ([Repeats]).
 //   - Replay: the use of a spent token outside the retry window.
 //   - Heal: to continue from a token whose generation is above the session's,
 //     because the store has lost a step in a failover.
@@ -105,8 +107,8 @@
 //     token, and no refresh brings back a session that a logout revoked.
 //   - A user never holds more sessions of a type than the policy's maximum.
 //   - A retry with the refresh token that was spent last returns the same
-//     successor within the policy's retry window. After that, or with an older
-//     token, it is a replay and revokes the session.
+//     successor within the policy's retry window, up to [MaxRepeats] times. After the
+//     window, or with an older token, it is a replay and revokes the session.
 //   - Every end of a session is explained by one cause out of a fixed list
 //     ([Causes]).
 //   - If a store or a user source cannot answer, the code is [Unavailable]. It

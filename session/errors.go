@@ -105,7 +105,7 @@ const (
 	TokenNoKind        Code = "token_no_kind"       // the claim token_type is missing
 	TokenNoUser        Code = "token_no_user"       // the claim with the user's ID is missing
 	TokenRevoked       Code = "token_revoked"       // a valid token whose session was revoked or has expired
-	Throttled          Code = "throttled"           // too many logins; Error.RetryAfter says when to try again
+	Throttled          Code = "throttled"           // too many logins, where Error.RetryAfter says when to try again; or too many repeats of a refresh token
 	Busy               Code = "busy"                // too many logins are waiting
 	Unavailable        Code = "unavailable"         // the answer is not known; it never means "there is none"
 	Internal           Code = "internal"            // a defect of the gateway; only its log has the details

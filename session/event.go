@@ -14,6 +14,7 @@ type Event struct {
 	Session ID     // the session that the step was about
 	Type    Type
 	Code    Code
+	Moved   bool   // of a refresh: see RefreshResult
 	Cause   Cause  // why Session was revoked; empty in the event of the step itself
 	By      string // as in Tombstone
 	Number  int    // of the sessions that were revoked, if the event is about many; otherwise 0

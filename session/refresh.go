@@ -50,11 +50,11 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 	if claims.Type != t {
 		return Tokens{}, orExpired(e.revokeByToken(ctx, app, claims, &Error{Code: TypeMismatch, Cause: CauseTypeMismatch}), expired)
 	}
-	result, err := e.refreshSession(ctx, app, claims, status)
+	result, err := e.refreshSession(ctx, app, claims, status, NewClientTag(claims.Secret, req.Network))
 	if err != nil {
 		return Tokens{}, orExpired(err, expired)
 	}
-	ev.Code = result.Code
+	ev.Code, ev.Moved = result.Code, result.Moved
 	tokens, err := app.issue(claims.User, result.Session, result.Now, result.Session.Generation != claims.Generation)
 	tokens.Durability = result.Durability
 	return tokens, err
@@ -64,15 +64,16 @@ func (e *Engine) refresh(ctx context.Context, req RefreshRequest, ev *Event) (To
 // credential than status says, it asks the user source again, because status may come
 // from a cache, from before the password was changed. The session of a login with the new
 // password must not end.
-func (e *Engine) refreshSession(ctx context.Context, app *App, c Claims, status Status) (RefreshResult, error) {
+func (e *Engine) refreshSession(ctx context.Context, app *App, c Claims, status Status, client ClientTag) (RefreshResult, error) {
 	step := refreshStep(app, c, status)
-	step.Tentative = true
+	step.Tentative, step.Client = true, client
 	result, err := e.Store.Refresh(ctx, step)
 	if CodeOf(err) == CredentialChanged && CauseOf(err) == "" {
 		if status, err = app.Checker.Recheck(ctx, c.User, true); err != nil {
 			return RefreshResult{}, e.endIfGone(ctx, app, c, err)
 		}
-		result, err = e.Store.Refresh(ctx, refreshStep(app, c, status))
+		step.Credential, step.Tentative = status.Credential, false
+		result, err = e.Store.Refresh(ctx, step)
 	}
 	if status.HasClaims {
 		result.Session.Claims = status.Claims

@@ -154,3 +154,55 @@ func TestRefreshOldTokenAsAnotherType(t *testing.T) {
 		}
 	}
 }
+
+// TestRefreshFromAnotherNetwork checks that a repeat is reported as moved if it comes from
+// another network than the refresh that spent the token.
+func TestRefreshFromAnotherNetwork(t *testing.T) {
+	f := newFixture(t)
+	first := f.login(session.Long)
+	for _, c := range []struct {
+		network string
+		moved   bool
+	}{{"192.0.2.1", false}, {"192.0.2.1", false}, {"198.51.100.7", true}, {"", false}} {
+		_, err := f.Refresh(t.Context(), session.RefreshRequest{Secret: "s-new", Type: "LONG", Token: first.Refresh, Network: c.network})
+		f.wantError(err, session.OK, "")
+		if got := f.events.events[len(f.events.events)-1].Moved; got != c.moved {
+			t.Errorf("from %q: moved is %t, want %t", c.network, got, c.moved)
+		}
+	}
+}
+
+// TestRefreshTooOften checks that a token that is repeated too often is refused, and that the
+// session goes on.
+func TestRefreshTooOften(t *testing.T) {
+	f := newFixture(t)
+	first := f.login(session.Long)
+	second, err := f.refresh(first.Refresh)
+	f.wantError(err, session.OK, "")
+	for range session.MaxRepeats {
+		_, err = f.refresh(first.Refresh)
+		f.wantError(err, session.OK, "")
+	}
+	f.events.take()
+	_, err = f.refresh(first.Refresh)
+	f.wantError(err, session.Throttled, "")
+	f.wantEvents("refresh shop/1 throttled")
+	_, err = f.refresh(second.Refresh)
+	f.wantError(err, session.OK, "")
+}
+
+// TestClientTag checks that a tag depends on the session and on the network, and that only an
+// unknown network has the zero tag.
+func TestClientTag(t *testing.T) {
+	a, b := session.NewSecret(), session.NewSecret()
+	tag := session.NewClientTag(a, "192.0.2.1")
+	if tag.IsZero() || tag != session.NewClientTag(a, "192.0.2.1") || !session.NewClientTag(a, "").IsZero() {
+		t.Errorf("got the tag %x, want the same one again, and zero only for an unknown network", tag)
+	}
+	if tag == session.NewClientTag(b, "192.0.2.1") || tag == session.NewClientTag(a, "192.0.2.2") {
+		t.Error("the tag of another session or of another network is the same")
+	}
+	if n := testing.AllocsPerRun(100, func() { tag = session.NewClientTag(a, "192.0.2.1") }); n > 0 {
+		t.Errorf("a tag takes %v allocations, want none", n)
+	}
+}

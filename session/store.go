@@ -66,12 +66,15 @@ type Store interface {
 	// revokes the session with CauseAccount if one of them does not fit: the error
 	// is then UserUnknown, UserInactive or CredentialChanged, with that cause. If the
 	// first try has spent the token, a retry within the policy's retry window returns
-	// the same session with the code Retried; after the window it is a replay.
+	// the same session with the code Retried; after the window it is a replay. The
+	// retries are counted, see [Repeats]: beyond MaxRepeats of one generation, Refresh
+	// fails with Throttled and changes nothing.
 	Refresh(ctx context.Context, step RefreshStep) (RefreshResult, error)
 
 	// CheckToken returns nil if the token is the current one of a session, so that
 	// Refresh would return OK or Healed. Otherwise it fails as Refresh does, or with
-	// Spent for every older token. It changes nothing, so a retry is safe.
+	// Spent for every older token. It changes nothing, so a retry is safe. A spent token
+	// gets nothing here, so it is not counted as a repeat.
 	CheckToken(ctx context.Context, step RefreshStep) error
 
 	// List returns the owner's live sessions of the requested types in the order
@@ -97,14 +100,15 @@ type Store interface {
 	// then reports one revocation for all of them, and at most 32 of them get a tombstone.
 	// It checks the user, then Keep, then the caller. If Keep is not empty, it
 	// fails with Unknown unless Keep is a session of the owner for whose token
-	// Refresh would return OK, Healed or Retried. The caller has
+	// Refresh would return OK, Healed or Retried, however often it was repeated. The caller has
 	// to verify the token's signature and expiry. Keep itself is not changed. If
 	// there is nothing to revoke, RevokeOthers succeeds. So does a retry, which
 	// also revokes what was created meanwhile.
 	RevokeOthers(ctx context.Context, step RevokeOthersStep) (RevokeResult, error)
 
 	// Logout revokes the session of a refresh token if Refresh would return OK,
-	// Healed or Retried for the token. Otherwise it fails as Refresh does, with
+	// Healed or Retried for the token, however often it was repeated: a client must be
+	// able to log out. Otherwise it fails as Refresh does, with
 	// the same effects. It does not check the user. A retry fails with Revoked
 	// and the cause, and its result has a Durability, as that of Revoke.
 	Logout(ctx context.Context, step LogoutStep) (RevokeResult, error)
@@ -180,6 +184,7 @@ type RefreshStep struct {
 	// Tentative is set if Credential may be out of date. If it does not match,
 	// Refresh then fails with CredentialChanged and changes nothing.
 	Tentative bool
+	Client    ClientTag
 }
 
 // RefreshResult is the result of [Store].Refresh. Code is OK, Retried or Healed.
@@ -187,6 +192,7 @@ type RefreshStep struct {
 // the present ones of the account.
 type RefreshResult struct {
 	Code       Code
+	Moved      bool // Retried, and from another network than the refresh that spent the token
 	Session    Session
 	Now        time.Time
 	Durability Durability

@@ -1,7 +1,7 @@
 -- Checks a refresh that refresh.lua has not recognized as a usual one. Ends the script with
 -- the refusal if there is one, and otherwise sets the values with which the refresh goes on.
--- Needs guard.lua, refusals.lua, clamp.lua, token_outcome.lua, credential.lua, set_expiry.lua
--- and revocation.lua before it.
+-- Needs guard.lua, refusals.lua, clamp.lua, token_outcome.lua, credential.lua, set_expiry.lua,
+-- revocation.lua and repeat.lua before it.
 
 -- Returns the refusal of a refresh, after it has revoked or deleted the session if the
 -- refusal means that. If there is none, it returns nil and the token's outcome.
@@ -27,7 +27,9 @@ local refusal
 refusal, word = refuse_refresh(record)
 if refusal then return refusal end
 if word == 'retried' then
-  set_expiry(sessions, data) -- changes nothing, but replicas can confirm only what was written
+  record, moved = count_repeat(record)
+  if not record then return {'throttled'} end
+  redis.call('HSET', data, field, record)
 else
   if credential == NO_CREDENTIAL then credential = credential_now end
   expires, absolute = clamp(created, rotated, expires / 1000, absolute / 1000)

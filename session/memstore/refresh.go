@@ -26,15 +26,33 @@ func (s *Store) Refresh(_ context.Context, step session.RefreshStep) (session.Re
 		}
 		return session.RefreshResult{}, err
 	}
-	if code != session.Retried {
-		r.Session, _ = step.Policy.Refresh(r.Session, step.Presented, now)
+	moved := false
+	if code == session.Retried {
+		var ok bool
+		if r.repeats, moved, ok = r.repeats.Add(step.Client); !ok {
+			return session.RefreshResult{}, session.Fail(session.Throttled, nil)
+		}
+	} else {
+		s.advance(r, step, now)
 		if r.Credential.IsZero() {
 			r.Credential = credential
 		}
 	}
-	out := session.RefreshResult{Code: code, Session: r.Session, Now: now}
+	out := session.RefreshResult{Code: code, Moved: moved, Session: r.Session, Now: now}
 	out.Session.Claims = claims
 	return out, nil
+}
+
+// advance applies a refresh with a token that is not spent. If the generation then is not
+// that of the step's own rotation, it is not known which client has spent the token before.
+func (s *Store) advance(r *record, step session.RefreshStep, now time.Time) {
+	before := r.Generation
+	r.Session, _ = step.Policy.Refresh(r.Session, step.Presented, now)
+	if r.Generation == step.Generation+1 {
+		r.repeats = session.Repeats{Client: step.Client}
+	} else if r.Generation != before {
+		r.repeats = session.Repeats{}
+	}
 }
 
 // checkAccount checks the user of a refresh with a good token, and their credential. An

@@ -69,6 +69,7 @@ type ownerState struct {
 
 type record struct {
 	session.Session
+	repeats       session.Repeats
 	owner         session.Owner
 	createdAtStep uint64        // Store.steps at Create
 	element       *list.Element // in purgeOrder

@@ -49,7 +49,7 @@ func Differential(t *testing.T, open func(t *testing.T) Harness) {
 var requiredOutcomes = []string{
 	"Create ok", "Create limit_reached", "Create user_not_found", "Create user_inactive", "Create revokes: evicted", "Create revokes: account",
 	"Refresh ok", "Refresh retried", "Refresh healed", "Refresh replayed", "Refresh spent", "Refresh unknown",
-	"Refresh ended", "Refresh user_inactive", "Refresh extends", "Refresh credential_changed", "Refresh expired",
+	"Refresh ended", "Refresh throttled", "Refresh moved", "Refresh user_inactive", "Refresh extends", "Refresh credential_changed", "Refresh expired",
 	"CheckToken ok", "CheckToken spent", "CheckToken unknown", "CheckToken credential_changed", "CheckToken expired",
 	"List ok", "List token_revoked", "Revoke ok", "Revoke unknown", "Revoke ended", "Revoke token_revoked",
 	"RevokeOthers ok", "RevokeOthers unknown", "RevokeOthers token_revoked", "RevokeOthers revokes",

@@ -37,21 +37,37 @@ func (c *comparison) compareRefresh(p session.Policy) {
 		Owner: c.owner, ID: s.ID, Type: s.Type, Presented: c.randomPresented(s), Policy: p, CheckUser: c.random.IntN(10) == 0,
 		Tentative: c.randomBool(),
 	}
+	step.Client[0] = byte(c.random.IntN(3))
 	if c.random.IntN(4) == 0 {
 		step.Credential = c.randomCredential()
 	}
+	repeats := 0
+	if c.random.IntN(8) == 0 {
+		repeats = session.MaxRepeats
+	}
+	for again := c.compareRefreshStep(step, s); again && repeats > 0; repeats-- {
+		again = c.compareRefreshStep(step, s)
+	}
+}
+
+// compareRefreshStep compares one refresh of s. It reports whether it was a repeat.
+func (c *comparison) compareRefreshStep(step session.RefreshStep, s session.Session) bool {
 	allowed := c.allowedIfRevokedOrExpired(s.ID)
 	got, err := c.Store.Refresh(c.ctx, step)
 	want, wantErr := c.model.Refresh(c.ctx, step)
 	if c.compareErrors("Refresh", err, wantErr, allowed) {
-		if got.Code != want.Code {
-			c.Errorf("Refresh: got code %s, the model has %s", got.Code, want.Code)
+		if got.Code != want.Code || got.Moved != want.Moved {
+			c.Errorf("Refresh: got code %s, moved %t; the model has %s, %t", got.Code, got.Moved, want.Code, want.Moved)
 		}
+		c.countIf(want.Moved, "Refresh moved")
 		c.wantSession("Refresh", got.Session, want.Session)
 		c.countIf(want.Code != session.OK, "Refresh "+string(want.Code))
 		c.countIf(want.Session.Expires.After(s.Expires), "Refresh extends")
-		c.addToken(want.Session)
+		if want.Code != session.Retried {
+			c.addToken(want.Session)
+		}
 	}
+	return want.Code == session.Retried
 }
 
 func (c *comparison) compareCheckToken(p session.Policy) {

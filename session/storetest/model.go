@@ -52,6 +52,7 @@ type liveSession struct {
 	typ        session.Type
 	generation uint32
 	token      string
+	repeats    int // of the token that was spent last
 }
 
 type revokedSession struct {
@@ -160,7 +161,7 @@ func (m Model) login(s state, in Input, out Output) []state {
 		oldest := slices.IndexFunc(s.live, func(l liveSession) bool { return l.typ == in.Type })
 		s = s.revoke(oldest, session.CauseEvicted)
 	}
-	s.live = append(slices.Clip(s.live), liveSession{out.ID, in.Type, 1, out.Token})
+	s.live = append(slices.Clip(s.live), liveSession{id: out.ID, typ: in.Type, generation: 1, token: out.Token})
 	return []state{s}
 }
 
@@ -179,9 +180,14 @@ func (m Model) refresh(s state, in Input, out Output) []state {
 }
 
 // retry models a refresh with the token just spent. The answer must have the current
-// generation, and the same token as before if an earlier answer has shown it.
+// generation, and the same token as before if an earlier answer has shown it. The token
+// must be refused if it was repeated too often.
 func (m Model) retry(s state, i int, out Output) []state {
 	l := s.live[i]
+	if l.repeats == session.MaxRepeats {
+		return stateIf(s, out.Code == session.Throttled)
+	}
+	l.repeats++
 	if out.Code != session.OK && out.Code != session.Retried || out.Generation != 0 && out.Generation != l.generation ||
 		out.Token != "" && l.token != "" && out.Token != l.token {
 		return nil
@@ -200,7 +206,7 @@ func (m Model) rotate(s state, i int, out Output) []state {
 	l := s.live[i]
 	p := m.Policies[l.typ]
 	if p.Rotate {
-		l.generation, l.token = l.generation+1, out.Token
+		l.generation, l.token, l.repeats = l.generation+1, out.Token, 0
 	}
 	if out.Code != session.OK || out.Generation != 0 && out.Generation != l.generation {
 		return nil

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -85,6 +86,11 @@ func (c call) replayed() call { return c.fails(session.Replayed, session.CauseRe
 
 func (c call) lost() call { c.out = Output{Lost: true}; return c }
 
+// repeated returns a login, a refresh and n retries of it.
+func repeated(n int) []call {
+	return append([]call{login("a"), refresh("a", 1, 2)}, slices.Repeat([]call{refresh("a", 1, 2)}, n)...)
+}
+
 func operations(calls []call) []porcupine.Operation {
 	var out []porcupine.Operation
 	last := int64(0)
@@ -129,6 +135,9 @@ func TestModelRefresh(t *testing.T) {
 		{"retry", true, []call{login("a"), refresh("a", 1, 2), refresh("a", 1, 2)}},
 		{"retry with its own code", true, []call{login("a"), refresh("a", 1, 2), refresh("a", 1, 2).retried()}},
 		{"code of a retry without a retry", false, []call{login("a"), refresh("a", 1, 2).retried()}},
+		{"retries up to the limit", true, append(repeated(session.MaxRepeats), refresh("a", 1, 0).fails(session.Throttled, ""), refresh("a", 2, 3), refresh("a", 2, 3))},
+		{"a retry beyond the limit", false, repeated(session.MaxRepeats + 1)},
+		{"refused below the limit", false, append(repeated(session.MaxRepeats-1), refresh("a", 1, 0).fails(session.Throttled, ""))},
 		{"two successors of one token", false, []call{login("a"), refresh("a", 1, 2), refresh("a", 1, 3)}},
 		{"two concurrent successors of one token", false, []call{
 			login("a"), refresh("a", 1, 2).during(2, 9), refresh("a", 1, 3).during(2, 9),

@@ -26,6 +26,9 @@ var refreshTests = map[string]func(*fixture){
 	"heals a lost extension":                      refreshHealsExpiry,
 	"another ID, user, app or type":               refreshUnknown,
 	"returns the claims":                          refreshClaims,
+	"repeats are limited":                         refreshRepeats,
+	"a repeat from another network":               refreshFromOtherNetwork,
+	"what a healed session forgets":               refreshHealedForgets,
 }
 
 // tick moves the clock forward by more than the coarsest unit of a session's times, so
@@ -307,5 +310,93 @@ func refreshClaims(f *fixture) {
 				f.Errorf("%s: got claims %s, want %s", result.Code, result.Session.Claims, claims)
 			}
 		}
+	}
+}
+
+// refreshRepeats checks that a spent token is answered MaxRepeats times, that the session
+// lives on after that, and that each generation has repeats of its own.
+func refreshRepeats(f *fixture) {
+	first := f.login()
+	second := f.mustRefresh(first, f.policy)
+	for range session.MaxRepeats {
+		result, err := f.refresh(first, token(first), f.policy)
+		f.noError(err, "repeat")
+		f.wantSession("repeat", result.Session, second)
+	}
+	for range 2 {
+		_, err := f.refresh(first, token(first), f.policy)
+		f.wantError(err, session.Throttled, "")
+	}
+	f.wantError(f.Store.CheckToken(f.ctx, session.RefreshStep{Owner: f.owner, ID: first.ID, Type: first.Type, Presented: token(first), Policy: f.policy}), session.Spent, "")
+	third := f.mustRefresh(second, f.policy)
+	for range session.MaxRepeats {
+		_, err := f.refresh(second, token(second), f.policy)
+		f.noError(err, "repeat in the next generation")
+	}
+	_, err := f.refresh(second, token(second), f.policy)
+	f.wantError(err, session.Throttled, "")
+	stored, _ := f.stored(first.ID)
+	f.wantSession("List after a refused repeat", stored, third)
+	_, err = f.Store.RevokeOthers(f.ctx, session.RevokeOthersStep{
+		Owner: f.owner, Keep: first.ID, KeepToken: token(second), KeepPolicy: f.policy, Types: session.Types, Cause: session.CauseOthers,
+	})
+	f.noError(err, "RevokeOthers with a token that was repeated too often")
+	_, err = f.Store.Logout(f.ctx, session.LogoutStep{Owner: f.owner, ID: first.ID, Type: first.Type, Presented: token(second), Policy: f.policy})
+	f.noError(err, "Logout with a token that was repeated too often")
+}
+
+// refreshFromOtherNetwork checks that a repeat is compared with the refresh that spent the
+// token, and not with other repeats, and that an unknown network is not compared.
+func refreshFromOtherNetwork(f *fixture) {
+	for _, at := range []struct {
+		spender  string
+		repeats  []string
+		moved    []bool
+		rotating bool
+	}{
+		{"a", []string{"a", "b", "", "b", "a"}, []bool{false, true, false, true, false}, true},
+		{"", []string{"a", "b", ""}, []bool{false, false, false}, true},
+		{"b", []string{"b", "a"}, []bool{false, true}, false}, // an extension spends the token as well
+	} {
+		first, p := f.login(), f.policy
+		if p.Rotate = at.rotating; !p.Rotate {
+			p.Extend, p.ExtendEveryTime = true, true
+			f.Advance(2 * time.Second)
+		}
+		result, err := f.refreshFrom(at.spender, first, token(first), p)
+		f.noError(err, "Refresh")
+		if second := result.Session; !p.Rotate {
+			_, err := f.refreshFrom("c", second, token(second), session.Policy{Lifetime: 2 * p.Lifetime, AbsoluteLifetime: p.AbsoluteLifetime, UpdateLastLogin: true})
+			f.noError(err, "Refresh that spends no token")
+		}
+		for i, network := range at.repeats {
+			result, err := f.refreshFrom(network, first, token(first), p)
+			f.noError(err, "repeat")
+			if result.Code != session.Retried || result.Moved != at.moved[i] {
+				f.Errorf("spent in network %q, repeat %d in %q: got %s, moved %t, want %t", at.spender, i, network, result.Code, result.Moved, at.moved[i])
+			}
+		}
+	}
+}
+
+// refreshHealedForgets checks that nothing is compared and counted anew where the store has
+// lost the step that has spent the token.
+func refreshHealedForgets(f *fixture) {
+	first, p := f.login(), f.policy
+	second, err := f.refreshFrom("a", first, token(first), p)
+	f.noError(err, "Refresh")
+	for range session.MaxRepeats {
+		_, err = f.refreshFrom("a", first, token(first), p)
+		f.noError(err, "repeat")
+	}
+	p.Rotate = false
+	ahead := token(second.Session)
+	ahead.Generation++
+	healed, err := f.refreshFrom("a", first, ahead, p)
+	f.noError(err, "Refresh that heals")
+	result, err := f.refreshFrom("b", first, token(second.Session), p)
+	f.noError(err, "repeat")
+	if healed.Code != session.Healed || result.Code != session.Retried || result.Moved {
+		f.Errorf("got %s, then %s, moved %t, want %s, then %s that is not compared", healed.Code, result.Code, result.Moved, session.Healed, session.Retried)
 	}
 }

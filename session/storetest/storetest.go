@@ -153,6 +153,13 @@ func (f *fixture) refresh(s session.Session, presented session.Presented, p sess
 	})
 }
 
+// refreshFrom refreshes s from a client's network.
+func (f *fixture) refreshFrom(network string, s session.Session, presented session.Presented, p session.Policy) (session.RefreshResult, error) {
+	return f.Store.Refresh(f.ctx, session.RefreshStep{
+		Owner: f.owner, ID: s.ID, Type: s.Type, Presented: presented, Policy: p, Client: session.NewClientTag(s.Secret, network),
+	})
+}
+
 // mustRefresh refreshes s with its current token. It checks that Refresh and List show
 // what [session.Policy.Refresh] returns for it, and returns that session.
 func (f *fixture) mustRefresh(s session.Session, p session.Policy) session.Session {

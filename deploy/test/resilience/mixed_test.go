@@ -17,8 +17,9 @@ local changed = 0
 local entries = redis.call('HGETALL', KEYS[1])
 for i = 1, #entries, 2 do
   local name, record = entries[i], entries[i + 1]
-  if #name == 10 and #record == 52 then
-    redis.call('HSET', KEYS[1], name, string.char(record:byte(1) + 1) .. record:sub(2) .. 'later bytes', name .. 'l', 'x')
+  if #name == 10 and record:byte(1) == 1 then
+    local padding = string.rep('\0', 61 - #record) -- up to where the fields that this version knows end
+    redis.call('HSET', KEYS[1], name, string.char(record:byte(1) + 1) .. record:sub(2) .. padding .. 'later bytes', name .. 'l', 'x')
     changed = changed + 1
   end
 end
