@@ -1,5 +1,6 @@
 -- Creates a session. At the maximum it evicts the least recently updated sessions until
--- the new one fits, or refuses.
+-- the new one fits, or refuses. At the ceiling of a type without a maximum it evicts those
+-- that expire first.
 -- KEYS: 1 not-before, 2 tombstones, 3 revocations, 4 user, 5 sessions, 6 data,
 --       7… sessions and data of the other types, if sessions with another credential
 --       are to be revoked
@@ -23,17 +24,22 @@ extend = tonumber(extend)
 -- include least_recent
 -- include other_credential
 
+local MAX_SESSIONS = 10000 -- session.MaxSessions
 if check == '1' then
   local active, credential_now = unpack(redis.call('HMGET', user, 'active', 'credential'))
   if not active or (credential_now or NO_CREDENTIAL) ~= credential then return {'user_not_found'} end
   if active ~= '1' then return {'user_inactive'} end
 end
-local expired, evicted = redis.call('ZRANGEBYSCORE', sessions, '-inf', ms), {}
+local expired, evicted = redis.call('ZRANGEBYSCORE', sessions, '-inf', ms, 'LIMIT', 0, PAGE), {}
 local changed, others = {}, {}
 local own = before ~= '' and with_other_credential(sessions, data, changed) or {}
 for k = 7, #KEYS, 2 do others[k] = with_other_credential(KEYS[k], KEYS[k + 1], changed) end
 local latest = micros - 1
-if maximum ~= '' and (evict == '1' or redis.call('ZCARD', sessions) - #expired >= tonumber(maximum)) then
+if maximum == '' then
+  if redis.call('ZCARD', sessions) - #expired - #own >= MAX_SESSIONS then
+    -- include ceiling
+  end
+elseif evict == '1' or redis.call('ZCARD', sessions) - #expired >= tonumber(maximum) then
   local ids, created, updated, newest = live_sessions(sessions, data, own)
   local surplus = #ids - maximum + 1
   if surplus > 0 and evict ~= '1' then return {'limit_reached'} end

@@ -17,6 +17,8 @@ func TestCommandsPerStep(t *testing.T) {
 	s := open(t, srv.URL)
 	p := policy
 	p.Max = 100
+	unlimited := p
+	unlimited.Limit = false
 	rejecting := p
 	rejecting.DestroyOldest = false
 	current := loginAs(t, s, alice, session.Long, p)
@@ -47,6 +49,8 @@ func TestCommandsPerStep(t *testing.T) {
 		{"create", func() { login(t, s, alice, p) },
 			"evalsha time get zrangebyscore zrangebyscore hmget hget hset zadd zrevrange pexpireat pexpireat"},
 		{"create without eviction", func() { login(t, s, alice, rejecting) },
+			"evalsha time get zrangebyscore zcard hget hset zadd zrevrange pexpireat pexpireat"},
+		{"create without a maximum", func() { login(t, s, alice, unlimited) },
 			"evalsha time get zrangebyscore zcard hget hset zadd zrevrange pexpireat pexpireat"},
 		{"list", func() {
 			_, _ = s.List(ctx, session.ListStep{Owner: alice, Caller: current.ID, Types: session.Types})

@@ -30,7 +30,7 @@ func (s *Store) Create(ctx context.Context, step session.CreateStep) (session.Cr
 	} else {
 		c.add("")
 	}
-	c.addBool(policy.DestroyOldest && policy.Max > 0)
+	c.addBool(policy.DestroyOldest && (policy.Max > 0 || !policy.Limit))
 	c.add(created.Info)
 	c.add(string(created.Claims))
 	c.add(string(created.Secret[:]))

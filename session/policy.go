@@ -20,7 +20,7 @@ type Policy struct {
 	AbsoluteLifetime time.Duration // ABSOLUTE_LIFETIME: from Created to Absolute
 	Limit            bool          // LIMIT_NUMBER_OF_AVAIL_SESSIONS: whether Max applies
 	Max              int           // MAX_NUMBER_ACTIVE_SESSIONS: 0 rejects every login
-	DestroyOldest    bool          // DESTROY_OLDEST_ACTIVE_SESSION: at Max, evict the least recently updated session; if false, reject the login
+	DestroyOldest    bool          // DESTROY_OLDEST_ACTIVE_SESSION: at Max, evict the least recently updated session, or at MaxSessions the one that expires first; if false, reject the login
 }
 
 // Bounds of a policy that [Policy.Validate] checks.
@@ -28,6 +28,14 @@ const (
 	MaxRetryWindow      = 300 * time.Second
 	MaxAbsoluteLifetime = 400 * 24 * time.Hour
 	MaxSessionsOfType   = 1000
+)
+
+// MaxSessions is how many sessions of a type a user may have under a policy without a
+// maximum, so that no step's cost is without a bound. MaxEvicted is how many of them a login
+// ends at most. A user may have more than MaxSessions from before a maximum was removed.
+const (
+	MaxSessions = 10_000
+	MaxEvicted  = 500
 )
 
 // Validate returns an error that names the first setting out of its bounds and
@@ -173,10 +181,14 @@ func (p Policy) evicts() bool { return p.Limit && p.DestroyOldest && p.Max > 0 }
 
 // Surplus returns how many of an owner's live sessions of the type must be
 // evicted before one more is created. ok is false if the login must be rejected
-// instead.
+// instead. A policy without a maximum has the ceiling MaxSessions.
 func (p Policy) Surplus(live int) (n int, ok bool) {
 	switch {
-	case !p.Limit || live < p.Max:
+	case !p.Limit && live < MaxSessions:
+		return 0, true
+	case !p.Limit:
+		return min(live-MaxSessions+1, MaxEvicted), p.DestroyOldest
+	case live < p.Max:
 		return 0, true
 	case !p.evicts():
 		return 0, false
@@ -185,7 +197,8 @@ func (p Policy) Surplus(live int) (n int, ok bool) {
 }
 
 // Free returns how many more sessions an owner with that many live sessions of
-// the type may have. unlimited is true if the policy has no maximum.
+// the type may have. unlimited is true if the policy has no maximum; MaxSessions is
+// no number that a client has to know.
 func (p Policy) Free(live int) (n int, unlimited bool) {
 	return max(p.Max-live, 0), !p.Limit
 }
@@ -220,6 +233,12 @@ func ByUpdated(a, b Session) int {
 // microseconds, tells which login came first.
 func ByCreated(a, b Session) int {
 	return cmp.Or(a.Created.Compare(b.Created), a.Updated.Compare(b.Updated), cmp.Compare(a.ID, b.ID))
+}
+
+// ByExpires compares sessions in the order in which those without a maximum are evicted: the
+// one that expires first, by what is stored, and then the lowest ID.
+func ByExpires(a, b Session) int {
+	return cmp.Or(a.Expires.Compare(b.Expires), cmp.Compare(a.ID, b.ID))
 }
 
 func wholeSecond(t time.Time) time.Time { return t.Truncate(time.Second) }

@@ -327,6 +327,11 @@ func TestSurplusAndFree(t *testing.T) {
 		{func(p *session.Policy) { p.Max = 0 }, 3, 0, false, 0, false},
 		{func(p *session.Policy) { p.Limit = false }, 7, 0, true, 0, true},
 		{func(p *session.Policy) { p.Limit, p.Max = false, 0 }, 0, 0, true, 0, true},
+		{func(p *session.Policy) { p.Limit, p.Max = false, 0 }, session.MaxSessions - 1, 0, true, 0, true},
+		{func(p *session.Policy) { p.Limit, p.Max = false, 0 }, session.MaxSessions, 1, true, 0, true},
+		{func(p *session.Policy) { p.Limit = false }, session.MaxSessions + 100, 101, true, 0, true},
+		{func(p *session.Policy) { p.Limit = false }, 2 * session.MaxSessions, session.MaxEvicted, true, 0, true},
+		{func(p *session.Policy) { p.Limit, p.DestroyOldest = false, false }, session.MaxSessions - 1, 0, true, 0, true},
 	} {
 		p := policyWith(c.change)
 		if n, ok := p.Surplus(c.live); n != c.surplus || ok != c.ok {
@@ -353,5 +358,12 @@ func TestByUpdated(t *testing.T) {
 	}
 	if session.ByUpdated(want[0], want[0]) != 0 {
 		t.Error("a session does not compare equal to itself")
+	}
+}
+
+func TestSurplusAtCeilingWithoutEviction(t *testing.T) {
+	p := policyWith(func(p *session.Policy) { p.Limit, p.DestroyOldest = false, false })
+	if _, ok := p.Surplus(session.MaxSessions); ok {
+		t.Error("a login at the ceiling is not rejected")
 	}
 }

@@ -11,7 +11,6 @@ package memstore
 import (
 	"container/list"
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -126,25 +125,18 @@ func (s *Store) Create(_ context.Context, step session.CreateStep) (session.Crea
 		}
 	}
 	changed := s.withOtherCredential(step, now)
-	live := s.countable(step, changed, now)
-	surplus, ok := step.Policy.Surplus(len(live))
+	room, ok := s.roomFor(step, changed, now)
 	if !ok {
 		return session.CreateResult{}, session.Fail(session.LimitReached, nil)
 	}
-	if surplus > 0 {
-		sortRecords(live, session.ByUpdated)
+	out := session.CreateResult{Session: step.Policy.StartAfter(room.latest, step.Session, now), Now: now}
+	for _, r := range room.ended {
+		s.remove(r)
 	}
-	var latest time.Time
-	for _, r := range live {
-		if r.Updated.After(latest) {
-			latest = r.Updated
-		}
-	}
-	out := session.CreateResult{Session: step.Policy.StartAfter(latest, step.Session, now), Now: now}
 	for _, r := range changed {
 		out.Revoked = append(out.Revoked, s.revokeRecord(r, session.CauseAccount, "", now))
 	}
-	for _, r := range live[:surplus] {
+	for _, r := range room.evicted {
 		out.Revoked = append(out.Revoked, s.revokeRecord(r, session.CauseEvicted, string(step.Session.ID), now))
 	}
 	r := &record{Session: out.Session, owner: step.Owner, createdAtStep: s.steps}
@@ -174,28 +166,6 @@ func (s *Store) List(_ context.Context, step session.ListStep) (session.ListResu
 		}
 	}
 	return out, nil
-}
-
-// withOtherCredential returns the owner's live sessions, of all types, that a login ends because
-// they were created with another credential.
-func (s *Store) withOtherCredential(step session.CreateStep, now time.Time) (changed []*record) {
-	for _, r := range s.live(step.Owner, session.Types, now) {
-		if r.Created.Before(step.RevokeChanged.Truncate(time.Millisecond)) && !r.Credential.Matches(step.Session.Credential) {
-			changed = append(changed, r)
-		}
-	}
-	return changed
-}
-
-// countable returns the sessions that count toward the maximum of a login: the owner's
-// live ones of the type under the login's policy, without those that it ends.
-func (s *Store) countable(step session.CreateStep, without []*record, now time.Time) (counted []*record) {
-	for _, r := range s.live(step.Owner, []session.Type{step.Session.Type}, now) {
-		if _, expired := step.Policy.ExpiryCause(r.Session, now); !expired && !slices.Contains(without, r) {
-			counted = append(counted, r)
-		}
-	}
-	return counted
 }
 
 // Ready implements [session.Store]. Memory can always be written.

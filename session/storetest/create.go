@@ -26,6 +26,7 @@ var createTests = map[string]func(*fixture){
 	"compares Updated to the microsecond":                 createMicroseconds,
 	"many logins never exceed the maximum":                createKeepsMaximum,
 	"the newest session stays if the clock steps back":    createAfterClockStepsBack,
+	"at the ceiling without a maximum":                    createAtCeiling,
 }
 
 // createSession checks the result of Create and what List shows of the session.
