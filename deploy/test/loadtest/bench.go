@@ -27,18 +27,20 @@ type sizes struct {
 	expiringSessions int   // P7
 	expiryPeriod     time.Duration
 	starts           int // P9
+	listed           int // P12: sessions in a list
+	revokedAtOnce    int // P12: sessions that one request revokes
 }
 
 var (
 	fullSizes = sizes{
 		rounds: 5, pairs: 17, run: 3 * time.Second, warmUp: time.Second, memorySessions: []int{100_000, 1_000_000},
 		smallTotal: 10_000, largeTotal: 3_000_000, sessionsOfOne: 10_000, steps: 20_000, capLogins: 500,
-		expiringSessions: 1_000_000, expiryPeriod: time.Minute, starts: 15,
+		expiringSessions: 1_000_000, expiryPeriod: time.Minute, starts: 15, listed: 2_000, revokedAtOnce: 10_000,
 	}
 	quickSizes = sizes{
 		rounds: 3, pairs: 3, run: time.Second, warmUp: 300 * time.Millisecond, memorySessions: []int{10_000, 50_000},
 		smallTotal: 5_000, largeTotal: 100_000, sessionsOfOne: 2_000, steps: 5_000, capLogins: 100,
-		expiringSessions: 60_000, expiryPeriod: 10 * time.Second, starts: 5,
+		expiringSessions: 60_000, expiryPeriod: 10 * time.Second, starts: 5, listed: 500, revokedAtOnce: 2_000,
 	}
 )
 
@@ -65,6 +67,7 @@ var parts = []struct {
 	{"P9", (*bench).startUp},
 	{"P10", (*bench).algorithms},
 	{"P11", (*bench).durability},
+	{"P12", (*bench).underAttack},
 }
 
 func runBench(ctx context.Context, args []string) error {

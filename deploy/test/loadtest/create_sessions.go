@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"strconv"
@@ -22,6 +23,8 @@ type createdSession struct {
 // sessionSet describes the sessions that createSessions creates. User IDs are
 // consecutive numbers.
 type sessionSet struct {
+	app       string                   // empty means testApp
+	info      string                   // device info; empty means testInfo
 	firstUser int                      // ID of the first user
 	users     int                      // number of users
 	perUser   func(user int) int       // number of sessions of a user, counted from 0
@@ -93,7 +96,7 @@ func (c *sessionCreator) work(ctx context.Context) error {
 		if user >= c.users {
 			return nil
 		}
-		owner := session.Owner{App: testApp, User: strconv.Itoa(c.firstUser + user)}
+		owner := session.Owner{App: cmp.Or(c.app, testApp), User: strconv.Itoa(c.firstUser + user)}
 		for range c.perUser(user) {
 			if c.expires != nil {
 				policy.Lifetime = time.Until(c.expires(user))
@@ -109,7 +112,7 @@ func (c *sessionCreator) work(ctx context.Context) error {
 func (c *sessionCreator) create(ctx context.Context, owner session.Owner, policy session.Policy) error {
 	created, err := c.store.Create(ctx, session.CreateStep{
 		Owner: owner, Policy: policy,
-		Session: session.Session{ID: session.NewID(), Type: session.Long, Info: testInfo, Secret: session.NewSecret()},
+		Session: session.Session{ID: session.NewID(), Type: session.Long, Info: cmp.Or(c.info, testInfo), Secret: session.NewSecret()},
 	})
 	if err != nil {
 		return err

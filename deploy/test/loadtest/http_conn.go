@@ -18,7 +18,9 @@ import (
 // server that is measured.
 type httpConn struct {
 	address string
-	conn    net.Conn // nil if the next request has to open a connection
+	from    net.Addr      // the client's own address; nil means any
+	timeout time.Duration // 0 means responseTimeout
+	conn    net.Conn      // nil if the next request has to open a connection
 	in      *bufio.Reader
 	out     []byte
 	body    []byte
@@ -37,7 +39,7 @@ func (c *httpConn) do(method, path, bearer string, body []byte) (status int, res
 		}
 	}
 	c.compose(method, path, bearer, body)
-	_ = c.conn.SetDeadline(time.Now().Add(responseTimeout))
+	_ = c.conn.SetDeadline(time.Now().Add(cmp.Or(c.timeout, responseTimeout)))
 	if _, err = c.conn.Write(c.out); err == nil {
 		status, err = c.read()
 	}
@@ -48,7 +50,8 @@ func (c *httpConn) do(method, path, bearer string, body []byte) (status int, res
 }
 
 func (c *httpConn) dial() error {
-	conn, err := net.DialTimeout("tcp", c.address, responseTimeout)
+	dialer := net.Dialer{LocalAddr: c.from, Timeout: cmp.Or(c.timeout, responseTimeout)}
+	conn, err := dialer.Dial("tcp", c.address)
 	if err != nil {
 		return err
 	}

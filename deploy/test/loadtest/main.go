@@ -10,6 +10,8 @@
 //	go run ./deploy/test/loadtest -op refresh -clients 64 -time 10s
 //	go run ./deploy/test/loadtest -url http://127.0.0.1:8000 -app shop -secret … -user alice -password …
 //	go run ./deploy/test/loadtest bench [-quick] [-only P1,P4] [-o deploy/docs/performance.md]
+//
+// bench starts the subcommand attack itself.
 package main
 
 import (
@@ -44,6 +46,9 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "bench" {
 		return runBench(ctx, args[1:])
+	}
+	if len(args) > 0 && args[0] == "attack" {
+		return runAttack(ctx, args[1:])
 	}
 	return runLoad(ctx, args)
 }

@@ -197,6 +197,11 @@ func (t *testbed) startServers(ctx context.Context, config, query string, settin
 // startServers. It does not wait until the gateway is ready: then the returned
 // function returns nil.
 func (t *testbed) launchGateway(url string, settings ...string) (p *process, ready func() error, err error) {
+	return t.launch([]string{t.gatewayPath, "serve"}, url, settings...)
+}
+
+// launch starts a gateway with a command, like launchGateway.
+func (t *testbed) launch(argv []string, url string, settings ...string) (p *process, ready func() error, err error) {
 	address, err := t.address()
 	if err != nil {
 		return nil, nil, err
@@ -212,7 +217,7 @@ func (t *testbed) launchGateway(url string, settings ...string) (p *process, rea
 	}, settings...) {
 		env = append(env, "TOKENGATE_"+setting)
 	}
-	if p, err = t.start("gateway", address, env, t.gatewayPath, "serve"); err != nil {
+	if p, err = t.start("gateway", address, env, argv...); err != nil {
 		return nil, nil, err
 	}
 	p.admin = admin

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -13,7 +14,8 @@ import (
 
 // target is the app that virtual users log in to.
 type target struct {
-	address     string // HOST:PORT
+	address     string   // HOST:PORT
+	from        net.Addr // the client's own address; nil means any
 	app         string
 	secret      string
 	username    string // with %d for the number of the virtual user
@@ -41,7 +43,7 @@ func (t *target) virtualUser(i int) *virtualUser {
 	if strings.Contains(name, "%d") {
 		name = fmt.Sprintf(name, i)
 	}
-	return &virtualUser{target: t, httpConn: httpConn{address: t.address}, name: name}
+	return &virtualUser{target: t, httpConn: httpConn{address: t.address, from: t.from}, name: name}
 }
 
 // operation is one request and the check of its response.
