@@ -27,7 +27,7 @@ const manyNetworks = 300
 // filesLimit is the number of open files of a gateway whose connections are attacked.
 const filesLimit = 1024
 
-// attackCase is one row: an attack in one or more variants, of which the worst counts.
+// attackCase is one row: an attack in one or more variants, each of which must meet the target.
 type attackCase struct {
 	name     string
 	files    int // how many files the gateway may open; 0 means no limit
@@ -67,41 +67,37 @@ func (b *bench) underAttack(ctx context.Context) error {
 
 // measureAttack measures the variants of an attack, each on servers of its own.
 func (b *bench) measureAttack(ctx context.Context, c attackCase) error {
-	var worst attackFigures
+	var measured []string
+	met := true
 	for _, v := range c.variants {
 		b.logf("  %s, %s", c.name, v.name)
 		f, err := b.measureVariant(ctx, c, v)
 		if err != nil {
 			return err
 		}
-		b.addNote("P12, %s, %s: refreshes calm p50 %.2f, p99 %.2f ms, under attack p50 %.2f, p99 %.2f ms (p99 %.2f ×); logins p50 %.0f → %.0f ms; failed of %d: %s; answers to the attack: %s",
-			c.name, v.name, f.calm.P50, f.calm.P99, f.attacked.P50, f.attacked.P99, f.ratio, f.loginCalm, f.loginAttacked, f.requests, formatCounts(f.faults), formatCounts(f.answers))
-		if worst.variant == "" || f.failed() > worst.failed() || f.failed() == worst.failed() && f.ratio > worst.ratio {
-			worst = f
+		b.addNote("P12, %s, %s: refreshes calm p50 %.2f, p99 %.2f ms, under attack p50 %.2f, p99 %.2f ms (p99 %.2f ×); logins p50 %.0f → %.0f ms; failed of %d: calm %s, under attack %s; answers to the attack: %s",
+			c.name, v.name, f.calm.P50, f.calm.P99, f.attacked.P50, f.attacked.P99, f.ratio, f.loginCalm, f.loginAttacked,
+			f.requests, formatCounts(f.calm.Faults), formatCounts(f.attacked.Faults), formatCounts(f.answers))
+		failed := 0
+		for _, n := range f.attacked.Faults {
+			failed += n
 		}
+		measured = append(measured, fmt.Sprintf("%s: %.2f ×, %d of %d failed", v.name, f.ratio, failed, f.requests))
+		met = met && f.ratio <= 2 && failed == 0
 		b.reset()
 	}
 	b.addFinding("P12", "another app's refresh p99 ≤ 2 × and no request failed while "+c.name,
-		fmt.Sprintf("%.2f ×, %d of %d failed (%s)", worst.ratio, worst.failed(), worst.requests, worst.variant), worst.ratio <= 2 && worst.failed() == 0)
+		strings.Join(measured, "; "), met)
 	return nil
 }
 
 // attackFigures are the figures of a variant: medians of all rounds, and sums.
 type attackFigures struct {
-	variant                  string
-	calm, attacked           result // with P50 and P99 only
+	calm, attacked           result // with P50, P99 and Faults only
 	ratio                    float64
 	loginCalm, loginAttacked float64
-	requests                 int            // of the calm app, under attack
-	faults                   map[string]int // of these requests
+	requests                 int            // of the calm app, under attack; calm there are as many
 	answers                  map[string]int // to the attack
-}
-
-func (f attackFigures) failed() (n int) {
-	for _, count := range f.faults {
-		n += count
-	}
-	return n
 }
 
 // measureVariant measures calm and attack in turns.
@@ -119,7 +115,7 @@ func (b *bench) measureVariant(ctx context.Context, c attackCase, v attackVarian
 		return attackFigures{}, err
 	}
 	clients := b.newCalmClients(g, []monitored{g.monitored(), r.monitored(), loadGenerator})
-	f := attackFigures{variant: v.name, faults: map[string]int{}, answers: map[string]int{}}
+	f := attackFigures{calm: result{Faults: map[string]int{}}, attacked: result{Faults: map[string]int{}}, answers: map[string]int{}}
 	var calm, attacked, loginsCalm, loginsAttacked []result
 	for round := range b.rounds {
 		if err := clients.prepare(ctx); err != nil {
@@ -127,9 +123,8 @@ func (b *bench) measureVariant(ctx context.Context, c attackCase, v attackVarian
 		}
 		refreshes, logins := clients.measure(ctx, b, "calm")
 		calm, loginsCalm = append(calm, refreshes), append(loginsCalm, logins)
-		if n := refreshes.Errors + logins.Errors; n > 0 {
-			return f, fmt.Errorf("%d requests failed without an attack: %v %v", n, refreshes.Faults, logins.Faults)
-		}
+		addCounts(f.calm.Faults, refreshes.Faults)
+		addCounts(f.calm.Faults, logins.Faults)
 		if revokes {
 			a.first = round * a.users
 		}
@@ -147,8 +142,8 @@ func (b *bench) measureVariant(ctx context.Context, c attackCase, v attackVarian
 			return f, err
 		}
 		f.requests += refreshes.Requests + logins.Requests
-		addCounts(f.faults, refreshes.Faults)
-		addCounts(f.faults, logins.Faults)
+		addCounts(f.attacked.Faults, refreshes.Faults)
+		addCounts(f.attacked.Faults, logins.Faults)
 		addCounts(f.answers, answers)
 	}
 	var ratios []float64
