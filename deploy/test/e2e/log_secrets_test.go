@@ -23,6 +23,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 			l := newLogTest(t, format)
 			l.sendGoodRequests()
 			l.sendBadRequests()
+			l.sendDeviceTokens()
 			l.sendWithoutRedis()
 			l.gateway.Stop()
 			log := l.gateway.Log()
@@ -45,6 +46,7 @@ type logTest struct {
 	secrets map[string]string    // name → secret
 	ids     []string             // X-Request-Id of each response
 	session gatewaytest.Response // login of a session that is live
+	device  string               // Device-Token of a login
 }
 
 const redisPassword = "redis-password-0123456789"
@@ -58,9 +60,10 @@ func newLogTest(t *testing.T, format string) *logTest {
 		"the password": gatewaytest.Password, "Redis's password": redisPassword, "a wrong password": "wrong-password-1",
 		"a wrong secret": "wrong-secret-1", "a wrong admin token": "wrong-admin-token-1",
 		"a token in a query": "token-in-a-query-1", "a token of another scheme": "basic-token-1", "junk in a body": "junk-in-a-body-1",
+		"a user's name": gatewaytest.Username(0), "an unknown name": "name-of-no-user-1", "a part of a device token": "device-token-1",
 	}}
 	l.gateway = gatewaytest.Start(t, "redis://gate:"+redisPassword+"@"+server.Addr, gatewaytest.Settings{
-		"LOG_LEVEL": "debug", "LOG_FORMAT": format, "APP_LONG_SESSION_MAX_NUMBER_ACTIVE_SESSIONS": "2",
+		"LOG_LEVEL": "debug", "LOG_FORMAT": format, "APP_LOGIN_ATTEMPTS": "20", "APP_LONG_SESSION_MAX_NUMBER_ACTIVE_SESSIONS": "2",
 	})
 	l.client = l.gateway.Client()
 	l.client.HTTP.Transport = idRecorder{l, l.client.HTTP.Transport}
@@ -84,7 +87,7 @@ func (r idRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
 // addTokens adds the claims and signatures of the tokens in resp to the secrets. A
 // token's header is not secret, and too short to search for.
 func (l *logTest) addTokens(resp gatewaytest.Response) gatewaytest.Response {
-	for _, token := range []string{resp.Refresh, resp.Access} {
+	for _, token := range []string{resp.Refresh, resp.Access, resp.Header.Get("Device-Token")} {
 		for i, part := range strings.Split(token, ".") {
 			if i > 0 && token != "" {
 				l.secrets[fmt.Sprintf("part %d of token %d", i, len(l.secrets))] = part
@@ -153,6 +156,34 @@ func (l *logTest) sendBadRequests() {
 	l.send(http.MethodGet, list, "Authorization", "Bearer wrong-admin-token-1")
 	l.send(http.MethodGet, list, "Authorization", "Bearer "+gatewaytest.AdminToken)
 	l.send(http.MethodGet, l.gateway.AdminURL+"/nothing/"+access, "Cookie", "basic-token-1")
+}
+
+// sendDeviceTokens sends device tokens, good and bad ones, and in the wrong places. At the end,
+// the limits of two accounts and of a device have refused logins.
+func (l *logTest) sendDeviceTokens() {
+	l.Helper()
+	l.device = requireStatus(l.T, http.StatusOK, l.client.Login(l.Context(), 0, "LONG", "phone"), "login").Header.Get("Device-Token")
+	if l.device == "" {
+		l.Fatal("login: the answer has no Device-Token")
+	}
+	l.secrets["a device token"] = l.device
+	for _, device := range []string{l.device, tamper(l.device), l.session.Access, "device-token-1", strings.Repeat("device-token-1", 1000)} {
+		a := attempt{device: device, username: gatewaytest.Username(0)}
+		l.addTokens(requireStatus(l.T, http.StatusOK, sendAttempt(l.client.HTTP, l.client.URL, a, ""), "login with a device token"))
+	}
+	l.client.Refresh(l.Context(), "LONG", l.device)
+	l.client.Verify(l.Context(), l.device)
+	l.client.Authz(l.Context(), l.device)
+	l.send(http.MethodGet, l.gateway.URL+"/apps/"+l.device+"/authz", "Device-Token", l.device)
+	for _, a := range []attempt{{username: gatewaytest.Username(0)}, {username: "name-of-no-user-1"}, {username: gatewaytest.Username(0), device: l.device}} {
+		a.password = "wrong-password-1"
+		for status := 0; status != http.StatusTooManyRequests; {
+			resp := sendAttempt(l.client.HTTP, l.client.URL, a, "")
+			if status = resp.Status; status != http.StatusTooManyRequests {
+				requireStatus(l.T, http.StatusBadRequest, resp, "login with a wrong password")
+			}
+		}
+	}
 }
 
 // send sends a request with one header.

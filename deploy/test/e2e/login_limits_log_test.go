@@ -241,8 +241,12 @@ func TestC85NamesInLogAreKeyed(t *testing.T) {
 				l.checkRejected(l.login(attempt{username: gatewaytest.Username(i), password: "wrong", secret: app.secret}), "wrong login")
 			}
 		}
-		l.waitForLine("step=login", "code=invalid_credentials", "app="+app.name+" ")
-		for _, line := range linesOf(l.gateways[0].Log(), "step=login", "code=invalid_credentials", "app="+app.name+" ") {
+		var lines []string
+		poll(t, "the log has each wrong login", func() bool {
+			lines = linesOf(l.gateways[0].Log(), "step=login", "code=invalid_credentials", "app="+app.name+" ")
+			return len(lines) == 4
+		})
+		for _, line := range lines {
 			accounts[fieldOf(line, "account")] = app.name
 		}
 	}

@@ -40,13 +40,20 @@ func TestC85AttacksAreSeen(t *testing.T) {
 	}
 	refuse := func(n int, a attempt) {
 		t.Helper()
-		for _, resp := range sendConcurrently(n, func(int) gatewaytest.Response { return l.login(a) }) {
+		responses := sendConcurrently(n, func(i int) gatewaytest.Response {
+			next := a
+			if a.address != "" { // until the network refuses them, attempts at the same time use the budget of their account
+				next.username = gatewaytest.Username(10 + i)
+			}
+			return l.login(next)
+		})
+		for _, resp := range responses {
 			l.checkThrottled(resp, "login at the limit")
 		}
 	}
 	refuse(9, attempt{})
 	refuse(7, attempt{username: "user2", device: device})
-	refuse(5, attempt{username: "user3", address: address})
+	refuse(5, attempt{address: address})
 	refuse(2, attempt{username: "user1"})
 
 	list := l.waitForAttacks([]refusals{{Limit: "account", Count: 9}, {Limit: "device", Count: 7}, {Limit: "network", Count: 5}, {Limit: "account", Count: 2}})
@@ -74,6 +81,11 @@ func (l *loginLimits) waitForAttacks(want []refusals) (list []refusals) {
 	const path = "/admin/apps/" + gatewaytest.App + "/attacks"
 	for _, g := range l.gateways {
 		var resp gatewaytest.Response
+		defer func() {
+			if l.Failed() {
+				l.Logf("the admin API has answered %s", resp.Body)
+			}
+		}()
 		poll(l.T, fmt.Sprintf("the admin API lists %v", want), func() bool {
 			resp = requireStatus(l.T, http.StatusOK, sendAsAdmin(l.T, g, http.MethodGet, path), "list of attacks")
 			var body struct{ Refusals []refusals }
@@ -105,7 +117,7 @@ func (l *loginLimits) sumOf(expression string) (sum float64) {
 // line, and with a name only that of its account.
 func (l *loginLimits) checkAttacksCommand(list []refusals, env commandEnv) {
 	l.Helper()
-	code, output := env.run(l.T, "", "attacks", gatewaytest.App)
+	code, output := env.run(l.T, "", "attacks", "--app", gatewaytest.App)
 	from := 0
 	for _, r := range list {
 		lines := linesOf(output, r.Key, fmt.Sprint(r.Count), r.Limit)
@@ -123,14 +135,14 @@ func (l *loginLimits) checkAttacksCommand(list []refusals, env commandEnv) {
 		l.Errorf("attacks: got the output\n%s\nwant no name in it", output)
 	}
 	for name, own := range map[string]refusals{"user0": list[0], "user1": list[3], " user0 ": list[0]} {
-		code, output := env.run(l.T, "", "attacks", gatewaytest.App, "--name", name)
+		code, output := env.run(l.T, "", "attacks", "--app", gatewaytest.App, "--name", name)
 		others := slices.DeleteFunc(slices.Clone(list), func(r refusals) bool { return r == own })
 		foreign := slices.ContainsFunc(others, func(r refusals) bool { return strings.Contains(output, r.Key) })
 		if code != 0 || foreign || len(linesOf(output, own.Key, fmt.Sprint(own.Count))) != 1 {
 			l.Errorf("attacks --name %q: got exit code %d, output\n%s\nwant 0 and only the line of %v", name, code, output, own)
 		}
 	}
-	for what, args := range map[string][]string{"unknown app": {"unknown"}, "no app": nil} {
+	for what, args := range map[string][]string{"unknown app": {"--app", "unknown"}, "no app": nil} {
 		if code, output := env.run(l.T, "", append([]string{"attacks"}, args...)...); code == 0 {
 			l.Errorf("attacks with %s: got exit code 0, output %s; want an error", what, cmp.Or(output, "nothing"))
 		}
