@@ -67,16 +67,17 @@ func (c *trackedConn) end() {
 	c.working.Add(-1)
 }
 
-// readBody calls read, which reads the body of a request that began at start. Meanwhile the
-// request is not at work: a slow client must not keep a connection that others need.
-func (c *trackedConn) readBody(start time.Time, read func()) {
+// rest calls a function that reads the body of a request, or that holds its answer back.
+// Meanwhile the request is not at work, and has not been since a time: a slow client, or one
+// that guesses passwords, must not keep a connection that others need.
+func (c *trackedConn) rest(since time.Time, wait func()) {
 	if c == nil {
-		read()
+		wait()
 		return
 	}
-	c.since.Store(int64(start.Sub(c.pool.started)))
+	c.since.Store(int64(since.Sub(c.pool.started)))
 	c.working.Add(-1)
-	read()
+	wait()
 	c.working.Add(1)
 }
 

@@ -161,7 +161,7 @@ func TestBusyConnectionsStay(t *testing.T) {
 	}
 	p.wantClosed()
 	second := p.conns["192.0.2.2/b"]
-	second.readBody(time.Now(), func() {
+	second.rest(time.Now(), func() {
 		if !p.open("192.0.2.4/d", 9) {
 			t.Error("no connection was accepted, want the place of the one whose body is read")
 		}

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"tokengate/session"
 )
@@ -24,7 +25,7 @@ func (s *Server) login(x *exchange) error {
 		Network: networkOf(s.clientOf(x.Request)), Device: x.Request.Header.Get(headerDevice),
 	})
 	if session.LimitOf(err) != "" {
-		s.refused.hold(x.Request.Context())
+		connectionOf(x.Request).rest(time.Now(), func() { s.refused.hold(x.Request.Context()) })
 	}
 	if err != nil {
 		return err

@@ -17,18 +17,19 @@ type reservation struct {
 	Attempt
 	limiter Limiter
 	device  Device // the known device, if Attempt.Device is set
+	network string // of the client
 	counted bool
 }
 
 // reserve counts a login before its password is compared. It fails as [Limiter].Reserve
 // does.
 func (e *Engine) reserve(ctx context.Context, app *App, req LoginRequest) (*reservation, error) {
-	r := &reservation{limiter: e.Limiter, Attempt: Attempt{
+	r := &reservation{limiter: e.Limiter, network: req.Network, Attempt: Attempt{
 		App: app.Name, Account: app.AccountKey(req.Username), Network: req.Network,
 		Failures: FailureLimit(app.LoginAttempts), NetworkLimit: RateLimit{app.LoginAttemptsPerNetwork, networkPeriod},
 	}}
 	if d, err := app.Devices.VerifyDevice(req.Device, e.Now()); req.Device != "" && err == nil && d.Account == r.Account {
-		r.Device, r.device = d.ID, d
+		r.Device, r.device, r.Network = d.ID, d, ""
 	}
 	return r, r.count(ctx)
 }
@@ -48,7 +49,7 @@ func (r *reservation) confirmDevice(ctx context.Context, present Fingerprint) er
 		return nil
 	}
 	r.release(ctx)
-	r.Device, r.device = "", Device{}
+	r.Device, r.device, r.Network = "", Device{}, r.network
 	return r.count(ctx)
 }
 

@@ -112,6 +112,12 @@ func TestKnownDevice(t *testing.T) {
 			f.wantRefused(err, session.LimitAccount, time.Minute)
 		}
 	}
+	for _, name := range []string{"a", "b"} {
+		_, err := f.Login(t.Context(), session.LoginRequest{Secret: "s-new", Username: name, Password: "x", Type: "LONG", Network: "away"})
+		f.wantError(err, session.InvalidCredentials, "")
+	}
+	_, err = f.Login(t.Context(), session.LoginRequest{Secret: "s-new", Username: "bob", Password: "bob", Type: "LONG", Network: "away"})
+	f.wantRefused(err, session.LimitNetwork, 2*time.Minute)
 	device := first.Device
 	for range 10 {
 		again, err := f.guess("alice", device, "away")

@@ -42,13 +42,13 @@ type Limiter interface {
 // MaxRefusals is how many entries [Limiter].Refusals returns at most.
 const MaxRefusals = 100
 
-// Attempt is one login, as a [Limiter] counts it. A login from a known device uses the
-// budget of the device only, so that failures elsewhere can't keep its user out.
+// Attempt is one login, as a [Limiter] counts it. One from a known device has no Network: it
+// uses the budget of the device only, so that failures elsewhere can't keep its user out.
 type Attempt struct {
 	App     string
 	Account string // AccountKey of the username as the client sent it
 	Device  string // Device.ID of a known device; empty means that the device is not known
-	Network string // of the client; empty means that it is not known, and has no budget
+	Network string // of the client; empty if it is not known or does not count
 
 	Failures     FailureLimit // of Account, or of Device if that is set
 	NetworkLimit RateLimit    // of Network

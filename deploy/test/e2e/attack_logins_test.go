@@ -32,8 +32,8 @@ func startAttacked(t *testing.T, shopUsers string) *gatewaytest.Gateway {
 	})
 }
 
-// attack is a number of logins to the app shop.
-type attack struct {
+// storm is a number of logins to the app shop.
+type storm struct {
 	connections sync.WaitGroup
 
 	mu    sync.Mutex
@@ -48,13 +48,13 @@ func attackers(g *gatewaytest.Gateway) *gatewaytest.Client {
 }
 
 // login sends one login and counts the answer.
-func (a *attack) login(ctx context.Context, c *gatewaytest.Client, username, password string) {
+func (a *storm) login(ctx context.Context, c *gatewaytest.Client, username, password string) {
 	a.count(ctx, c.Post(ctx, "/api/session/login/", "", map[string]string{
 		"username": username, "password": password, "secret_key": c.Secret, "session": "LONG", "info": "attack",
 	}))
 }
 
-func (a *attack) count(ctx context.Context, resp gatewaytest.Response) {
+func (a *storm) count(ctx context.Context, resp gatewaytest.Response) {
 	code := fmt.Sprint(resp.Status, " ", resp.Code)
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); resp.Status == http.StatusServiceUnavailable && (err != nil || seconds < 1) {
 		code += " without Retry-After"
@@ -70,14 +70,14 @@ func (a *attack) count(ctx context.Context, resp gatewaytest.Response) {
 }
 
 // answers returns how many answers there are with a status and a code.
-func (a *attack) answers(code string) int {
+func (a *storm) answers(code string) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.codes[code]
 }
 
 // check checks that all logins were answered, with one of these statuses and codes.
-func (a *attack) check(t *testing.T, expected ...string) {
+func (a *storm) check(t *testing.T, expected ...string) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -115,7 +115,7 @@ func TestS3StormOfOneApp(t *testing.T) {
 	g := startAttacked(t, slowUser(t))
 	loginsOfBank(t, g, 1)
 	ctx, stop := context.WithCancel(t.Context())
-	var a attack
+	var a storm
 	client := attackers(g)
 	for i := range 300 {
 		a.connections.Go(func() {
@@ -155,7 +155,7 @@ func TestS4SlowUpstream(t *testing.T) {
 	g := startAttacked(t, slow.URL)
 	loginsOfBank(t, g, 1)
 	before := openFiles(t, g.PID())
-	var a attack
+	var a storm
 	client := attackers(g)
 	for i := range logins {
 		a.connections.Go(func() { a.login(t.Context(), client, fmt.Sprint("user", i), "secret") })
@@ -191,7 +191,7 @@ func TestS4LongFields(t *testing.T) {
 			g := startAttacked(t, slowUser(t))
 			loginsOfBank(t, g, 1)
 			client, username, password := attackers(g), strings.Repeat("u", c.username), strings.Repeat("p", c.password)
-			var a attack
+			var a storm
 			var sending sync.WaitGroup
 			for range senders {
 				sending.Go(func() {

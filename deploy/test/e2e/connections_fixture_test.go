@@ -63,8 +63,8 @@ func clientFrom(source net.IP, address string, a *authority, keep bool) *gateway
 	return c
 }
 
-// attack opens connections and keeps them from work.
-type attack struct {
+// pressure opens connections and keeps them from work.
+type pressure struct {
 	name      string
 	start     string // what each connection sends at first
 	drip      string // what it sends each second
@@ -78,7 +78,7 @@ const attackConnections = 1100
 
 // run opens the connections, and opens those again that are closed, a hundred in a second. It returns
 // when all have been opened once. They are closed when the test ends.
-func (a attack) run(t *testing.T, address string, ca *authority) {
+func (a pressure) run(t *testing.T, address string, ca *authority) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var started, running sync.WaitGroup
@@ -108,7 +108,7 @@ func (a attack) run(t *testing.T, address string, ca *authority) {
 }
 
 // press opens one connection and returns when it is closed.
-func (a attack) press(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), ca *authority, opened func()) {
+func (a pressure) press(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), ca *authority, opened func()) {
 	conn, err := dial(ctx, "", "")
 	if err != nil {
 		return

@@ -22,7 +22,7 @@ func TestConnectionsOfOthersStarveNoClient(t *testing.T) {
 	a := newAuthority(t)
 	server := redistest.Standalone(t)
 	cert, key := a.issue(t)
-	for _, attack := range []attack{
+	for _, attack := range []pressure{
 		{name: "idle, one address", start: idleRequest, one: true},
 		{name: "idle", start: idleRequest},
 		{name: "header, one address", start: halfHeader, drip: "x", one: true},
