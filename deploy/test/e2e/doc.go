@@ -8,5 +8,6 @@
 // Django, Django REST framework and simplejwt.
 //
 // TOKENGATE_ROUNDS sets the number of rounds of each race test. The default is small,
-// so that the tests can run with every change.
+// so that the tests can run with every change. TOKENGATE_FULL=1 selects the full sizes of the
+// tests of login limits, which take about six minutes.
 package e2e

@@ -100,7 +100,7 @@ func TestC85DeviceHasItsOwnBudgets(t *testing.T) {
 }
 
 // TestC85PasswordChangeForgetsDevices checks that a device that logged in with the former
-// password is not known any more: its token may be that of an attacker who has guessed it.
+// password is not known any more: an attacker that had guessed it may hold the token.
 func TestC85PasswordChangeForgetsDevices(t *testing.T) {
 	t.Parallel()
 	const limit = 5

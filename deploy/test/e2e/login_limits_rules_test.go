@@ -13,7 +13,7 @@ import (
 )
 
 // TestC85DelayGrows checks the waits after the limit: one attempt is allowed after a minute,
-// and each wait is twice as long as the one before, up to a day. The clock is Redis's.
+// and each wait is twice as long as the one before, up to a day. The test sets the clock of Redis.
 func TestC85DelayGrows(t *testing.T) {
 	t.Parallel()
 	faults := preload.New(t)
