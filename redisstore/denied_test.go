@@ -26,10 +26,11 @@ func TestNoStepBeginsWithoutRights(t *testing.T) {
 			full := policy
 			full.Max = 1
 			for name, step := range map[string]func() error{
-				"Create": func() error { _, err := s.Create(ctx, createStep(alice, full)); return err },
-				"Revoke": func() error { _, err := s.Revoke(ctx, session.RevokeStep{Owner: alice, ID: current.ID}); return err },
-				"Logout": func() error { _, err := s.Logout(ctx, logoutStep(current, policy)); return err },
-				"Ready":  func() error { return s.Ready(ctx, alice) },
+				"Create":  func() error { _, err := s.Create(ctx, createStep(alice, full)); return err },
+				"Revoke":  func() error { _, err := s.Revoke(ctx, session.RevokeStep{Owner: alice, ID: current.ID}); return err },
+				"Logout":  func() error { _, err := s.Logout(ctx, logoutStep(current, policy)); return err },
+				"Ready":   func() error { return s.Ready(ctx, alice) },
+				"Reserve": func() error { return s.Limiter().Reserve(ctx, attempt) },
 			} {
 				if err := step(); session.CodeOf(err) != session.Unavailable {
 					t.Errorf("%s: got %v, want unavailable", name, err)
@@ -46,6 +47,7 @@ func TestNoStepBeginsWithoutRights(t *testing.T) {
 				t.Errorf("Ready with the right: got %v, want nil", err)
 			}
 			refresh(t, s, alice, current, policy)
+			reserve(t, s, attempt, 1)
 		})
 	}
 }

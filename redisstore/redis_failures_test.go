@@ -36,6 +36,11 @@ func runSteps(s *redisstore.Store, current session.Session) map[string]error {
 	_, errs["Account"] = s.Directory().Account(ctx, alice.App, session.NumberID(1))
 	_, errs["RemoveAccount"] = s.Directory().RemoveAccount(ctx, alice.App, session.NumberID(1))
 	errs["Ready"] = s.Ready(ctx, alice)
+	errs["Reserve"] = s.Limiter().Reserve(ctx, attempt)
+	errs["Succeed"] = s.Limiter().Succeed(ctx, attempt)
+	errs["Release"] = s.Limiter().Release(ctx, attempt)
+	errs["Forget"] = s.Limiter().Forget(ctx, attempt.App, attempt.Account)
+	_, errs["Refusals"] = s.Limiter().Refusals(ctx, attempt.App)
 	errs["Ping"] = s.Ping(ctx)
 	_, errs["Warnings"] = s.Warnings(ctx)
 	return errs
@@ -98,7 +103,7 @@ func TestServerIsReplica(t *testing.T) {
 	r.Primary.WaitInSync(r.Replica)
 	errs := runSteps(open(t, r.Replica.URL), current)
 	// Those that only read, or find nothing to remove.
-	for _, step := range []string{"CheckToken", "List", "Live", "Tombstones", "FindAccount", "Account", "Accounts", "RemoveAccount"} {
+	for _, step := range []string{"CheckToken", "List", "Live", "Tombstones", "FindAccount", "Account", "Accounts", "RemoveAccount", "Release", "Refusals"} {
 		delete(errs, step)
 	}
 	wantUnavailable(t, errs)
