@@ -2,7 +2,7 @@
 // Cluster. It is the only package that uses the Redis client.
 //
 // Each step runs one script of package lua on the keys of one user, which share a
-// slot. The schema of the keys is in keys.go. A step takes one round trip, or two
+// slot. Only a Limiter sends two at a time, whose keys may be in two slots. The schema of the keys is in keys.go. A step takes one round trip, or two
 // when Redis has lost its scripts. The client never repeats a step by itself: if the
 // reply was lost, the step may have run, and a second run would not return the same
 // result.

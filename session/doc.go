@@ -4,8 +4,9 @@
 //
 // [Engine] has one method for each step. It reaches everything outside the
 // package through an interface: [Store] keeps the sessions, [Signer] signs and
-// verifies tokens, [Checker] checks users, [Directory] keeps users, [Feed]
-// brings the revocations of other instances, and [Observer] receives events.
+// verifies tokens, [Checker] checks users, [Directory] keeps users, [Limiter]
+// counts failed logins, [Feed] brings the revocations of other instances, and
+// [Observer] receives events.
 // The package uses the standard library only, and depends on neither HTTP nor
 // Redis. No decision about a session depends on an Engine's memory, so any
 // number of Engines may share one Store.
@@ -41,6 +42,17 @@
 //     so that many logins do not slow down refreshes (see package password).
 //   - The Django app: simplejwt_multisessions, which the gateway replaces. The
 //     gateway has the same endpoints, settings and token claims.
+//
+// Failed logins:
+//
+//   - Attempt: one login, as it is counted before its password is compared ([Attempt]).
+//   - Limiter: counts attempts for all instances ([Limiter]).
+//   - Budget: the attempts that are left of one account, known device or network. A
+//     login reserves an attempt of each budget that it belongs to. A success gives it
+//     back, and so does a release, when no password was compared.
+//   - Row: the failed logins of an account or a known device since its last success
+//     ([Failures]).
+//   - Refusal: a login that a limit did not allow. It is throttled.
 //
 // Processes:
 //

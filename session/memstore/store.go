@@ -1,4 +1,4 @@
-// Package memstore keeps sessions, users and revocations in this process's memory.
+// Package memstore keeps sessions, users, revocations and failed logins in this process's memory.
 // It is the store for trying the gateway out, and the model that every other store
 // is compared with. One mutex makes every step atomic; the rules themselves are in
 // [session.Policy].
