@@ -221,7 +221,8 @@ func (d fakeDirectory) FindAccount(_ context.Context, app, username string) (ses
 
 func TestDirectory(t *testing.T) {
 	var log strings.Builder
-	list := append(testUsers(t), session.Account{ID: session.NumberID(9), Username: "eve", Password: "clear-text-password", Active: true})
+	list := append(testUsers(t), session.Account{ID: session.NumberID(9), Username: "eve", Password: "clear-text-password", Active: true},
+		session.Account{ID: session.NumberID(10), Username: "frank", Password: "$2b$15$" + strings.Repeat("a", 53), Active: true})
 	o := Options{Queue: password.NewQueue(1, 0, nil), DummyKey: testKey, App: "shop", Directory: fakeDirectory{app: "shop", list: list}, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	source, err := Open(t.Context(), "redis:", o)
 	if err != nil {
@@ -233,12 +234,15 @@ func TestDirectory(t *testing.T) {
 	if user, err := source.Check(t.Context(), presented("alice", "correct horse"), anyone); err != nil || user.ID != session.NumberID(1) {
 		t.Errorf("got user %v, %v, want 1", user.ID, err)
 	}
-	for name, password := range map[string]string{"alice": "wrong", "bob": "correct horse", "unknown": "x", "eve": "clear-text-password"} {
+	for name, password := range map[string]string{"alice": "wrong", "bob": "correct horse", "unknown": "x", "eve": "clear-text-password", "frank": "x"} {
 		_, err := source.Check(t.Context(), presented(name, password), anyone)
 		wantCode(t, err, session.InvalidCredentials)
 	}
 	if !strings.Contains(log.String(), "user=9") || strings.Contains(log.String(), "clear-text") {
 		t.Errorf("log for an invalid hash, want the user's id and no text of the hash:\n%s", &log)
+	}
+	if !strings.Contains(log.String(), "user=10 error=\"bcrypt cost is 15: it must be between 4 and 14; set a new password") {
+		t.Errorf("log for a costly hash, want the user's id, the bound and what to do:\n%s", &log)
 	}
 	if err := recheck(t.Context(), session.NumberID(99), source); err != nil {
 		t.Errorf("recheck of an unknown user: %v; want nil, since the store checks it", err)

@@ -97,6 +97,7 @@ func TestParseUsersErrors(t *testing.T) {
 		`[{"id":1,"username":"bob","password":"!","claims":["role"]}]`:                                     "claims is not a JSON object",
 		`[{"id":1,"username":"bob","password":"!","claims":"role"}]`:                                       "claims is not a JSON object",
 		`[{"id":1,"username":" bob","password":"!"}]`:                                                      "entry 1: user 1: username has white space around it",
+		`[{"id":1,"username":"` + strings.Repeat("x", 1025) + `","password":"!"}]`:                         "user 1: username is longer than 1024 bytes",
 		`[{"id":1,"username":"bob\u00a0","password":"!"}]`:                                                 "username has white space around it",
 		`[{"id":1,"username":"\u001fbob","password":"!"}]`:                                                 "username has white space around it",
 		`[{"id":1,"username":"b\u0000b","password":"!"}]`:                                                  "username contains a NUL",
