@@ -89,7 +89,7 @@ func (f *form) parse(contentType string, body []byte) error {
 func (f *form) parseForm(body string) {
 	for pair := range strings.SplitSeq(body, "&") {
 		name, content, _ := strings.Cut(pair, "=")
-		f.set(formText(name), value{text, formText(content)})
+		f.set(formText(name), value{text, strings.Clone(formText(content))}) // without the rest of the body, which a login would keep while it waits
 	}
 }
 

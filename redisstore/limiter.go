@@ -57,7 +57,8 @@ func budgets(a session.Attempt) []budget {
 }
 
 // Reserve implements [session.Limiter]. It takes one round trip. If only one budget allows the
-// attempt, that one gets it back in another.
+// attempt, that one gets it back in another. The price: until then, logins of an account that
+// is at its limit are refused because of one that its network's budget refuses.
 func (l *Limiter) Reserve(ctx context.Context, a session.Attempt) error {
 	all := budgets(a)
 	runs := make([]*scriptRun, len(all))

@@ -9,10 +9,10 @@ import (
 
 // Login checks the secret, then that the limits of failed logins allow an attempt, then the
 // credentials, then the session type, and creates a session. A password of more than
-// MaxPassword bytes is wrong for every user, so it is not compared. Nor is any password while
-// the store can't write: the error would distinguish a right password, with Unavailable, from
-// a wrong one. A right password with an invalid type counts as a failed login, because the
-// error shows that it is right.
+// MaxPassword bytes is wrong for every user, so it is neither counted nor compared. No
+// password is compared while the store can't write: the error would distinguish a right
+// password, with Unavailable, from a wrong one. A right password with an invalid type counts
+// as a failed login, because the error shows that it is right.
 //
 // Login fails with InvalidCredentials if the secret or the credentials are wrong, with
 // Throttled, with Busy, or with InvalidType; with Internal if the user's claims can't be

@@ -56,9 +56,9 @@ func createAtCeiling(f *fixture) {
 	f.noError(err, "Create of the other type")
 	wantEvicted(evicting, first[0].ID)
 
-	ending := rejecting // under it, the older sessions have ended
-	ending.Lifetime = 5 * time.Minute
-	wantEvicted(ending)
+	shorter := rejecting // under it, the older sessions have ended
+	shorter.Lifetime = 5 * time.Minute
+	wantEvicted(shorter)
 	wantEvicted(rejecting) // two were dropped, and one created
 	_, err = f.create(f.owner, session.Long, rejecting)
 	f.wantError(err, session.LimitReached, "")
