@@ -1,5 +1,5 @@
-// Package memstore keeps sessions, users, revocations and failed logins in this process's memory.
-// It is the store for trying the gateway out, and the model that every other store
+// Package memstore keeps sessions, users, revocations and failed logins in this process's
+// memory. It is the store for trying the gateway out, and the model that every other store
 // is compared with. One mutex makes every step atomic; the rules themselves are in
 // [session.Policy].
 //
