@@ -3,7 +3,6 @@ package redisstore_test
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"regexp"
 	"slices"
@@ -193,13 +192,6 @@ func TestLimiterScriptsAreLoadedAgain(t *testing.T) {
 	wantThrottled(t, s, strict, session.LimitAccount)
 }
 
-// bucketOf returns the number of a key's bucket, as keys.go says.
-func bucketOf(key string) uint32 {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(key))
-	return h.Sum32() % 64
-}
-
 // TestManyRefusals checks that a bucket keeps at most 200 members, and that one that is refused
 // often is listed first although as many others were refused before it, and others between its
 // refusals.
@@ -208,7 +200,7 @@ func TestManyRefusals(t *testing.T) {
 	s := open(t, srv.URL, func(o *redisstore.Options) { o.Now = newClock().now })
 	var accounts []string
 	for i := 0; len(accounts) < 301; i++ {
-		if name := fmt.Sprint("user ", i); bucketOf(name) == 7 {
+		if name := fmt.Sprint("user ", i); bucketHex(name) == "07" {
 			accounts = append(accounts, name)
 		}
 	}
@@ -243,16 +235,10 @@ func TestManyRefusals(t *testing.T) {
 	}
 }
 
-// budgetSlot returns the slot of the budgets with a key.
-func budgetSlot(c *redistest.ClusterServers, key string) int {
-	slot, _ := strconv.Atoi(c.Nodes[0].Do("CLUSTER", "KEYSLOT", fmt.Sprintf("{shop:%02x}", bucketOf(key))))
-	return slot
-}
-
 // nameOn returns a name whose budget is on a node of a Cluster of two.
 func nameOn(c *redistest.ClusterServers, node int, prefix string) string {
 	for i := 0; ; i++ {
-		if name := fmt.Sprint(prefix, i); budgetSlot(c, name)/8192 == node {
+		if name := fmt.Sprint(prefix, i); slotOf(c, name)/8192 == node {
 			return name
 		}
 	}
@@ -318,7 +304,7 @@ func TestLimiterFollowsMovedSlot(t *testing.T) {
 	a := attempt
 	a.Failures = 3
 	reserve(t, s, a, 2)
-	slot := budgetSlot(c, a.Account)
+	slot := slotOf(c, a.Account)
 	from, to := c.Nodes[slot/8192], c.Nodes[1-slot/8192]
 	if err := c.Move(slot, from, to); err != nil {
 		t.Fatal(err)
