@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"tokengate/session"
@@ -26,6 +27,9 @@ type exchange struct {
 	debugOnly bool   // log the request at debug level
 	challenge string // WWW-Authenticate of a 401
 	caller    session.Caller
+
+	clientAddr  netip.Addr // see client
+	clientKnown bool
 
 	status       int // 0 until a status has been sent
 	code         session.Code
@@ -154,12 +158,19 @@ func (x *exchange) resultCode() session.Code {
 	return x.code
 }
 
-// clientIP returns the client's address as text. It is empty if the peer has no
-// address, as on a Unix socket.
+// client returns the client's address. It is invalid if the peer has none, as on a Unix
+// socket.
+func (x *exchange) client() netip.Addr {
+	if !x.clientKnown {
+		x.clientAddr, x.clientKnown = x.server.clientOf(x.Request), true
+	}
+	return x.clientAddr
+}
+
+// clientIP returns the client's address as text, or an empty text if there is none.
 func (x *exchange) clientIP() string {
-	client := x.server.clientOf(x.Request)
-	if !client.IsValid() {
+	if !x.client().IsValid() {
 		return ""
 	}
-	return client.String()
+	return x.client().String()
 }

@@ -22,7 +22,7 @@ func (s *Server) login(x *exchange) error {
 	}
 	tokens, err := s.engine.Login(x.ctx(), session.LoginRequest{
 		Username: f[0], Password: f[1], Secret: f[2], Type: f[3], Info: f[4],
-		Network: networkOf(s.clientOf(x.Request)), Device: x.Request.Header.Get(headerDevice),
+		Network: networkOf(x.client()), Device: x.Request.Header.Get(headerDevice),
 	})
 	if session.LimitOf(err) != "" {
 		connectionOf(x.Request).rest(time.Now(), func() { s.refused.hold(x.Request.Context()) })

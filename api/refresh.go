@@ -16,7 +16,7 @@ func (s *Server) refresh(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	tokens, err := s.engine.Refresh(x.ctx(), session.RefreshRequest{Secret: f[0], Type: f[1], Token: f[2], Network: x.clientIP()})
+	tokens, err := s.engine.Refresh(x.ctx(), session.RefreshRequest{Secret: f[0], Type: f[1], Token: f[2], Network: networkOf(x.client())})
 	if err != nil {
 		return err
 	}
