@@ -1,11 +1,13 @@
 package api
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -182,6 +184,25 @@ func TestBusyConnectionsStay(t *testing.T) {
 		t.Error("no connection was accepted, want the place of the idle one")
 	}
 	p.wantClosed("192.0.2.1/a")
+}
+
+// TestNoRequestBeginsOnClosedConnection checks that a request is not worked on if its connection
+// is closed at that moment, because the client would not get the answer.
+func TestNoRequestBeginsOnClosedConnection(t *testing.T) {
+	p := newTestPool(t, 1, 1)
+	p.open("192.0.2.1/a", 0)
+	c := p.conns["192.0.2.1/a"]
+	p.open("192.0.2.2/b", 1)
+	p.wantClosed("192.0.2.1/a")
+	worked := false
+	h := new(Listeners).trackRequests(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { worked = true }))
+	r := httptest.NewRequest("GET", "/", nil)
+	defer func() {
+		if recover() != http.ErrAbortHandler || worked {
+			t.Error("the request was worked on")
+		}
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithValue(r.Context(), connKey{}, c)))
 }
 
 // TestUnreadAnswerDoesNotKeepConnection checks that a client that does not read an answer

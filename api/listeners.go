@@ -117,8 +117,8 @@ func (l *Listeners) removeFiles() {
 	}
 }
 
-// trackRequests wraps a handler. It notes at the connection that a request is in work. Once no more connections are accepted, it asks
-// for each connection to be closed after its next answer, so that none is closed
+// trackRequests wraps a handler. It counts each connection's requests. Once no more
+// connections are accepted, it asks for each connection to be closed after its next answer, so that none is closed
 // while a request is on its way. It does not do so earlier, because clients would
 // only reconnect, some of them at the moment when the listener closes.
 func (l *Listeners) trackRequests(next http.Handler) http.Handler {

@@ -29,8 +29,15 @@ func TestProfileSeconds(t *testing.T) {
 	g := newGateway(t, options{})
 	for _, name := range []string{"profile", "trace", "heap", "goroutine", "symbol", "none", ""} {
 		for _, seconds := range []string{"86400", "31", "0", "-1", "", "x", "1.5", "NaN", "1e300", "99999999999999999999", "31&seconds=1"} {
-			w := do(g.admin, "GET", "/debug/pprof/"+name+"?seconds="+seconds, "", adminHeader)
-			expect(t, w, 400, `{"seconds":["Give a whole number from 1 to 30."],"code":"invalid"}`)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a profile would end then
+			r := httptest.NewRequestWithContext(ctx, "GET", "/debug/pprof/"+name+"?seconds="+seconds, nil)
+			r.Header.Set("Authorization", "Bearer "+wiretest.AdminToken)
+			w := httptest.NewRecorder()
+			g.admin.ServeHTTP(w, r)
+			cancel()
+			if expect(t, w, 400, `{"seconds":["Give a whole number from 1 to 30."],"code":"invalid"}`); t.Failed() {
+				t.Fatalf("%s?seconds=%s", name, seconds)
+			}
 		}
 	}
 	if w := do(g.admin, "GET", "/debug/pprof/trace?seconds=1", "", adminHeader); w.Code != 200 || w.Body.Len() == 0 {
