@@ -66,13 +66,15 @@ func printable(s string) bool {
 // userSessions handles GET /admin/apps/{app}/users/{user}/sessions, which returns the
 // user's live sessions and tombstones.
 func (s *Server) userSessions(x *exchange) error {
-	found, err := s.engine.UserSessions(x.ctx(), x.owner())
+	large := s.large.of(x.owner().App)
+	defer large.leave()
+	found, err := s.engine.UserSessions(large.context(x.ctx()), x.owner())
 	if err != nil {
 		return err
 	}
 	b := append(appendKey(append(x.buffer(), '{'), "sessions"), '[')
 	for i := range found.Live {
-		b = appendAdminSession(b, &found.Live[i])
+		b = large.sendPart(x, appendAdminSession(b, &found.Live[i]))
 	}
 	b = append(appendKey(append(b, ']'), "ended"), '[')
 	for _, t := range found.Tombstones {

@@ -83,6 +83,7 @@ func New(opts Options) (*Server, error) {
 			s.usernameFields = append(s.usernameFields, name)
 		}
 	}
+	s.large = newLargeLists(opts.Engine.Apps)
 	s.headers = mergeHeaders(headers)
 	if len(headers) > 0 {
 		s.challenge = headers[0].challenge
@@ -151,6 +152,7 @@ type Server struct {
 	ready          func(ctx context.Context) error
 	buffers        sync.Pool // of *[bufferSize]byte
 	refused        *refusedLogins
+	large          *largeLists
 }
 
 // app is an App whose settings have been checked.

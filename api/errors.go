@@ -78,6 +78,7 @@ var (
 	unrecognizedUser = answer{status: http.StatusUnauthorized, text: "Token contained no recognizable user identification", wireCode: tokenNotValid}
 	noActiveAccount  = unauthorized(textNoActiveAccount)
 	noSuchSession    = detail(http.StatusNotFound, "No such session.")
+	tooManyLists     = detail(http.StatusServiceUnavailable, "Too many long lists are being read. Try again.")
 	noSuchUser       = detail(http.StatusNotFound, "No such user.")
 )
 
@@ -127,7 +128,9 @@ var answerTable = map[session.Code]tableEntry{
 	session.Throttled: {detail(http.StatusTooManyRequests, "Too many logins. Try again later."), byEndpoint{
 		"refresh": detail(http.StatusTooManyRequests, "This refresh token was repeated too often. Use the newest one."),
 	}},
-	session.Busy:        {detail(http.StatusServiceUnavailable, "Too many logins are waiting. Try again."), nil},
+	session.Busy: {detail(http.StatusServiceUnavailable, "Too many logins are waiting. Try again."), byEndpoint{
+		"list": tooManyLists, "admin_sessions": tooManyLists,
+	}},
 	session.Unavailable: {detail(http.StatusServiceUnavailable, "The service is temporarily unavailable. Try again."), nil},
 	session.Internal:    {detail(http.StatusInternalServerError, "Internal server error."), nil},
 

@@ -101,11 +101,13 @@ func (x *exchange) Write(b []byte) (int, error) {
 // contentJSON is shared by all answers; net/http only reads header values.
 var contentJSON = []string{"application/json"}
 
-// write sends a JSON answer. It ignores write errors, because the client cannot
-// be informed of them.
+// write sends a JSON answer, or another part of one. It ignores write errors, because the
+// client cannot be informed of them.
 func (x *exchange) write(status int, body []byte) {
-	x.Header()["Content-Type"] = contentJSON
-	x.WriteHeader(status)
+	if x.status == 0 {
+		x.Header()["Content-Type"] = contentJSON
+		x.WriteHeader(status)
+	}
 	_, _ = x.Write(body)
 }
 

@@ -15,13 +15,15 @@ func (s *Server) list(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	listed, types, err := s.engine.List(x.ctx(), x.caller, f[0])
+	large := s.large.of(x.caller.App.Name)
+	defer large.leave()
+	listed, types, err := s.engine.List(large.context(x.ctx()), x.caller, f[0])
 	if err != nil {
 		return err
 	}
 	b := append(x.buffer(), '{')
 	for _, t := range types {
-		b = appendSessionsOfType(appendKey(b, typeTitles[t]), t, x.caller.App.Policies[t], listed.Sessions)
+		b = large.appendSessionsOfType(x, appendKey(b, typeTitles[t]), t, listed.Sessions)
 	}
 	x.write(http.StatusOK, append(b, '}'))
 	return nil
@@ -33,7 +35,7 @@ var typeTitles = map[session.Type]string{session.Short: "Short", session.Long: "
 // appendSessionsOfType appends the list's object for one session type. The
 // number of available sessions is always a string; the Django app mixes strings
 // and numbers.
-func appendSessionsOfType(b []byte, t session.Type, p session.Policy, all []session.Session) []byte {
+func (l *largeList) appendSessionsOfType(x *exchange, b []byte, t session.Type, all []session.Session) []byte {
 	live := 0
 	for i := range all {
 		if all[i].Type == t {
@@ -41,7 +43,7 @@ func appendSessionsOfType(b []byte, t session.Type, p session.Policy, all []sess
 		}
 	}
 	free := "Unlimited"
-	if n, unlimited := p.Free(live); !unlimited {
+	if n, unlimited := x.caller.App.Policies[t].Free(live); !unlimited {
 		free = strconv.Itoa(n)
 	}
 	b = appendMember(append(b, '{'), "Available Sessions", free)
@@ -50,7 +52,7 @@ func appendSessionsOfType(b []byte, t session.Type, p session.Policy, all []sess
 		if all[i].Type != t {
 			continue
 		}
-		b = append(appendSession(appendItem(b), &all[i]), '}')
+		b = l.sendPart(x, append(appendSession(appendItem(b), &all[i]), '}'))
 	}
 	return append(b, ']', '}')
 }

@@ -15,7 +15,6 @@
 -- include refusals
 -- include find_session
 -- include sorts_before
--- include read_records
 -- include page
 local user = KEYS[3]
 local check, caller, types, done, expiry, last = unpack(ARGV, 3)
@@ -23,7 +22,7 @@ local check, caller, types, done, expiry, last = unpack(ARGV, 3)
 local refusal = refuse_user(check, user) or refuse_caller(caller, 5, 2)
 if refusal then return refusal end
 
-local reply, room = {'ok', micros, not_before, {}}, PAGE
+local reply, room = {'ok', micros, not_before, {}}, LIST_PAGE
 for k = 4, 2 + 2 * types, 2 do
   local ids, fields, values = {}, {}, {}
   if k >= 4 + 2 * done and room > 0 then

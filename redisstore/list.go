@@ -3,15 +3,17 @@ package redisstore
 import (
 	"context"
 	"slices"
+	"time"
 
 	"tokengate/session"
 )
 
 // List implements [session.Store]. It reads the sessions page by page, which is one page for
-// nearly every user.
+// nearly every user. A large list, of more pages, is read with pauses.
 func (s *Store) List(ctx context.Context, step session.ListStep) (session.ListResult, error) {
 	var found foundSessions
 	for p := (&page{}); p != nil; {
+		start := time.Now()
 		r, err := s.run(ctx, s.list, s.newListCall(step, *p), noReplicas)
 		if err != nil {
 			return session.ListResult{}, err
@@ -19,10 +21,37 @@ func (s *Store) List(ctx context.Context, step session.ListStep) (session.ListRe
 		if p, err = found.read(&r, step.Types); err != nil {
 			return session.ListResult{}, err
 		}
+		if p == nil {
+			break
+		}
+		if err := found.pause(ctx, time.Since(start)); err != nil {
+			return session.ListResult{}, err
+		}
 		step.CheckUser, step.Caller = false, ""
 		ctx = session.AnyTime(ctx) // the first page was in time
 	}
 	return found.result(step), nil
+}
+
+// maxPause bounds the pause between two pages.
+const maxPause = 20 * time.Millisecond
+
+// pause is called between two pages, with the time that the former took. Before the second
+// one it enters the list as a large one. The pause is three times as long as the page took:
+// reading without a break would take a processor of this instance and one of Redis from the
+// steps of others.
+func (f *foundSessions) pause(ctx context.Context, took time.Duration) error {
+	if f.pages == 1 {
+		if err := session.EnterLargeList(ctx); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-time.After(min(3*took, maxPause)):
+		return nil
+	case <-ctx.Done():
+		return session.Fail(session.Unavailable, ctx.Err())
+	}
 }
 
 // page is the place of a page in the order of the sessions: by their types in the order of

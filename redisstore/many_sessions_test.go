@@ -104,11 +104,38 @@ func TestListOfManySessions(t *testing.T) {
 			t.Errorf("the caller's session is not in the list with its claims")
 		}
 	})
-	if got["time"] != 4 || got["hmget"] != 4 || got["hgetall"] != 1 {
-		t.Errorf("got %v, want 4 scripts that read 4 parts of the sessions, and all of the other type", got)
+	if got["time"] != 18 || got["hmget"] != 18 || got["hgetall"] != 1 {
+		t.Errorf("got %v, want 18 scripts that read 18 parts of the sessions, and all of the other type", got)
 	}
 	if listed, err := s.List(ctx, session.ListStep{Owner: alice, Types: []session.Type{session.Long}}); err != nil || listed.Sessions[0].Info == "" || listed.Sessions[1699].Info == "" {
 		t.Errorf("got %d sessions, %v; want each with its info", len(listed.Sessions), err)
+	}
+}
+
+// TestLargeListIsEntered checks that a list asks before it reads a second page, once, and reads
+// no more if it is refused.
+func TestLargeListIsEntered(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL+"?auto_pipeline=true")
+	p := policy
+	p.Limit = false
+	step := session.ListStep{Owner: alice, Types: session.Types}
+	for _, c := range []struct {
+		sessions, entered int
+		err               error
+		scripts           int
+	}{{99, 0, nil, 1}, {300, 1, nil, 4}, {300, 1, session.Fail(session.Busy, nil), 1}} {
+		loginMany(t, s, p, c.sessions-len(list(t, s)))
+		entered := 0
+		got := countCommands(t, srv, func() {
+			listed, err := s.List(session.WithLargeList(ctx, func() error { entered++; return c.err }), step)
+			if session.CodeOf(err) != session.CodeOf(c.err) || err == nil && len(listed.Sessions) != c.sessions {
+				t.Errorf("got %d sessions, %v; want %d, %v", len(listed.Sessions), err, c.sessions, c.err)
+			}
+		})
+		if entered != c.entered || got["time"] != c.scripts {
+			t.Errorf("%d sessions: entered %d times, read %d pages; want %d, %d", c.sessions, entered, got["time"], c.entered, c.scripts)
+		}
 	}
 }
 

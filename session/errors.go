@@ -106,7 +106,7 @@ const (
 	TokenNoUser        Code = "token_no_user"       // the claim with the user's ID is missing
 	TokenRevoked       Code = "token_revoked"       // a valid token whose session was revoked or has expired
 	Throttled          Code = "throttled"           // too many logins, where Error.RetryAfter says when to try again; or too many repeats of a refresh token
-	Busy               Code = "busy"                // too many logins are waiting
+	Busy               Code = "busy"                // too many logins are waiting, or too many long lists
 	Unavailable        Code = "unavailable"         // the answer is not known; it never means "there is none"
 	Internal           Code = "internal"            // a defect of the gateway; only its log has the details
 )

@@ -24,6 +24,23 @@ func (e *Engine) list(ctx context.Context, c Caller, types string) (ListResult, 
 	return result, requested, err
 }
 
+type largeListKey struct{}
+
+// WithLargeList returns a context for a List that may take more than one step of the Store.
+// The Store calls enter before it reads more than the first page, and fails with its error.
+func WithLargeList(ctx context.Context, enter func() error) context.Context {
+	return context.WithValue(ctx, largeListKey{}, enter)
+}
+
+// EnterLargeList is called by a [Store] before it reads a second page. It returns nil if the
+// context limits no large lists.
+func EnterLargeList(ctx context.Context) error {
+	if enter, ok := ctx.Value(largeListKey{}).(func() error); ok {
+		return enter()
+	}
+	return nil
+}
+
 // parseTypes parses a session type, or "ALL", in upper or lower case, for every type.
 func parseTypes(s string) ([]Type, error) {
 	if strings.EqualFold(TrimSpace(s), "ALL") {

@@ -87,7 +87,7 @@ type Store interface {
 	// sessions, a Store may read them in several steps, the first of which checks the user
 	// and the caller. A session that is created or revoked, or whose expiry is brought
 	// forward, between these steps may be in the list or not; any other session is in it
-	// once.
+	// once. Before the second step the Store calls [EnterLargeList].
 	List(ctx context.Context, step ListStep) (ListResult, error)
 
 	// Revoke revokes one session of the owner, of any type. It checks the user,

@@ -1,6 +1,10 @@
 -- Reads a page of a user's sessions, which are in the order of their expiry, and then of
 -- their IDs. Needs sorts_before.lua before it.
 
+-- How many sessions a page has. It bounds the time of a step, in which no other user's can
+-- run: each session has up to 8 KiB of info and claims.
+local LIST_PAGE = 100
+
 -- Returns the rank of the first session after a place in that order, whether or not there is
 -- a session in that place.
 local function rank_after(sessions, expiry, id)

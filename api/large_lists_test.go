@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tokengate/session"
+)
+
+// listing is a large list that a test has started.
+type listing struct {
+	list *largeList
+	err  error
+	done bool
+}
+
+// start starts a large list of an app, and waits until it has entered, waits or was refused.
+func start(l *largeLists, app string) *listing {
+	w := &listing{list: l.of(app)}
+	ctx := w.list.context(context.Background())
+	go func() { w.err, w.done = session.EnterLargeList(ctx), true }()
+	synctest.Wait()
+	return w
+}
+
+func appsNamed(names ...string) (apps []session.App) {
+	for _, name := range names {
+		apps = append(apps, session.App{Name: name})
+	}
+	return apps
+}
+
+// TestLargeListsOfOneApp checks that an app's large lists are worked on one after the other,
+// that one that waits too long and one beyond those that may wait are refused, and that
+// another app's go on.
+func TestLargeListsOfOneApp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLargeLists(appsNamed("a", "b"))
+		first, second := start(l, "a"), start(l, "a")
+		if !first.list.entered || second.done {
+			t.Fatalf("got %+v and %+v, want one in work and one that waits", first, second)
+		}
+		for range maxWaitingLists - 1 {
+			start(l, "a")
+		}
+		if surplus := start(l, "a"); session.CodeOf(surplus.err) != session.Busy {
+			t.Errorf("one more than may wait: got %v, want %s", surplus.err, session.Busy)
+		}
+		if other := start(l, "b"); !other.list.entered {
+			t.Errorf("another app's list waits: %+v", other)
+		}
+		first.list.leave()
+		synctest.Wait()
+		if !second.list.entered {
+			t.Errorf("the list that waits has not followed: %+v", second)
+		}
+		time.Sleep(2 * largeListPatience)
+		synctest.Wait()
+		if third := start(l, "a"); third.done {
+			t.Errorf("got %+v, want one that waits, because those before have given up", third)
+		}
+		second.list.leave()
+		synctest.Wait()
+		if len(l.places) != 2 {
+			t.Errorf("%d lists are in work, want 2", len(l.places))
+		}
+	})
+}
+
+// TestLargeListsOfAllApps checks the bound for all apps together, and that a list that was
+// refused leaves its app's place to the next one.
+func TestLargeListsOfAllApps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLargeLists(appsNamed("a", "b", "c", "d", "e"))
+		var inWork []*listing
+		for _, app := range []string{"a", "b", "c", "d"} {
+			inWork = append(inWork, start(l, app))
+		}
+		refused := start(l, "e")
+		if refused.done {
+			t.Fatalf("got %+v, want one that waits", refused)
+		}
+		time.Sleep(2 * largeListPatience)
+		synctest.Wait()
+		if session.CodeOf(refused.err) != session.Busy || refused.list.entered {
+			t.Errorf("got %+v, want %s", refused, session.Busy)
+		}
+		refused.list.leave()
+		inWork[0].list.leave()
+		if next := start(l, "e"); !next.list.entered {
+			t.Errorf("got %+v, want one in work", next)
+		}
+	})
+}
