@@ -35,9 +35,41 @@ func (x *exchange) readFields(fields []field) ([]string, error) {
 	return f.values()
 }
 
+// maxLargeBodies is how many bodies that do not fit into an exchange's buffer are read and
+// parsed at a time. Each takes some 300 KiB, with its copies, until the next garbage
+// collection. Usual clients send none, so a client that sends them slowly keeps hardly any
+// other out.
+const maxLargeBodies = 64
+
+// beginBody counts a body if it may be large. endBody must be called when it has been parsed,
+// unless beginBody fails.
+func (x *exchange) beginBody() error {
+	if x.hasLargeBody() && x.server.process.largeBodies.Add(1) > maxLargeBodies {
+		x.endBody()
+		return &wireError{answer: detail(http.StatusServiceUnavailable, "Too many large requests are being read. Try again."), code: session.Busy}
+	}
+	return nil
+}
+
+func (x *exchange) endBody() {
+	if x.hasLargeBody() {
+		x.server.process.largeBodies.Add(-1)
+	}
+}
+
+// hasLargeBody reports whether the body may not fit into the exchange's buffer.
+func (x *exchange) hasLargeBody() bool {
+	n := x.Request.ContentLength // -1 if it is not known
+	return n < 0 || n >= bufferSize
+}
+
 // readForm reads the body and returns the values of the given fields, unchecked. It fails
-// as readFields does.
+// as readFields does, or with Busy.
 func (x *exchange) readForm(fields []field) (*form, error) {
+	if err := x.beginBody(); err != nil {
+		return nil, err
+	}
+	defer x.endBody()
 	f := newForm(fields)
 	contentType := x.Request.Header.Get("Content-Type")
 	body, err := x.readBody()

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -90,5 +91,37 @@ func compareWithStandard(t *testing.T, contentType string, body []byte, texts []
 		if want, ok := standard[f.name].(string); ok && session.TrimSpace(want) != texts[i] {
 			t.Errorf("%s: got %q, want %q as in encoding/json", f.name, texts[i], want)
 		}
+	}
+}
+
+// TestLargeBodiesAreBounded checks that a body that may be large is refused while too many
+// are being read, and that others are not.
+func TestLargeBodiesAreBounded(t *testing.T) {
+	s := &Server{process: &Process{}}
+	read := func(body string, length int64) error {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r.ContentLength = length
+		r.Header.Set("Content-Type", mediaJSON)
+		_, err := (&exchange{ResponseWriter: httptest.NewRecorder(), Request: r, server: s}).readForm(listFields)
+		return err
+	}
+	small, large := `{"session":"ALL"}`, `{"session":"ALL","x":"`+strings.Repeat("x", bufferSize)+`"}`
+	s.process.largeBodies.Store(maxLargeBodies - 1)
+	for range 2 {
+		if err := read(large, int64(len(large))); err != nil {
+			t.Errorf("with room for one: got %v", err)
+		}
+	}
+	s.process.largeBodies.Store(maxLargeBodies)
+	if err := read(small, int64(len(small))); err != nil {
+		t.Errorf("a small body: got %v", err)
+	}
+	for _, length := range []int64{int64(len(large)), -1} {
+		if e := wireErrorFor(read(large, length), "list"); e.code != session.Busy || e.status != 503 {
+			t.Errorf("without room: got %d %s, want 503 busy", e.status, e.code)
+		}
+	}
+	if n := s.process.largeBodies.Load(); n != maxLargeBodies {
+		t.Errorf("%d bodies are counted, want %d", n, maxLargeBodies)
 	}
 }

@@ -13,6 +13,7 @@ import (
 type Process struct {
 	timedProfile, profile atomic.Bool // one is being taken
 	forwarded             atomic.Int64
+	largeBodies           atomic.Int32 // being read and parsed
 }
 
 // forwardedInterval is the least time between two warnings about a proxy that is not trusted.

@@ -9,9 +9,10 @@ import (
 	"tokengate/redisstore/redistest"
 )
 
-// TestRoundTripsPerStep checks, by Redis's own counts, that each step is one EVALSHA, with
-// one more before a login's password is compared, and that the verification of an access
-// token needs no command.
+// TestRoundTripsPerStep checks, by Redis's own counts, that each step is one EVALSHA, and that
+// the verification of an access token needs no command. A login has five more: before its
+// password is compared, two at once count the attempt, and one asks whether the store can
+// write; two at once, with the step itself, end the attempt.
 func TestRoundTripsPerStep(t *testing.T) {
 	server := redistest.Standalone(t)
 	c := gatewaytest.Start(t, server.URL, nil).Client()
@@ -67,7 +68,7 @@ func everyStep(t *testing.T, c *gatewaytest.Client) []namedStep {
 	}
 	succeed := func(resp gatewaytest.Response) { t.Helper(); requireStatus(t, http.StatusOK, resp, "step") }
 	return []namedStep{
-		{"login, which evicts", 2, func() { succeed(c.Login(ctx, 0, "LONG", "trip")) }},
+		{"login, which evicts", 6, func() { succeed(c.Login(ctx, 0, "LONG", "trip")) }},
 		{"refresh", 1, func() { succeed(c.Refresh(ctx, "LONG", logins[1].Refresh)) }},
 		{"retried refresh", 1, func() { succeed(c.Refresh(ctx, "LONG", logins[1].Refresh)) }},
 		{"list", 1, func() { _, resp := c.List(ctx, logins[2].Access); succeed(resp) }},

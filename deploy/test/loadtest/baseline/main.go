@@ -132,13 +132,13 @@ func (b *baseline) refresh(w http.ResponseWriter, r *http.Request) {
 	}
 	user := strconv.FormatInt(c.User, 10)
 	// lua/include/terms.lua and refused_terms.lua describe the terms.
-	terms := binary.BigEndian.AppendUint32(make([]byte, 0, 64), c.Generation)
+	terms := binary.BigEndian.AppendUint32(make([]byte, 0, 72), c.Generation)
 	terms = binary.BigEndian.AppendUint64(terms, uint64(c.Expires*1000))
 	terms = append(terms, c.secret...)
 	terms = binary.BigEndian.AppendUint64(terms, 30*day)
 	terms = binary.BigEndian.AppendUint64(terms, 90*day)
 	terms = binary.BigEndian.AppendUint64(terms, 15*day)
-	terms = append(terms, 0, 0, 0, 0, 0, 1, 1) // no credential; rotate and update
+	terms = append(terms, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0) // no credential; rotate and update; no network
 	terms = binary.BigEndian.AppendUint32(terms, 30_000)
 	terms = append(terms, 1, 0)
 	reply, err := b.run(r.Context(), lua.Refresh.Name, user, c.Session, terms)
