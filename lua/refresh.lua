@@ -55,7 +55,7 @@ if extended or rotate == 1 or expires ~= expiry then
   generation, rotated, form, size = generation + 1, ms, REACHED, REACHED_SIZE
 end
 if update == 1 then updated = micros > updated and micros or updated + 1 end -- never moves back, even if the clock does
-local after = struct.pack(form, version, generation, created, updated, rotated, expires / 1000, absolute / 1000, claimed, secret, credential, created_under, client, generation, 0)
+local after = struct.pack(form, version, generation, created, updated, rotated, expires / 1000, absolute / 1000, claimed, secret, credential, created_under, reached)
 if #record > size then after = after .. record:sub(size + 1) end
 if after ~= record then
   redis.call('HSET', data, field, after)

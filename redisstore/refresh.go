@@ -61,6 +61,7 @@ func (c *call) addTerms(step session.RefreshStep) {
 	c.buf = append(c.buf, step.Credential[:]...)
 	c.buf = append(c.buf, boolByte(step.CheckUser), boolByte(p.Rotate), boolByte(p.UpdateLastLogin))
 	c.buf = append(c.buf, step.Client[:]...)
+	c.buf = append(b.AppendUint32(c.buf, step.Generation+1), 0) // that of the next token, and no repeats of the last one
 	c.buf = b.AppendUint32(c.buf, uint32(p.RetryWindow.Milliseconds()))
 	c.buf = append(c.buf, boolByte(p.ReuseDetection), boolByte(step.Tentative))
 	c.ends = append(c.ends, len(c.buf))

@@ -34,7 +34,7 @@ local CREATED_AT, EXPIRES_AT, CREDENTIAL_AT, CREATED_UNDER_AT = 6, 25, 42, 46 --
 -- 0 how often the token that it has spent was repeated. A version that only knows RECORD
 -- keeps these bytes when it reaches a generation; they then belong to another one and mean
 -- nothing.
-local REACHED, REACHED_SIZE = '>BI4I6I7I6I4I4Bc8c4I7c4I4B', 61
+local REACHED, REACHED_SIZE = '>BI4I6I7I6I4I4Bc8c4I7c9', 61
 
 -- The credential of a session or a user where none is known. It is not compared.
 local NO_CREDENTIAL = '\0\0\0\0'

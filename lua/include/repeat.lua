@@ -8,9 +8,10 @@ local NO_CLIENT = '\0\0\0\0' -- the tag of a client whose network is not known
 -- the one whose refresh has spent the token, or else 0. It returns nil if there were too many
 -- repeats already. This is session.Repeats.Add.
 local function count_repeat(record)
-  local generation, tag, reached, repeats = struct.unpack('>I4', record, 2), NO_CLIENT, 0, 0
-  if #record >= REACHED_SIZE then tag, reached, repeats = struct.unpack('>c4I4B', record, RECORD_SIZE + 1) end
-  if reached ~= generation then tag, repeats = NO_CLIENT, 0 end
+  local client = reached:sub(1, 4)
+  local generation, tag, counted_for, repeats = struct.unpack('>I4', record, 2), NO_CLIENT, 0, 0
+  if #record >= REACHED_SIZE then tag, counted_for, repeats = struct.unpack('>c4I4B', record, RECORD_SIZE + 1) end
+  if counted_for ~= generation then tag, repeats = NO_CLIENT, 0 end
   if repeats >= MAX_REPEATS then return nil end
   local moved = client ~= NO_CLIENT and tag ~= NO_CLIENT and client ~= tag
   local counted = struct.pack('>c4I4B', tag, generation, repeats + 1)

@@ -28,7 +28,7 @@ func startAttacked(t *testing.T, shopUsers string) *gatewaytest.Gateway {
 	return gatewaytest.Start(t, "", gatewaytest.Settings{
 		"APPS": gatewaytest.App + ",bank", "APP_USERS": shopUsers, "APP_LOGIN_ATTEMPTS_PER_NETWORK": "1000000",
 		"TRUSTED_PROXIES": "127.0.0.1", // so that the attackers are not one client, whose connections are few
-		bank + "USERS": "file:" + gatewaytest.UserFile(t), bank + "SECRET_KEY": bankSecret,
+		bank + "USERS":    "file:" + gatewaytest.UserFile(t), bank + "SECRET_KEY": bankSecret,
 		bank + "SIGNING_KEY": "bank-signing-key-0123456789abcdef0123456789abcdef",
 	})
 }

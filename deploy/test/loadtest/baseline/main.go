@@ -139,6 +139,7 @@ func (b *baseline) refresh(w http.ResponseWriter, r *http.Request) {
 	terms = binary.BigEndian.AppendUint64(terms, 90*day)
 	terms = binary.BigEndian.AppendUint64(terms, 15*day)
 	terms = append(terms, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0) // no credential; rotate and update; no network
+	terms = append(binary.BigEndian.AppendUint32(terms, c.Generation+1), 0)
 	terms = binary.BigEndian.AppendUint32(terms, 30_000)
 	terms = append(terms, 1, 0)
 	reply, err := b.run(r.Context(), lua.Refresh.Name, user, c.Session, terms)
