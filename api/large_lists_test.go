@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,14 +14,17 @@ import (
 type listing struct {
 	list *largeList
 	err  error
-	done bool
+	done atomic.Bool
 }
 
 // start starts a large list of an app, and waits until it has entered, waits or was refused.
 func start(l *largeLists, app string) *listing {
 	w := &listing{list: l.of(app)}
 	ctx := w.list.context(context.Background())
-	go func() { w.err, w.done = session.EnterLargeList(ctx), true }()
+	go func() {
+		w.err = session.EnterLargeList(ctx)
+		w.done.Store(true)
+	}()
 	synctest.Wait()
 	return w
 }
@@ -39,7 +43,7 @@ func TestLargeListsOfOneApp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLargeLists(appsNamed("a", "b"))
 		first, second := start(l, "a"), start(l, "a")
-		if !first.list.entered || second.done {
+		if !first.list.entered || second.done.Load() {
 			t.Fatalf("got %+v and %+v, want one in work and one that waits", first, second)
 		}
 		for range maxWaitingLists - 1 {
@@ -58,7 +62,7 @@ func TestLargeListsOfOneApp(t *testing.T) {
 		}
 		time.Sleep(2 * largeListPatience)
 		synctest.Wait()
-		if third := start(l, "a"); third.done {
+		if third := start(l, "a"); third.done.Load() {
 			t.Errorf("got %+v, want one that waits, because those before have given up", third)
 		}
 		second.list.leave()
@@ -79,7 +83,7 @@ func TestLargeListsOfAllApps(t *testing.T) {
 			inWork = append(inWork, start(l, app))
 		}
 		refused := start(l, "e")
-		if refused.done {
+		if refused.done.Load() {
 			t.Fatalf("got %+v, want one that waits", refused)
 		}
 		time.Sleep(2 * largeListPatience)
