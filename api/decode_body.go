@@ -37,8 +37,8 @@ func (x *exchange) readFields(fields []field) ([]string, error) {
 
 // maxLargeBodies is how many bodies that do not fit into an exchange's buffer are read and
 // parsed at a time. Each takes some 300 KiB, with its copies, until the next garbage
-// collection. Usual clients send none, so a client that sends them slowly keeps hardly any
-// other out.
+// collection. The price: clients that send as many slowly keep out others whose bodies are
+// large, or of unknown length. Usual clients send neither.
 const maxLargeBodies = 64
 
 // beginBody counts a body if it may be large. endBody must be called when it has been parsed,

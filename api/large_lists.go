@@ -10,8 +10,8 @@ import (
 )
 
 // Bounds of large lists, those of more than one page. An app's large lists are worked on one
-// after the other, so that they slow down neither its other requests nor other apps. A client
-// that reads its answer slowly delays only those of its own app. A list that waits holds one
+// after the other, so that they slow down neither its other requests nor other apps. The
+// price: slow readers of four apps delay the large lists of all. A list that waits holds one
 // page.
 const (
 	maxLargeLists     = 4 // of all apps at a time: each is up to 80 MB

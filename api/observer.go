@@ -55,7 +55,7 @@ func messageFor(e session.Event) (message string, level slog.Level) {
 		return "", 0
 	case session.Retried, session.Healed:
 		if e.Moved {
-			return "retry from another address", slog.LevelWarn
+			return "repeat from another network", slog.LevelWarn
 		}
 		return "", 0
 	case session.Replayed:

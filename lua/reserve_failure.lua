@@ -22,7 +22,7 @@ if wait > 0 and wait <= DAY then -- a longer wait means that the clock was set b
 end
 
 in_row = in_row + 1
-local memory = math.min(in_row, 400) * DAY
+local memory = math.min(in_row, 400) * DAY -- session.MaxFailureMemory is 400 days
 row = string.format('%.0f|%.0f', in_row, micros + memory)
 if in_row >= tonumber(limit) then
   row = string.format('%s|%.0f', row, micros + math.min(MINUTE * 2 ^ (in_row - limit), DAY))

@@ -78,7 +78,8 @@ func (l *Limiter) Reserve(ctx context.Context, a session.Attempt) error {
 	if failed == nil || len(taken) == 0 {
 		return failed
 	}
-	if err := l.run(ctx, taken...); err != nil && session.CodeOf(failed) == session.Throttled {
+	// The client may have disconnected by now; the attempt must be given back all the same.
+	if err := l.run(session.AnyTime(context.WithoutCancel(ctx)), taken...); err != nil && session.CodeOf(failed) == session.Throttled {
 		return err
 	}
 	return failed
@@ -201,11 +202,11 @@ func (l *Limiter) newCall(app string, b budget) *call {
 
 // slice returns the number of the slice of time in which refusals are counted now.
 func (l *Limiter) slice() int64 {
-	now := time.Now
+	now := time.Now()
 	if l.store.options.Now != nil {
-		now = l.store.options.Now
+		now = l.store.options.Now()
 	}
-	return now().Unix() / int64(session.RefusalSlice/time.Second)
+	return now.Unix() / int64(session.RefusalSlice/time.Second)
 }
 
 // Refusals implements [session.Limiter]. It takes one round trip per slice of time.

@@ -93,12 +93,14 @@ func (e *Engine) Refusals(ctx context.Context, app string) ([]Refusals, error) {
 	return list, err
 }
 
-// ForgetFailures ends the row of failed logins with a username, so that its user need not
-// wait. It returns what stands for the username in logs, and fails with AppUnknown or
-// Unavailable.
+// ForgetFailures ends the row of failed logins with a username from unknown devices. The
+// limits of networks and of known devices stay. It returns what stands for the username in
+// logs, and fails with AppUnknown or Unavailable.
 func (e *Engine) ForgetFailures(ctx context.Context, app, username string) (account string, err error) {
-	_, err = e.runAdmin(ctx, Event{Step: StepAdmin, App: app}, func() (RevokeResult, error) {
-		account = e.App(app).AccountKey(username)
+	if a := e.App(app); a != nil {
+		account = a.AccountKey(username)
+	}
+	_, err = e.runAdmin(ctx, Event{Step: StepAdmin, App: app, Account: account}, func() (RevokeResult, error) {
 		return RevokeResult{}, e.Limiter.Forget(ctx, app, account)
 	})
 	return account, err

@@ -21,15 +21,17 @@ type reservation struct {
 	counted bool
 }
 
-// reserve counts a login before its password is compared. It fails as [Limiter].Reserve
+// reserve counts a login before its password is compared. account stands for its username. It fails as [Limiter].Reserve
 // does.
-func (e *Engine) reserve(ctx context.Context, app *App, req LoginRequest) (*reservation, error) {
+func (e *Engine) reserve(ctx context.Context, app *App, req LoginRequest, account string) (*reservation, error) {
 	r := &reservation{limiter: e.Limiter, network: req.Network, Attempt: Attempt{
-		App: app.Name, Account: app.AccountKey(req.Username), Network: req.Network,
+		App: app.Name, Account: account, Network: req.Network,
 		Failures: FailureLimit(app.LoginAttempts), NetworkLimit: RateLimit{app.LoginAttemptsPerNetwork, networkPeriod},
 	}}
-	if d, err := app.Devices.VerifyDevice(req.Device, e.Now()); req.Device != "" && err == nil && d.Account == r.Account {
-		r.Device, r.device, r.Network = d.ID, d, ""
+	if req.Device != "" {
+		if d, err := app.Devices.VerifyDevice(req.Device, e.Now()); err == nil && d.Account == account {
+			r.Device, r.device, r.Network = d.ID, d, ""
+		}
 	}
 	return r, r.count(ctx)
 }
@@ -42,7 +44,7 @@ func (r *reservation) count(ctx context.Context) error {
 }
 
 // confirmDevice counts the login as one from an unknown device if the user's credential is
-// not the one with which the device became known: who knew the former password may hold
+// not the one with which the device became known: a person with the former password may hold
 // its token. It fails as [Limiter].Reserve does.
 func (r *reservation) confirmDevice(ctx context.Context, present Fingerprint) error {
 	if r.Device == "" || r.device.Credential.Matches(present) {

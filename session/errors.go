@@ -12,7 +12,7 @@ type Error struct {
 	Err   error // the reason, for the log only; may be nil
 
 	RetryAfter time.Duration // of Throttled: when to try again; zero means not known
-	Limit      Limit         // of Throttled: which limit refused; empty means one of the user source
+	Limit      Limit         // of Throttled: which limit refused; empty means one of the user source, or that of repeats
 }
 
 // Error returns the code, the cause and the reason. It holds no secret as long as

@@ -9,7 +9,7 @@ type Event struct {
 	Step    Step
 	App     string // empty if not known
 	User    string // empty if not known
-	Account string // of a login: Attempt.Account, which does not disclose the username
+	Account string // of a login: Attempt.Account, which stands for the username
 	Network string // of a login: that of the client; empty if not known
 	Session ID     // the session that the step was about
 	Type    Type

@@ -11,15 +11,15 @@ import (
 // Package storetest tests that an implementation keeps the contract that is written here.
 //
 // Each method uses a budget in one atomic step; two budgets of one method may change one
-// after the other. All times are those of the Limiter's own clock. Every error is an
-// [*Error]. Unavailable means that the Limiter can't tell, and that it may have counted.
+// after the other. All times are those of the Limiter's own clock, except the slices of time in
+// which refusals are counted. Every error is an [*Error]. Unavailable means that the Limiter can't tell, and that it may have counted.
 type Limiter interface {
 	// Reserve takes one attempt from each budget of a login, before its password is
 	// compared: otherwise more attempts than a budget allows could be on their way at the
 	// same time. If a budget is used up, it fails with Throttled, the [Limit] and the
 	// time after which that budget allows another attempt; of two, the later one. The
-	// budgets are then as if the attempt had not been made, and the refusal is counted for
-	// Refusals.
+	// budgets are then as if the attempt had not been made, except that a row may be
+	// remembered longer, and the refusal is counted for Refusals.
 	Reserve(ctx context.Context, a Attempt) error
 
 	// Succeed ends the row of failures that a reserved attempt belongs to, and gives the
@@ -46,12 +46,20 @@ const MaxRefusals = 100
 // uses the budget of the device only, so that failures elsewhere can't keep its user out.
 type Attempt struct {
 	App     string
-	Account string // AccountKey of the username as the client sent it
+	Account string // App.AccountKey of the username as the client sent it, whether or not a user has it
 	Device  string // Device.ID of a known device; empty means that the device is not known
 	Network string // of the client; empty if it is not known or does not count
 
 	Failures     FailureLimit // of Account, or of Device if that is set
 	NetworkLimit RateLimit    // of Network
+}
+
+// Budget returns the limit that a login's failures count for, and the key of its row.
+func (a Attempt) Budget() (Limit, string) {
+	if a.Device != "" {
+		return LimitDevice, a.Device
+	}
+	return LimitAccount, a.Account
 }
 
 // Limit names what a budget of failed logins belongs to.
@@ -85,8 +93,7 @@ const (
 // interrupted allows no more guesses in the long run than the longest wait does.
 const FailureMemory = 24 * time.Hour
 
-// MaxFailureMemory is how long a row is remembered at most, as long as a device. A
-// [FailureLimit] above 390 allows more guesses in the long run for that reason.
+// MaxFailureMemory is how long a row is remembered at most, as long as a device.
 const MaxFailureMemory = DeviceLifetime
 
 // Failures is a row of failed logins. The zero value is an empty row.
@@ -191,12 +198,4 @@ func MostRefused(counts map[Refusals]int) []Refusals {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Limit, b.Limit), cmp.Compare(a.Key, b.Key))
 	})
 	return all[:min(len(all), MaxRefusals)]
-}
-
-// Budget returns the limit that a login's failures count for, and the key of its row.
-func (a Attempt) Budget() (Limit, string) {
-	if a.Device != "" {
-		return LimitDevice, a.Device
-	}
-	return LimitAccount, a.Account
 }

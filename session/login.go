@@ -43,7 +43,7 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("the password is too long"))
 	}
 	start := e.Now()
-	user, attempt, err := e.checkCredentials(ctx, app, req)
+	user, attempt, err := e.checkCredentials(ctx, app, req, ev.Account)
 	if err != nil {
 		return Tokens{}, CreateResult{}, err
 	}
@@ -76,8 +76,8 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 
 // checkCredentials returns the user of a login, and its attempt, which is then still
 // counted.
-func (e *Engine) checkCredentials(ctx context.Context, app *App, req LoginRequest) (User, *reservation, error) {
-	attempt, err := e.reserve(ctx, app, req)
+func (e *Engine) checkCredentials(ctx context.Context, app *App, req LoginRequest, account string) (User, *reservation, error) {
+	attempt, err := e.reserve(ctx, app, req, account)
 	if err != nil {
 		return User{}, nil, err
 	}

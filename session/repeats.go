@@ -7,7 +7,7 @@ package session
 const MaxRepeats = 50
 
 // ClientTag identifies the network of a client among the repeats of one session. It is only
-// compared, and it is no secret: whoever knows the session's secret can guess the network.
+// compared, and it is no secret: with the session's secret, the network can be guessed.
 // The zero value means that the network is not known.
 type ClientTag [4]byte
 

@@ -32,7 +32,8 @@ func listAttacks(ctx context.Context, c *appCommand) error {
 		account := c.Engine.App(c.app).AccountKey(name)
 		refusals = slices.DeleteFunc(refusals, func(r session.Refusals) bool { return r.Limit != session.LimitAccount || r.Key != account })
 		if len(refusals) == 0 {
-			refusals = []session.Refusals{{Limit: session.LimitAccount, Key: account}}
+			_, err := fmt.Fprintf(c.Out, "account %s is not among the most refused\n", account)
+			return err
 		}
 	}
 	columns := tabwriter.NewWriter(c.Out, 0, 8, 2, ' ', 0)

@@ -88,7 +88,7 @@ var commands = []command{
 	},
 	{
 		name: "attacks", usage: "--app APP [--name NAME [--forget]]", summary: "list the accounts, devices and networks whose logins were refused most in the last hour",
-		details: "An account is shown by the text that stands for its username in the log, because usernames are\nnot stored. With --name, only the account of that username is shown. With --forget, its failed\nlogins are forgotten, so that the user need not wait.",
+		details: "An account is shown by the text that stands for its username in the log, because usernames are\nnot stored. With --name, only the account of that username is shown, without its known devices. With\n--forget, the failed logins of the account are forgotten; the limits of networks and of known\ndevices stay.",
 		flags:   []string{"app", "name", "forget"}, required: []string{"app"}, run: onApp(listAttacks),
 	},
 	{

@@ -9,7 +9,7 @@
 // waits for its turn; then it leaves. Turns go round the apps that have logins waiting, for
 // each app round its networks, and within a network in the order in which the logins began
 // to wait. A login that needs more slots than are free is not overtaken: otherwise it might
-// never get them. A turn is a turn, whatever it costs.
+// never get them. A turn counts the same for cheap and for costly hashes.
 //
 // # Bounds
 //

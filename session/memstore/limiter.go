@@ -10,7 +10,7 @@ import (
 )
 
 // Limiter implements [session.Limiter] in this process's memory. Each method frees the
-// memory of a few budgets that are as good as new.
+// memory of a few budgets whose attempts are all available again.
 type Limiter struct {
 	now func() time.Time
 
@@ -47,7 +47,7 @@ type budget struct {
 	element  *list.Element    // in purgeOrder
 }
 
-// until returns the time from which on the budget is as good as new.
+// until returns the time from which on all attempts of the budget are available again.
 func (b *budget) until() time.Time {
 	if b.limit == session.LimitNetwork {
 		return b.full

@@ -83,9 +83,11 @@ func (s *Signer) verifyDevice(token string, now time.Time) (d session.Device, er
 	if err := errors.Join(t.Get(accountClaim, &d.Account), t.Get(credentialClaim, &credential)); err != nil {
 		return d, err
 	}
-	if n, err := base64.RawURLEncoding.Decode(d.Credential[:], []byte(credential)); err != nil || n != len(d.Credential) {
-		return d, errors.New("the device token has no fingerprint")
+	fingerprint, err := base64.RawURLEncoding.DecodeString(credential)
+	if err != nil || len(fingerprint) != len(d.Credential) {
+		return d, errors.New("the device token has no fingerprint of a known form")
 	}
+	copy(d.Credential[:], fingerprint)
 	return d, nil
 }
 

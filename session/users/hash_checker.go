@@ -46,14 +46,14 @@ var errNoUsers = errors.New("the user source has no users; if that is right, end
 // is looked for, so the source is asked by no more logins at once than the queue has places.
 func (c *hashChecker) Check(ctx context.Context, presented session.Credentials, found func(session.Found) error) (session.User, error) {
 	username, pw := presented.Username, presented.Password
+	if len(username) > maxUsername {
+		return session.User{}, refuseLongUsername(found)
+	}
 	searching, place, err := c.queue.Enter(ctx, clientOf(c.app, presented), sizeOf(presented))
 	if err != nil {
 		return session.User{}, err
 	}
 	defer place.Leave()
-	if len(username) > maxUsername {
-		return session.User{}, refuseLongUsername(found)
-	}
 	account, err := c.accounts.find(searching, username)
 	if lost := place.Err(); lost != nil {
 		return session.User{}, lost

@@ -77,14 +77,14 @@ func httpClient(given *http.Client) *http.Client {
 // since it is the other program that hashes. The price is that a wrong password with
 // outer white space counts as two failures there, if the program counts failures.
 func (h *httpSource) Check(ctx context.Context, presented session.Credentials, found func(session.Found) error) (session.User, error) {
+	if len(presented.Username) > maxUsername {
+		return session.User{}, refuseLongUsername(found)
+	}
 	_, place, err := h.logins.Enter(ctx, clientOf(h.app, presented), sizeOf(presented))
 	if err != nil {
 		return session.User{}, err
 	}
 	defer place.Leave()
-	if len(presented.Username) > maxUsername {
-		return session.User{}, refuseLongUsername(found)
-	}
 	if err := found(session.Found{}); err != nil {
 		return session.User{}, err
 	}
