@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tokengate/api"
+	"tokengate/api/listen"
 	"tokengate/redisstore"
 	"tokengate/session"
 	"tokengate/session/cli"
@@ -31,8 +32,8 @@ type gateway struct {
 	limiter     session.Limiter
 	setRedisURL func(string) error
 	revocations *session.RevocationList
-	listeners   *api.Listeners
-	certificate *api.Certificate // of the public listener; nil without TLS
+	listeners   *listen.Servers
+	certificate *listen.Certificate // of the public listener; nil without TLS
 	ready       func(context.Context) error
 	queue       *password.Queue
 	worker      *password.Worker
@@ -58,12 +59,12 @@ func assemble(ctx context.Context, c *config.Config, std cli.Stdio) (*gateway, e
 	if g.Log, err = api.NewLogger(std.Err, c.LogLevel.Value, c.LogFormat); err != nil {
 		return nil, fmt.Errorf("%sLOG_%w", config.Prefix, err)
 	}
-	g.listeners = &api.Listeners{
+	g.listeners = &listen.Servers{
 		Logger: g.Log, IdleTimeout: c.IdleTimeout.Value, Delay: c.ShutdownDelay.Value, Grace: c.ShutdownGrace.Value,
 		TrustedProxies: c.TrustedProxies.Value,
 	}
 	if c.TLSCertFile != "" {
-		if g.certificate, err = api.LoadCertificate(c.TLSCertFile, c.TLSKeyFile); err != nil {
+		if g.certificate, err = listen.LoadCertificate(c.TLSCertFile, c.TLSKeyFile); err != nil {
 			return nil, fmt.Errorf("%sTLS_%w", config.Prefix, err)
 		}
 	}
@@ -126,7 +127,7 @@ func (g *gateway) registerMetrics() (err error) {
 	if g.settings, err = api.NewSettingsMetrics(g.registry); err != nil {
 		return err
 	}
-	if g.listeners.Metrics, err = api.NewConnectionMetrics(g.registry); err != nil {
+	if g.listeners.Metrics, err = listen.NewMetrics(g.registry); err != nil {
 		return err
 	}
 	return g.metrics.WatchRevocations(g.revocations)

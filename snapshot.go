@@ -140,7 +140,7 @@ func (old *snapshot) closeUnlessIn(other *snapshot) {
 	}
 }
 
-// retireDelay is longer than a request takes: package api allows 15 s to read it and 45 s to
+// retireDelay is longer than a request takes: package listen allows 15 s to read it and 45 s to
 // answer it.
 const retireDelay = 2 * time.Minute
 

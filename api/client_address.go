@@ -4,30 +4,18 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"tokengate/api/listen"
 )
 
 // clientOf returns the address that a request came from.
 func (s *Server) clientOf(r *http.Request) netip.Addr {
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero on a Unix socket, see trusts
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // zero on a Unix socket, see [listen.Trusts]
 	addr := peer.Addr().Unmap()
-	if isForwarded(r) && !trusts(s.trusted, addr) {
+	if isForwarded(r) && !listen.Trusts(s.trusted, addr) {
 		s.process.warnForwarded(s.log, addr)
 	}
 	return clientAddr(addr, r.Header["X-Forwarded-For"], s.trusted)
-}
-
-// networkOf returns the network that stands for one client in limits: an IPv4 address, or the
-// /64 of an IPv6 address, because a client can have all addresses of that. It is empty if the
-// address is invalid, as on a Unix socket.
-func networkOf(addr netip.Addr) string {
-	switch addr = addr.Unmap(); {
-	case !addr.IsValid():
-		return ""
-	case addr.Is4():
-		return addr.String()
-	}
-	network, _ := addr.WithZone("").Prefix(64) // an IPv6 address has that many bits
-	return network.String()
 }
 
 // clientAddr returns the client's address from X-Forwarded-For. It reads the
@@ -39,7 +27,7 @@ func clientAddr(peer netip.Addr, forwarded []string, trusted []netip.Prefix) net
 	hop := peer
 	for i := len(forwarded) - 1; i >= 0; i-- {
 		for rest := forwarded[i]; rest != ""; {
-			if !trusts(trusted, hop) {
+			if !listen.Trusts(trusted, hop) {
 				return hop
 			}
 			comma := strings.LastIndexByte(rest, ',')
@@ -62,18 +50,4 @@ func parseHop(s string) (netip.Addr, bool) {
 	}
 	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
 	return addr.Unmap(), err == nil
-}
-
-// trusts reports whether the header of a hop is read. The peer on a Unix socket, which has
-// no address, is trusted: the permissions of the socket's file say which process connects.
-func trusts(trusted []netip.Prefix, hop netip.Addr) bool {
-	if !hop.IsValid() {
-		return true
-	}
-	for _, p := range trusted {
-		if p.Contains(hop) {
-			return true
-		}
-	}
-	return false
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"tokengate/api/listen"
 	"tokengate/session"
 )
 
@@ -90,7 +91,7 @@ func (x *exchange) readBody() ([]byte, error) {
 	limited := http.MaxBytesReader(x.ResponseWriter, x.Request.Body, maxBody)
 	buf := bytes.NewBuffer(x.buffer())
 	var err error
-	connectionOf(x.Request).rest(x.start, func() { _, err = buf.ReadFrom(limited) })
+	listen.Rest(x.Request, x.start, func() { _, err = buf.ReadFrom(limited) })
 	x.arrival.Read = time.Now()
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, session.Fail(codeTooLarge, nil)

@@ -4,10 +4,10 @@
 //
 // A [Server] has two handlers: [Server.Public] for apps and their users, and
 // [Server.Admin] for operators and their machines, which main serves on a
-// listener of its own. The two route tables in api.go list everything that is
-// served. The package also has what main needs around the handlers: [Listeners]
-// runs them, with or without a [Certificate], and [NewLogger], [LogBuffer],
-// [Metrics], [SettingsMetrics] and [Observer] report what they do.
+// listener of its own (package listen). The two route tables in api.go list
+// everything that is served. The package also has what main needs around the
+// handlers: [NewLogger], [LogBuffer], [Metrics], [SettingsMetrics] and [Observer]
+// report what they do.
 //
 // # Terms
 //

@@ -56,11 +56,15 @@ func notReady(why error) *wireError {
 	return &wireError{answer: detail(http.StatusServiceUnavailable, why.Error()), code: codeNotReady}
 }
 
+// readinessLogInterval is the least time between two lines in the log that the instance is not
+// ready.
+const readinessLogInterval = 10 * time.Second
+
 // LogReadiness returns a function like ready that logs when the instance ceases to be
 // ready, with the cause and at most every 10 s, and when it is ready again. It is made once in
 // a process, for [Options].Ready. A check that the caller gave up is not logged.
 func LogReadiness(log *slog.Logger, ready func(context.Context) error) func(context.Context) error {
-	failures := rate.Sometimes{Interval: logInterval}
+	failures := rate.Sometimes{Interval: readinessLogInterval}
 	var logged atomic.Bool // a failure has been logged, and no success since
 	return func(ctx context.Context) error {
 		err := ready(ctx)

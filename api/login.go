@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"tokengate/api/listen"
 	"tokengate/session"
 )
 
@@ -22,10 +23,10 @@ func (s *Server) login(x *exchange) error {
 	}
 	tokens, err := s.engine.Login(x.ctx(), session.LoginRequest{
 		Username: f[0], Password: f[1], Secret: f[2], Type: f[3], Info: f[4],
-		Network: networkOf(x.client()), Device: x.Request.Header.Get(headerDevice),
+		Network: listen.Network(x.client()), Device: x.Request.Header.Get(headerDevice),
 	})
 	if session.LimitOf(err) != "" {
-		connectionOf(x.Request).rest(time.Now(), func() { s.refused.hold(x.Request.Context()) })
+		listen.Rest(x.Request, time.Now(), func() { s.refused.hold(x.Request.Context()) })
 	}
 	if err != nil {
 		return err

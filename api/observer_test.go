@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"tokengate/api"
+	"tokengate/api/listen"
 	"tokengate/api/wiretest"
 	"tokengate/session"
 )
@@ -213,7 +214,7 @@ func TestReadinessIsLogged(t *testing.T) {
 	leave()
 	cause.Store(&down)
 	g.admin.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/readyz", nil).WithContext(gone)) // the prober gives up
-	draining.Store(&api.ErrDraining)
+	draining.Store(&listen.ErrDraining)
 	do(g.admin, "GET", "/readyz", "")
 	log := g.log.String()
 	if n := strings.Count(log, `msg="not ready"`); n != 1 || !hasLine(log, "level=WARN", `msg="not ready"`, `error="no route to redis"`) {

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 
+	"tokengate/api/listen"
 	"tokengate/session"
 )
 
@@ -16,7 +17,7 @@ func (s *Server) refresh(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	tokens, err := s.engine.Refresh(x.ctx(), session.RefreshRequest{Secret: f[0], Type: f[1], Token: f[2], Network: networkOf(x.client())})
+	tokens, err := s.engine.Refresh(x.ctx(), session.RefreshRequest{Secret: f[0], Type: f[1], Token: f[2], Network: listen.Network(x.client())})
 	if err != nil {
 		return err
 	}

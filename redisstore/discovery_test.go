@@ -50,7 +50,7 @@ func TestServersAreUnsuitable(t *testing.T) {
 		"AUTH is unknown":                   {url: "redis://:s3cret@" + strings.TrimPrefix(redistest.Standalone(t, "--rename-command", "HELLO", "", "--rename-command", "AUTH", "").URL, "redis://")},
 		"EVALSHA is unknown":                {renamed("EVALSHA"), reading},
 		"EVAL is unknown":                   {renamed("EVAL"), reading},
-		"TIME is unknown":                   {renamed("TIME"), append(slices.Clone(reading), "Live", "PutAccount", "Ready")},
+		"TIME is unknown":                   {renamed("TIME"), append(slices.Clone(reading), "Live", "PutAccount", "Ready", "Succeed", "Release", "Forget")},
 	}
 	if !strings.Contains(plain.Do("INFO", "server"), "redis_version:6.") { // whose nodes always give addresses
 		for name, endpoint := range map[string]string{"nodes without a name": "hostname", "nodes with an unknown address": "unknown-endpoint"} {

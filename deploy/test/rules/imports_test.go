@@ -13,6 +13,7 @@ import (
 var thirdParty = map[string][]string{
 	"tokengate":                   {"github.com/prometheus/client_golang"},
 	"tokengate/api":               {"github.com/go-chi/chi", "github.com/prometheus/client_golang", "golang.org/x/time"},
+	"tokengate/api/listen":        {"github.com/prometheus/client_golang", "golang.org/x/time"},
 	"tokengate/api/wiretest":      {"github.com/rogpeppe/go-internal"},
 	"tokengate/redisstore":        {"github.com/redis/go-redis"},
 	"tokengate/session/config":    {"github.com/kelseyhightower/envconfig"},
@@ -27,10 +28,11 @@ var thirdParty = map[string][]string{
 // tokengate/session, which all packages but those in independent may import.
 var own = map[string][]string{
 	"tokengate": {
-		"tokengate/api", "tokengate/redisstore", "tokengate/session/cli", "tokengate/session/config", "tokengate/session/memstore",
-		"tokengate/session/password", "tokengate/session/token", "tokengate/session/users",
+		"tokengate/api", "tokengate/api/listen", "tokengate/redisstore", "tokengate/session/cli", "tokengate/session/config",
+		"tokengate/session/memstore", "tokengate/session/password", "tokengate/session/token", "tokengate/session/users",
 	},
-	"tokengate/api":                       {"tokengate/session/files"},
+	"tokengate/api":                       {"tokengate/api/listen"},
+	"tokengate/api/listen":                {"tokengate/session/files"},
 	"tokengate/redisstore":                {"tokengate/lua", "tokengate/session/files"},
 	"tokengate/session/cli":               {"tokengate/session/config", "tokengate/session/password", "tokengate/session/users"},
 	"tokengate/session/config/configtest": {"tokengate/session/config"},
@@ -46,9 +48,9 @@ var own = map[string][]string{
 
 // independent lists the packages that may not import the engine.
 var independent = []string{
-	"tokengate/session", "tokengate/session/files", "tokengate/lua", "tokengate/redisstore/redistest", "tokengate/api/wiretest",
-	"tokengate/deploy/test/freeport", "tokengate/deploy/test/gatewaytest", "tokengate/deploy/test/hosts", "tokengate/deploy/test/pgbouncer",
-	"tokengate/deploy/test/preload",
+	"tokengate/session", "tokengate/session/files", "tokengate/lua", "tokengate/redisstore/redistest", "tokengate/api/listen",
+	"tokengate/api/wiretest", "tokengate/deploy/test/freeport", "tokengate/deploy/test/gatewaytest", "tokengate/deploy/test/hosts",
+	"tokengate/deploy/test/pgbouncer", "tokengate/deploy/test/preload",
 }
 
 // TestImports checks that adapters import the engine and never each other. Packages

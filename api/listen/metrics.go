@@ -1,4 +1,4 @@
-package api
+package listen
 
 import (
 	"errors"
@@ -6,20 +6,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// ConnectionMetrics counts the connections of each listener, "public" and "admin".
-type ConnectionMetrics struct {
+// Metrics counts the connections of each listener, "public" and "admin".
+type Metrics struct {
 	open, most      *prometheus.GaugeVec
 	closed, refused *prometheus.CounterVec
 }
 
-// NewConnectionMetrics registers the metrics with registry. It fails if one of them is
+// NewMetrics registers the metrics with registry. It fails if one of them is
 // already registered.
-func NewConnectionMetrics(registry *prometheus.Registry) (*ConnectionMetrics, error) {
-	m := newConnectionMetrics()
+func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
+	m := newMetrics()
 	return m, errors.Join(registry.Register(m.open), registry.Register(m.most), registry.Register(m.closed), registry.Register(m.refused))
 }
 
-func newConnectionMetrics() *ConnectionMetrics {
+func newMetrics() *Metrics {
 	label := []string{"listener"}
 	gauge := func(name, help string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "tokengate", Name: name, Help: help}, label)
@@ -27,7 +27,7 @@ func newConnectionMetrics() *ConnectionMetrics {
 	counter := func(name, help string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "tokengate", Name: name, Help: help}, label)
 	}
-	return &ConnectionMetrics{
+	return &Metrics{
 		open:    gauge("connections", "Open connections, by listener."),
 		most:    gauge("connections_max", "Connections that may be open, by listener."),
 		closed:  counter("connections_closed_total", "Connections closed while they waited for their clients, because new ones needed their places, by listener."),
@@ -42,7 +42,7 @@ type listenerMetrics struct {
 	closed, refused prometheus.Counter
 }
 
-func (m *ConnectionMetrics) of(listener string) listenerMetrics {
+func (m *Metrics) of(listener string) listenerMetrics {
 	return listenerMetrics{
 		listener, m.open.WithLabelValues(listener), m.most.WithLabelValues(listener), m.closed.WithLabelValues(listener), m.refused.WithLabelValues(listener),
 	}

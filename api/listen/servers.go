@@ -1,4 +1,4 @@
-package api
+package listen
 
 import (
 	"context"
@@ -13,31 +13,31 @@ import (
 	"time"
 )
 
-// Listeners is a set of HTTP servers that start and stop together, each with a listener.
-type Listeners struct {
-	Logger      *slog.Logger       // required
-	IdleTimeout time.Duration      // how long a connection is kept without a request; required
-	Delay       time.Duration      // how long connections are accepted after the stop has begun, for balancers to notice it
-	Grace       time.Duration      // how long requests in flight may take after Delay
-	Metrics     *ConnectionMetrics // nil if connections are not counted
+// Servers is a set of HTTP servers that start and stop together, each with a listener.
+type Servers struct {
+	Logger      *slog.Logger  // required
+	IdleTimeout time.Duration // how long a connection is kept without a request; required
+	Delay       time.Duration // how long connections are accepted after the stop has begun, for balancers to notice it
+	Grace       time.Duration // how long requests in flight may take after Delay
+	Metrics     *Metrics      // nil if connections are not counted
 
 	// TrustedProxies are the networks of proxies. Many clients share the connections of such
 	// a proxy, as they do those on a Unix socket, so it may have all of a listener's.
 	TrustedProxies []netip.Prefix
 
-	draining atomic.Bool // the stop has begun
-	closed   atomic.Bool // no more connections are accepted
-	servers  []*listener
-	serving  sync.WaitGroup
-	failed   chan error // the first error of a server
+	draining  atomic.Bool // the stop has begun
+	closed    atomic.Bool // no more connections are accepted
+	listeners []*listener
+	serving   sync.WaitGroup
+	failed    chan error // the first error of a server
 }
 
 // ErrDraining is the reason why an instance that is stopping is not ready.
 var ErrDraining = errors.New("shutting down")
 
 // Draining returns ErrDraining once the stop has begun, and nil before.
-func (l *Listeners) Draining() error {
-	if l.draining.Load() {
+func (s *Servers) Draining() error {
+	if s.draining.Load() {
 		return ErrDraining
 	}
 	return nil
@@ -59,36 +59,36 @@ const (
 // socket file that a process has left behind, and fails if another process accepts
 // connections there. With a certificate it serves only HTTPS, with HTTP/1.1 and HTTP/2.
 // Listen returns the actual address, which differs from the given one if the port is 0.
-func (l *Listeners) Listen(address string, handler http.Handler, certificate *Certificate) (string, error) {
+func (s *Servers) Listen(address string, handler http.Handler, certificate *Certificate) (string, error) {
 	most, _ := connectionLimits(openFiles())
-	return l.listen(address, handler, certificate, "public", most)
+	return s.listen(address, handler, certificate, "public", most)
 }
 
 // ListenAdmin is like Listen, for operators and their machines: their connections have a
 // share of the process's files that others do not use up.
-func (l *Listeners) ListenAdmin(address string, handler http.Handler) (string, error) {
+func (s *Servers) ListenAdmin(address string, handler http.Handler) (string, error) {
 	_, most := connectionLimits(openFiles())
-	return l.listen(address, handler, nil, "admin", most)
+	return s.listen(address, handler, nil, "admin", most)
 }
 
 // listen starts to serve up to a number of connections. name is that of the listener in
 // metrics and log.
-func (l *Listeners) listen(address string, handler http.Handler, certificate *Certificate, name string, most int) (string, error) {
-	one, err := listen(address)
+func (s *Servers) listen(address string, handler http.Handler, certificate *Certificate, name string, most int) (string, error) {
+	one, err := open(address)
 	if err != nil {
-		l.removeFiles() // the program ends
+		s.removeFiles() // the program ends
 		return "", err
 	}
-	if l.failed == nil {
-		l.failed = make(chan error, 1)
+	if s.failed == nil {
+		s.failed = make(chan error, 1)
 	}
-	if l.Metrics == nil {
-		l.Metrics = newConnectionMetrics()
+	if s.Metrics == nil {
+		s.Metrics = newMetrics()
 	}
-	one.log, one.pool = l.Logger, newPool(most, l.TrustedProxies, l.Metrics.of(name), l.Logger)
+	one.log, one.pool = s.Logger, newPool(most, s.TrustedProxies, s.Metrics.of(name), s.Logger)
 	one.server = http.Server{
-		Handler: l.trackRequests(handler), ErrorLog: slog.NewLogLogger(l.Logger.Handler(), slog.LevelDebug), ConnState: one.trackState,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: l.IdleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: s.trackRequests(handler), ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug), ConnState: one.trackState,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: s.IdleTimeout, MaxHeaderBytes: maxHeader,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, tracked(c))
@@ -97,22 +97,22 @@ func (l *Listeners) listen(address string, handler http.Handler, certificate *Ce
 	if certificate != nil {
 		one.server.TLSConfig = &tls.Config{GetCertificate: certificate.GetCertificate, MinVersion: tls.VersionTLS12}
 	}
-	l.servers = append(l.servers, one)
-	l.serving.Go(func() {
+	s.listeners = append(s.listeners, one)
+	s.serving.Go(func() {
 		if err := one.serve(); !errors.Is(err, net.ErrClosed) {
 			select {
-			case l.failed <- err:
+			case s.failed <- err:
 			default: // the first failure stops all servers and is returned by Wait
 			}
 		}
 	})
-	l.Logger.Info("listening", "address", one.address(), "tls", certificate != nil)
+	s.Logger.Info("listening", "address", one.address(), "tls", certificate != nil)
 	return one.address(), nil
 }
 
 // removeFiles removes the files of Unix sockets.
-func (l *Listeners) removeFiles() {
-	for _, one := range l.servers {
+func (s *Servers) removeFiles() {
+	for _, one := range s.listeners {
 		one.removeFile()
 	}
 }
@@ -121,9 +121,9 @@ func (l *Listeners) removeFiles() {
 // connections are accepted, it asks for each connection to be closed after its next answer, so that none is closed
 // while a request is on its way. It does not do so earlier, because clients would
 // only reconnect, some of them at the moment when the listener closes.
-func (l *Listeners) trackRequests(next http.Handler) http.Handler {
+func (s *Servers) trackRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if l.closed.Load() {
+		if s.closed.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		c := connectionOf(r)
@@ -144,26 +144,26 @@ const keepAliveDrain = 250 * time.Millisecond
 // the error at once. Otherwise it stops all servers: Draining returns an error from
 // then on, new connections are accepted for Delay more, and then the requests in
 // flight have Grace to finish.
-func (l *Listeners) Wait(ctx context.Context) error {
+func (s *Servers) Wait(ctx context.Context) error {
 	select {
-	case err := <-l.failed:
-		l.removeFiles()
+	case err := <-s.failed:
+		s.removeFiles()
 		return err
 	case <-ctx.Done():
 	}
-	l.Logger.Info("shutting down", "delay", l.Delay, "grace", l.Grace)
-	l.draining.Store(true)
-	time.Sleep(l.Delay)
-	for _, one := range l.servers {
+	s.Logger.Info("shutting down", "delay", s.Delay, "grace", s.Grace)
+	s.draining.Store(true)
+	time.Sleep(s.Delay)
+	for _, one := range s.listeners {
 		one.stop()
 	}
-	l.serving.Wait()
-	l.closed.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), l.Grace)
+	s.serving.Wait()
+	s.closed.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), s.Grace)
 	defer cancel()
-	time.Sleep(min(l.Delay, l.Grace, keepAliveDrain))
+	time.Sleep(min(s.Delay, s.Grace, keepAliveDrain))
 	var errs []error
-	for _, one := range l.servers {
+	for _, one := range s.listeners {
 		errs = append(errs, one.shutdown(ctx))
 	}
 	return errors.Join(errs...)

@@ -1,4 +1,4 @@
-package api
+package listen
 
 import (
 	"context"
@@ -35,7 +35,7 @@ type testPool struct {
 
 func newTestPool(t *testing.T, most, mostOfClient int) *testPool {
 	t.Helper()
-	p := newPool(most, prefixes("10.0.0.0/8"), newConnectionMetrics().of("public"), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	p := newPool(most, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, newMetrics().of("public"), slog.New(slog.NewTextHandler(io.Discard, nil)))
 	p.mostOfClient = mostOfClient
 	return &testPool{p, t, map[string]*trackedConn{}, nil}
 }
@@ -195,7 +195,7 @@ func TestNoRequestBeginsOnClosedConnection(t *testing.T) {
 	p.open("192.0.2.2/b", 1)
 	p.wantClosed("192.0.2.1/a")
 	worked := false
-	h := new(Listeners).trackRequests(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { worked = true }))
+	h := new(Servers).trackRequests(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { worked = true }))
 	r := httptest.NewRequest("GET", "/", nil)
 	defer func() {
 		if recover() != http.ErrAbortHandler || worked {
@@ -252,22 +252,9 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
-func TestNetworkOf(t *testing.T) {
-	for in, want := range map[string]string{
-		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "::1": "::/64",
-	} {
-		if got := networkOf(netip.MustParseAddr(in)); got != want {
-			t.Errorf("networkOf(%s) = %q, want %q", in, got, want)
-		}
-	}
-	if got := networkOf(netip.Addr{}); got != "" {
-		t.Errorf("an invalid address: got %q, want nothing", got)
-	}
-}
-
 // BenchmarkAcceptAtLimit measures a new connection that takes the place of another one.
 func BenchmarkAcceptAtLimit(b *testing.B) {
-	p := newPool(maxConnections, nil, newConnectionMetrics().of("public"), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	p := newPool(maxConnections, nil, newMetrics().of("public"), slog.New(slog.NewTextHandler(io.Discard, nil)))
 	i := 0
 	accept := func() {
 		i++

@@ -1,6 +1,7 @@
-package api_test
+package listen_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,24 +20,31 @@ import (
 	"testing"
 	"time"
 
-	"tokengate/api"
+	"tokengate/api/listen"
 )
 
-// listeners are Listeners with their log.
-type listeners struct {
-	*api.Listeners
-	log  lockedBuffer
+// servers are Servers with their log.
+type servers struct {
+	*listen.Servers
+	log  bytes.Buffer
 	stop func() error // stops them and returns the error of Wait
 }
 
-func newListeners(t *testing.T) *listeners {
+func newServers(t *testing.T) *servers {
 	t.Helper()
-	l := &listeners{}
+	s := &servers{}
 	ctx, cancel := context.WithCancel(context.Background())
-	l.Listeners = &api.Listeners{Logger: slog.New(slog.NewTextHandler(&l.log, nil)), IdleTimeout: time.Minute, Grace: 10 * time.Second}
-	l.stop = func() error { cancel(); return l.Wait(ctx) }
+	s.Servers = &listen.Servers{Logger: slog.New(slog.NewTextHandler(&s.log, nil)), IdleTimeout: time.Minute, Grace: 10 * time.Second}
+	s.stop = func() error { cancel(); return s.Wait(ctx) }
 	t.Cleanup(cancel)
-	return l
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // answer answers every request with text.
@@ -68,7 +76,7 @@ func TestUnixSocket(t *testing.T) {
 	stale.SetUnlinkOnClose(false)
 	must(t, stale.Close())
 
-	first, second := newListeners(t), newListeners(t)
+	first, second := newServers(t), newServers(t)
 	address, err := first.Listen("unix:"+path, answer("first"), nil)
 	must(t, err)
 	if address != "unix:"+path || !strings.Contains(first.log.String(), "address=unix:"+path) {
@@ -101,7 +109,7 @@ func TestUnixSocket(t *testing.T) {
 // listens there by now.
 func TestUnixSocketOfSuccessorStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gateway.sock")
-	old, successor := newListeners(t), newListeners(t)
+	old, successor := newServers(t), newServers(t)
 	_, err := old.Listen("unix:"+path, answer("old"), nil)
 	must(t, err)
 	must(t, os.Remove(path))
@@ -139,12 +147,12 @@ func TestCertificate(t *testing.T) {
 	oldCert, oldKey := keyPair(t, "old.example")
 	newCert, newKey := keyPair(t, "new.example")
 	write(oldCert, oldKey)
-	certificate, err := api.LoadCertificate(certFile, keyFile)
+	certificate, err := listen.LoadCertificate(certFile, keyFile)
 	must(t, err)
-	l := newListeners(t)
-	address, err := l.Listen("127.0.0.1:0", answer("ok"), certificate)
+	s := newServers(t)
+	address, err := s.Listen("127.0.0.1:0", answer("ok"), certificate)
 	must(t, err)
-	defer func() { must(t, l.stop()) }()
+	defer func() { must(t, s.stop()) }()
 	served := func() string {
 		t.Helper()
 		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})

@@ -1,4 +1,4 @@
-package api
+package listen
 
 import (
 	"errors"
@@ -22,8 +22,8 @@ type socket interface {
 // unixPrefix begins the address of a Unix socket. The path follows.
 const unixPrefix = "unix:"
 
-// listen opens the listener of an address, HOST:PORT or unix:/PATH.
-func listen(address string) (*listener, error) {
+// open opens the listener of an address, HOST:PORT or unix:/PATH.
+func open(address string) (*listener, error) {
 	network, unix := "tcp", strings.HasPrefix(address, unixPrefix)
 	if unix {
 		network, address = "unix", strings.TrimPrefix(address, unixPrefix)
@@ -69,7 +69,7 @@ func removeStaleSocket(path string) error {
 	return fmt.Errorf("a process may be using the socket: %w", err)
 }
 
-// address returns the address in the form that listen takes.
+// address returns the address in the form that open takes.
 func (l *listener) address() string {
 	if l.file != nil {
 		return unixPrefix + l.Addr().String()

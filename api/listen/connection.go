@@ -1,4 +1,4 @@
-package api
+package listen
 
 import (
 	"crypto/tls"
@@ -67,14 +67,19 @@ func (c *trackedConn) end() {
 	c.working.Add(-1)
 }
 
-// rest calls a function that reads the body of a request, or that holds its answer back.
+// Rest calls a function that reads the body of a request, or that holds its answer back.
 // Meanwhile the request is not at work, and has not been since a time: a slow client, or one
-// that guesses passwords, must not keep a connection that others need.
-func (c *trackedConn) rest(since time.Time, wait func()) {
-	if c == nil {
-		wait()
+// that guesses passwords, must not keep a connection that others need. If no listener of
+// [Servers] has accepted the request, as in tests of a handler, Rest only calls the function.
+func Rest(r *http.Request, since time.Time, wait func()) {
+	if c := connectionOf(r); c != nil {
+		c.rest(since, wait)
 		return
 	}
+	wait()
+}
+
+func (c *trackedConn) rest(since time.Time, wait func()) {
 	c.since.Store(int64(since.Sub(c.pool.started)))
 	c.working.Add(-1)
 	wait()

@@ -1,4 +1,4 @@
-package api
+package listen
 
 import (
 	"cmp"
@@ -68,8 +68,8 @@ func (p *pool) accept(s stream) *trackedConn {
 	now := p.now()
 	c.since.Store(int64(now))
 	network := ""
-	if peer := c.peer(); !trusts(p.trusted, peer) {
-		network = networkOf(peer)
+	if peer := c.peer(); !Trusts(p.trusted, peer) {
+		network = Network(peer)
 	}
 	if !p.makeRoom(network, now) {
 		p.metrics.refused.Inc()
