@@ -38,7 +38,7 @@ type gateway struct {
 	queue       *password.Queue
 	worker      *password.Worker
 	pauses      session.PauseDetector
-	process     api.Process
+	process     *api.Process
 
 	current    atomic.Pointer[snapshot]
 	stopFollow func() // stops reading revocations, and waits until it has stopped
@@ -54,7 +54,7 @@ type sessionStore interface {
 
 // assemble connects the parts. It opens no connection.
 func assemble(ctx context.Context, c *config.Config, std cli.Stdio) (*gateway, error) {
-	g := &gateway{registry: prometheus.NewRegistry(), stopFollow: func() {}}
+	g := &gateway{registry: prometheus.NewRegistry(), process: api.NewProcess(), stopFollow: func() {}}
 	var err error
 	if g.Log, err = api.NewLogger(std.Err, c.LogLevel.Value, c.LogFormat); err != nil {
 		return nil, fmt.Errorf("%sLOG_%w", config.Prefix, err)

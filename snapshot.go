@@ -70,7 +70,7 @@ func (g *gateway) fill(ctx context.Context, next, previous *snapshot) (err error
 	}
 	server, err := api.New(api.Options{
 		Engine: next.Engine, Logger: g.Log, Metrics: g.metrics, Apps: wire, TrustedProxies: c.TrustedProxies.Value,
-		AdminToken: string(c.AdminToken), Accounts: next.Accounts, Pauses: &g.pauses, Process: &g.process, Draining: g.listeners.Draining, Ready: g.ready,
+		AdminToken: string(c.AdminToken), Accounts: next.Accounts, Pauses: &g.pauses, Process: g.process, Draining: g.listeners.Draining, Ready: g.ready,
 	})
 	if err != nil {
 		return err

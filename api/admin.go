@@ -66,7 +66,7 @@ func printable(s string) bool {
 // userSessions handles GET /admin/apps/{app}/users/{user}/sessions, which returns the
 // user's live sessions and tombstones.
 func (s *Server) userSessions(x *exchange) error {
-	large := s.large.of(x.owner().App)
+	large := s.process.large.of(x.owner().App)
 	defer large.leave()
 	found, err := s.engine.UserSessions(large.context(x.ctx()), x.owner())
 	if err != nil {

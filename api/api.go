@@ -71,8 +71,11 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		engine: opts.Engine, log: opts.Logger, metrics: opts.Metrics, apps: map[string]app{}, accounts: opts.Accounts,
-		trusted: opts.TrustedProxies, pauses: opts.Pauses, process: cmp.Or(opts.Process, &Process{}), draining: opts.Draining, ready: opts.Ready,
-		adminToken: sha256.Sum256([]byte(opts.AdminToken)), adminOff: opts.AdminToken == "", refused: newRefusedLogins(refusalDelay),
+		trusted: opts.TrustedProxies, pauses: opts.Pauses, process: opts.Process, draining: opts.Draining, ready: opts.Ready,
+		adminToken: sha256.Sum256([]byte(opts.AdminToken)), adminOff: opts.AdminToken == "",
+	}
+	if s.process == nil {
+		s.process = NewProcess()
 	}
 	var headers []tokenHeader
 	for _, a := range opts.Engine.Apps {
@@ -83,7 +86,6 @@ func New(opts Options) (*Server, error) {
 			s.usernameFields = append(s.usernameFields, name)
 		}
 	}
-	s.large = newLargeLists(opts.Engine.Apps)
 	s.headers = mergeHeaders(headers)
 	if len(headers) > 0 {
 		s.challenge = headers[0].challenge
@@ -151,8 +153,6 @@ type Server struct {
 	draining       func() error
 	ready          func(ctx context.Context) error
 	buffers        sync.Pool // of *[bufferSize]byte
-	refused        *refusedLogins
-	large          *largeLists
 }
 
 // app is an App whose settings have been checked.

@@ -91,13 +91,16 @@ func (x *exchange) readBody() ([]byte, error) {
 	limited := http.MaxBytesReader(x.ResponseWriter, x.Request.Body, maxBody)
 	buf := bytes.NewBuffer(x.buffer())
 	var err error
-	listen.Rest(x.Request, x.start, func() { _, err = buf.ReadFrom(limited) })
+	open := listen.Rest(x.Request, x.start, func() { _, err = buf.ReadFrom(limited) })
 	x.arrival.Read = time.Now()
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, session.Fail(codeTooLarge, nil)
 	}
 	if err != nil {
 		return nil, malformed("The request's body can't be read.")
+	}
+	if !open {
+		return nil, session.Fail(session.Unavailable, errors.New("the connection was closed to make room for another one"))
 	}
 	return buf.Bytes(), nil
 }

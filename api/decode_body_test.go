@@ -97,7 +97,7 @@ func compareWithStandard(t *testing.T, contentType string, body []byte, texts []
 // TestLargeBodiesAreBounded checks that a body that may be large is refused while too many
 // are being read, and that others are not.
 func TestLargeBodiesAreBounded(t *testing.T) {
-	s := &Server{process: &Process{}}
+	s := &Server{process: NewProcess()}
 	read := func(body string, length int64) error {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
 		r.ContentLength = length

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +24,9 @@ const (
 // until the answer is written.
 type largeLists struct {
 	places chan struct{} // holds one element for each list in work
-	apps   map[string]*appLists
+
+	mu   sync.Mutex
+	apps map[string]*appLists
 }
 
 // appLists is the part of one app.
@@ -32,22 +35,29 @@ type appLists struct {
 	waiting atomic.Int32
 }
 
-func newLargeLists(apps []session.App) *largeLists {
-	l := &largeLists{make(chan struct{}, maxLargeLists), map[string]*appLists{}}
-	for _, a := range apps {
-		l.apps[a.Name] = &appLists{place: make(chan struct{}, 1)}
-	}
-	return l
+func newLargeLists() *largeLists {
+	return &largeLists{places: make(chan struct{}, maxLargeLists), apps: map[string]*appLists{}}
 }
 
 // largeList is one list of an app, which may turn out to be large.
 type largeList struct {
 	all     *largeLists
-	app     *appLists // nil if there is no such app, which has no lists
+	name    string    // of the app
+	app     *appLists // nil before enter
 	entered bool
 }
 
-func (l *largeLists) of(app string) *largeList { return &largeList{all: l, app: l.apps[app]} }
+func (l *largeLists) of(app string) *largeList { return &largeList{all: l, name: app} }
+
+// part returns the part of an app, which has lists and therefore exists.
+func (l *largeLists) part(app string) *appLists {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.apps[app] == nil {
+		l.apps[app] = &appLists{place: make(chan struct{}, 1)}
+	}
+	return l.apps[app]
+}
 
 // context returns a context for the list's step, which enters when the list is large.
 func (l *largeList) context(ctx context.Context) context.Context {
@@ -56,6 +66,7 @@ func (l *largeList) context(ctx context.Context) context.Context {
 
 // enter waits for a place. It fails with Busy if there is none in time.
 func (l *largeList) enter(ctx context.Context) error {
+	l.app = l.all.part(l.name)
 	defer l.app.waiting.Add(-1)
 	if l.app.waiting.Add(1) > maxWaitingLists {
 		return session.Fail(session.Busy, nil)

@@ -29,19 +29,12 @@ func start(l *largeLists, app string) *listing {
 	return w
 }
 
-func appsNamed(names ...string) (apps []session.App) {
-	for _, name := range names {
-		apps = append(apps, session.App{Name: name})
-	}
-	return apps
-}
-
 // TestLargeListsOfOneApp checks that an app's large lists are worked on one after the other,
 // that one that waits too long and one beyond those that may wait are refused, and that
 // another app's go on.
 func TestLargeListsOfOneApp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLargeLists(appsNamed("a", "b"))
+		l := newLargeLists()
 		first, second := start(l, "a"), start(l, "a")
 		if !first.list.entered || second.done.Load() {
 			t.Fatalf("got %+v and %+v, want one in work and one that waits", first, second)
@@ -77,7 +70,7 @@ func TestLargeListsOfOneApp(t *testing.T) {
 // refused leaves its app's place to the next one.
 func TestLargeListsOfAllApps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLargeLists(appsNamed("a", "b", "c", "d", "e"))
+		l := newLargeLists()
 		var inWork []*listing
 		for _, app := range []string{"a", "b", "c", "d"} {
 			inWork = append(inWork, start(l, app))

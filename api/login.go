@@ -26,7 +26,7 @@ func (s *Server) login(x *exchange) error {
 		Network: listen.Network(x.client()), Device: x.Request.Header.Get(headerDevice),
 	})
 	if session.LimitOf(err) != "" {
-		listen.Rest(x.Request, time.Now(), func() { s.refused.hold(x.Request.Context()) })
+		listen.Rest(x.Request, time.Now(), func() { s.process.refused.hold(x.Request.Context()) })
 	}
 	if err != nil {
 		return err

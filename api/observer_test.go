@@ -57,10 +57,10 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
-// TestRetryFromAnotherAddress checks that a retry from another address than that of the
+// TestRepeatFromAnotherNetwork checks that a repeat from another network than that of the
 // refresh that spent the token has a line of its own, and that retries are counted and, when
 // there are too many, refused.
-func TestRetryFromAnotherAddress(t *testing.T) {
+func TestRepeatFromAnotherNetwork(t *testing.T) {
 	g := newGateway(t, options{change: func(o *api.Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} }})
 	refresh, _, id := g.login(t)
 	send := func(request, from string) *httptest.ResponseRecorder {
@@ -70,11 +70,11 @@ func TestRetryFromAnotherAddress(t *testing.T) {
 	send("same", "198.51.100.7")
 	send("moved", "203.0.113.9")
 	log := g.log.String()
-	if !hasLine(log, "level=WARN", `msg="retry from another address"`, "request=moved", "code=retried", "app=wire", "user=1", "session="+id, "client=203.0.113.9") {
-		t.Errorf("the retry from another address has no line:\n%s", log)
+	if !hasLine(log, "level=WARN", `msg="repeat from another network"`, "request=moved", "code=retried", "app=wire", "user=1", "session="+id, "client=203.0.113.9") {
+		t.Errorf("the repeat from another network has no line:\n%s", log)
 	}
-	if n := strings.Count(log, "another address"); n != 1 {
-		t.Errorf("%d lines say that a retry came from another address, want 1:\n%s", n, log)
+	if n := strings.Count(log, "another network"); n != 1 {
+		t.Errorf("%d lines say that a repeat came from another network, want 1:\n%s", n, log)
 	}
 	for range session.MaxRepeats - 2 {
 		send("same", "198.51.100.7")

@@ -15,9 +15,9 @@ import (
 const maxProfileSeconds = 30
 
 // pprof serves one of Go's profiles, or their list. Profiles cost CPU time and memory, so the
-// admin token is required, no profile takes longer than maxProfileSeconds, and two can't be
-// taken at a time. A snapshot, such as that of the goroutines, can be taken during a profile
-// that takes time.
+// admin token is required, no profile takes longer than maxProfileSeconds, and at most one
+// profile that takes time and one snapshot, such as that of the goroutines, are taken at a
+// time.
 func (s *Server) pprof(x *exchange) error {
 	x.debugOnly = true
 	profile := x.param("profile")

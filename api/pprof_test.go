@@ -48,7 +48,7 @@ func TestProfileSeconds(t *testing.T) {
 // TestOneProfileAtATime checks that a second profile that takes time is refused, also by the
 // Server of new settings, and that snapshots are not. A profile ends when its client leaves.
 func TestOneProfileAtATime(t *testing.T) {
-	process := &api.Process{}
+	process := api.NewProcess()
 	shared := options{change: func(o *api.Options) { o.Process = process }}
 	first, second := newGateway(t, shared), newGateway(t, shared)
 	ctx, leave := context.WithCancel(context.Background())
@@ -164,7 +164,7 @@ func TestUntrustedProxyIsLogged(t *testing.T) {
 		"not trusted": {"X-Forwarded-For: 198.51.100.1", "", 1}, "the standard header": {"Forwarded: for=198.51.100.1", "", 1},
 		"trusted": {"X-Forwarded-For: 198.51.100.1", "192.0.2.0/24", 0}, "no header": {"X-Other: 1", "", 0},
 	} {
-		process, lines := &api.Process{}, 0
+		process, lines := api.NewProcess(), 0
 		for range 2 {
 			g := newGateway(t, options{change: func(o *api.Options) { o.Process, o.TrustedProxies = process, networks(t, c.trusted) }})
 			for range 3 {

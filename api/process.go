@@ -8,12 +8,20 @@ import (
 	"time"
 )
 
-// Process has what the Servers of one process share: new settings make a new Server. The
-// zero value is ready for use, and safe for concurrent use.
+// Process has what the Servers of one process share: new settings make a new Server. It is
+// safe for concurrent use. Create one with [NewProcess].
 type Process struct {
+	refused *refusedLogins
+	large   *largeLists
+
 	timedProfile, profile atomic.Bool // one is being taken
 	forwarded             atomic.Int64
 	largeBodies           atomic.Int32 // being read and parsed
+}
+
+// NewProcess returns what the Servers of one process share.
+func NewProcess() *Process {
+	return &Process{refused: newRefusedLogins(refusalDelay), large: newLargeLists()}
 }
 
 // forwardedInterval is the least time between two warnings about a proxy that is not trusted.

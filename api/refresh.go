@@ -10,7 +10,7 @@ import (
 // refresh handles POST /api/session/refresh/. The policy decides whether the
 // answer has a new refresh token. A client that stores the token it gets, and
 // keeps its own if it gets none, works with every policy. A client that has lost
-// the answer retries with the same token. A retry from another address than that of the
+// the answer retries with the same token. A repeat from another network than that of the
 // refresh that spent the token is logged, because a thief's would look like it.
 func (s *Server) refresh(x *exchange) error {
 	f, err := x.readFields(refreshFields)

@@ -15,7 +15,7 @@ func (s *Server) list(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	large := s.large.of(x.caller.App.Name)
+	large := s.process.large.of(x.caller.App.Name)
 	defer large.leave()
 	listed, types, err := s.engine.List(large.context(x.ctx()), x.caller, f[0])
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // reading are the steps that run no script that writes, or need no script.
-var reading = []string{"FindAccount", "Account", "Accounts", "Ping", "RemoveAccount"}
+var reading = []string{"FindAccount", "Account", "Accounts", "Ping", "RemoveAccount", "Refusals"}
 
 // TestServersAreUnsuitable checks that steps fail with Unavailable if the store can't find the
 // servers, can't log in, or the servers refuse a command.

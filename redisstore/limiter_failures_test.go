@@ -148,3 +148,31 @@ func TestAttemptCannotBeGivenBack(t *testing.T) {
 	reserve(t, s, a, 1)
 	wantUnavailable(t, map[string]error{"Reserve": s.Limiter().Reserve(ctx, a)})
 }
+
+// TestRefusedAttemptIsGivenBackWithoutClient checks that an attempt that only its network's
+// budget refuses does not count for the account, although the client disconnects meanwhile.
+func TestRefusedAttemptIsGivenBackWithoutClient(t *testing.T) {
+	disconnect := func() {}
+	s := open(t, redistest.Standalone(t).URL, func(o *redisstore.Options) {
+		o.Observe = func(script string, _ session.Code, _ time.Duration) {
+			if script == "reserve_rate" {
+				disconnect()
+			}
+		}
+	})
+	a := attempt
+	a.Failures, a.NetworkLimit.Attempts = 2, 1
+	other := a
+	other.Account = "another"
+	reserve(t, s, other, 1)
+	for range 5 {
+		request, cancel := context.WithCancel(ctx)
+		defer cancel()
+		disconnect = cancel
+		if err := s.Limiter().Reserve(request, a); session.CodeOf(err) != session.Throttled {
+			t.Fatalf("got %v, want %s", err, session.Throttled)
+		}
+	}
+	a.Network = ""
+	reserve(t, s, a, 2)
+}

@@ -39,17 +39,24 @@
 //     user or no usable hash, so that the time of a failed login does not show
 //     which usernames exist (see package password).
 //   - Hash queue: the queue that bounds how many passwords are hashed at a time,
-//     so that many logins do not slow down refreshes (see package password).
+//     so that many logins do not slow down refreshes (see package password). Its turns
+//     are fair (see package fairqueue).
 //   - The Django app: simplejwt_multisessions, which the gateway replaces. The
 //     gateway has the same endpoints, settings and token claims.
 //
 // Failed logins:
 //
 //   - Attempt: one login, as it is counted before its password is compared ([Attempt]).
+//   - Account key: what stands for a username in a Limiter and in logs, whether or not a
+//     user has it ([App].AccountKey). An account of a Limiter is one of these.
+//   - Network: an IPv4 address, or an IPv6 /64, from which a client sends.
+//   - Known device: one from which the user has logged in before, as its device token
+//     shows ([Device]).
 //   - Limiter: counts attempts for all instances ([Limiter]).
 //   - Budget: the attempts that are left of one account, known device or network. A
-//     login reserves an attempt of each budget that it belongs to. A success gives it
-//     back, and so does a release, when no password was compared.
+//     login reserves an attempt of each budget that it belongs to. A release gives it
+//     back, when no password was compared. A success gives it back to the network, and
+//     ends the row.
 //   - Row: the failed logins of an account or a known device since its last success
 //     ([Failures]).
 //   - Refusal: a login that a limit did not allow. It is throttled.
@@ -125,7 +132,10 @@
 //     ([Causes]).
 //   - If a store or a user source cannot answer, the code is [Unavailable]. It
 //     never means "no such session" or "no such user".
-//   - A login, refresh, list, destroy or logout takes one step of the Store. A refresh
+//   - No more passwords of an account are compared than its limit of failures allows,
+//     whichever instances the guesses reach. No failure elsewhere keeps a known device out.
+//   - A login takes two steps of the Limiter and two of the Store, the first of which
+//     changes nothing. A refresh, list, destroy or logout takes one step of the Store. A refresh
 //     takes up to three if the user seems to be gone or to have another credential, and a
 //     list takes one for each page if there are many sessions. The verification of an
 //     access token takes none while the revocation list is fresh, unless the credential
@@ -181,7 +191,7 @@
 // of them come from one clock, the store's. The gateway's own tokens are checked with
 // it as well: an instance learns from each reply how far the store's clock is ahead
 // of its own. Its own clock decides only whether the tokens of other programs are
-// valid, and whether its revocation list is fresh. An access token is issued at the
+// valid, whether a device token has expired, and whether its revocation list is fresh. An access token is issued at the
 // earlier of the two clocks and expires by the later one, so that other verifiers
 // accept it whichever of the clocks they agree with. The price is that a token lives
 // longer by the difference.

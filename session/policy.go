@@ -197,8 +197,8 @@ func (p Policy) Surplus(live int) (n int, ok bool) {
 }
 
 // Free returns how many more sessions an owner with that many live sessions of
-// the type may have. unlimited is true if the policy has no maximum; MaxSessions is
-// no number that a client has to know.
+// the type may have. unlimited is true if the policy has no maximum; clients do not see
+// MaxSessions.
 func (p Policy) Free(live int) (n int, unlimited bool) {
 	return max(p.Max-live, 0), !p.Limit
 }

@@ -71,19 +71,21 @@ func (c *trackedConn) end() {
 // Meanwhile the request is not at work, and has not been since a time: a slow client, or one
 // that guesses passwords, must not keep a connection that others need. If no listener of
 // [Servers] has accepted the request, as in tests of a handler, Rest only calls the function.
-func Rest(r *http.Request, since time.Time, wait func()) {
+// It reports whether the connection is still open: if not, the request must not be worked on,
+// because no answer would arrive.
+func Rest(r *http.Request, since time.Time, wait func()) (open bool) {
 	if c := connectionOf(r); c != nil {
-		c.rest(since, wait)
-		return
+		return c.rest(since, wait)
 	}
 	wait()
+	return true
 }
 
-func (c *trackedConn) rest(since time.Time, wait func()) {
+func (c *trackedConn) rest(since time.Time, wait func()) (open bool) {
 	c.since.Store(int64(since.Sub(c.pool.started)))
 	c.working.Add(-1)
 	wait()
-	c.working.Add(1)
+	return c.working.Add(1) > 0
 }
 
 // flushTime is how long an answer may take to leave after its handler has returned. After

@@ -147,20 +147,27 @@ const choiceAge = 100 * time.Millisecond
 // several at once, because a look at all of them for each new connection would cost more than
 // the connection.
 func (s *connections) claimNext(now time.Duration) *trackedConn {
-	for range 2 {
-		if now-s.chosen < choiceAge {
-			for len(s.next) > 0 {
-				w := s.next[0]
-				s.next = s.next[1:]
-				if _, open := s.set[w.conn]; open && w.conn.claim(w.since, now) {
-					return w.conn
-				}
+	if now-s.chosen >= choiceAge {
+		s.next = nil
+	}
+	for range maxChoices {
+		for len(s.next) > 0 {
+			w := s.next[0]
+			s.next = s.next[1:]
+			if _, open := s.set[w.conn]; open && w.conn.claim(w.since, now) {
+				return w.conn
 			}
 		}
-		s.next, s.chosen = s.longestWaiting(now, 1+len(s.set)/32), now
+		if s.next, s.chosen = s.longestWaiting(now, 1+len(s.set)/32), now; len(s.next) == 0 {
+			break
+		}
 	}
 	return nil
 }
+
+// maxChoices is how often connections are chosen until one can be closed: requests may have
+// arrived on all of those that were chosen before.
+const maxChoices = 4
 
 // fewConnections is the number of connections that a client may have without being taken for
 // a larger one than others. A browser opens up to six.

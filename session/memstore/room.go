@@ -50,12 +50,20 @@ func (s *Store) roomBelowCeiling(step session.CreateStep, without []*record, now
 			stored = append(stored, r)
 		}
 	}
-	stored = slices.DeleteFunc(stored, func(r *record) bool { return slices.Contains(without, r) })
-	if len(stored) < session.MaxSessions {
+	sortRecords(stored, session.ByExpires)
+	number, first := 0, stored[:min(len(stored), session.MaxEvicted)]
+	for _, r := range stored {
+		if !slices.Contains(without, r) {
+			number++
+		}
+	}
+	if number < session.MaxSessions {
 		return m, true
 	}
-	sortRecords(stored, session.ByExpires)
-	for _, r := range stored[:min(len(stored), session.MaxEvicted)] {
+	for _, r := range first {
+		if slices.Contains(without, r) {
+			continue
+		}
 		_, ended := s.endCause(r, now)
 		if _, expired := step.Policy.ExpiryCause(r.Session, now); ended || expired {
 			m.ended = append(m.ended, r)
@@ -63,7 +71,7 @@ func (s *Store) roomBelowCeiling(step session.CreateStep, without []*record, now
 			live = append(live, r)
 		}
 	}
-	surplus, ok := step.Policy.Surplus(len(stored) - len(m.ended))
+	surplus, ok := step.Policy.Surplus(number - len(m.ended))
 	m.evicted = live[:min(surplus, len(live))]
 	return m, ok
 }

@@ -15,10 +15,6 @@ import (
 // the same key would only share a limit.
 const accountKeyBytes = 10
 
-// maxNormalized is the length in bytes up to which usernames are normalized. No user has a
-// longer one in practice, and normalizing takes time.
-const maxNormalized = 1024
-
 // AccountKey returns a function for [session.App].AccountKey. The keys of usernames are part
 // of an HMAC with a secret key, so they do not disclose usernames. Usernames that differ only
 // in case, in outer white space or in the form of characters (Unicode's NFKC) have the same
@@ -33,7 +29,7 @@ func AccountKey(secret []byte) func(username string) string {
 }
 
 func normalize(username string) string {
-	if len(username) > maxNormalized {
+	if len(username) > maxUsername { // no user can have it, and normalizing takes time
 		return username
 	}
 	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(session.TrimSpace(username))))

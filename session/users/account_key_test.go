@@ -19,7 +19,7 @@ func TestAccountKeyOfSpellings(t *testing.T) {
 			}
 		}
 	}
-	long := strings.Repeat("x", maxNormalized+1)
+	long := strings.Repeat("x", maxUsername+1)
 	names := []string{"", "ada", "ada2", "zoe", "zoë", "a da", long, strings.ToUpper(long)}
 	seen := map[string]string{}
 	for _, name := range names {
