@@ -197,6 +197,7 @@ type accountBody struct {
 // readAccountBody reads a body that may have the given members. Others are errors: a member
 // that is misspelt must not seem to have been changed.
 func (x *exchange) readAccountBody(known ...string) (*accountBody, error) {
+	defer x.endBody()
 	raw, err := x.readBody()
 	if err != nil {
 		return nil, err

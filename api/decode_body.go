@@ -39,37 +39,30 @@ func (x *exchange) readFields(fields []field) ([]string, error) {
 // maxLargeBodies is how many bodies that do not fit into an exchange's buffer are read and
 // parsed at a time. Each takes some 300 KiB, with its copies, until the next garbage
 // collection. The price: clients that send as many slowly keep out others whose bodies are
-// large, or of unknown length. Usual clients send neither.
+// large. Usual clients send none.
 const maxLargeBodies = 64
 
-// beginBody counts a body if it may be large. endBody must be called when it has been parsed,
-// unless beginBody fails.
-func (x *exchange) beginBody() error {
-	if x.hasLargeBody() && x.server.process.largeBodies.Add(1) > maxLargeBodies {
-		x.endBody()
+// beginLargeBody counts a body that does not fit into the buffer. endBody ends it.
+func (x *exchange) beginLargeBody() error {
+	if x.server.process.largeBodies.Add(1) > maxLargeBodies {
+		x.server.process.largeBodies.Add(-1)
 		return &wireError{answer: detail(http.StatusServiceUnavailable, "Too many large requests are being read. Try again."), code: session.Busy}
 	}
+	x.largeBody = true
 	return nil
 }
 
+// endBody is called when the body has been parsed.
 func (x *exchange) endBody() {
-	if x.hasLargeBody() {
+	if x.largeBody {
+		x.largeBody = false
 		x.server.process.largeBodies.Add(-1)
 	}
-}
-
-// hasLargeBody reports whether the body may not fit into the exchange's buffer.
-func (x *exchange) hasLargeBody() bool {
-	n := x.Request.ContentLength // -1 if it is not known
-	return n < 0 || n >= bufferSize
 }
 
 // readForm reads the body and returns the values of the given fields, unchecked. It fails
 // as readFields does, or with Busy.
 func (x *exchange) readForm(fields []field) (*form, error) {
-	if err := x.beginBody(); err != nil {
-		return nil, err
-	}
 	defer x.endBody()
 	f := newForm(fields)
 	contentType := x.Request.Header.Get("Content-Type")
@@ -86,15 +79,18 @@ func (x *exchange) readForm(fields []field) (*form, error) {
 }
 
 // readBody reads the whole body, with or without a Content-Length, into the
-// exchange's buffer.
+// exchange's buffer. The caller calls endBody when it has parsed it.
 func (x *exchange) readBody() ([]byte, error) {
 	limited := http.MaxBytesReader(x.ResponseWriter, x.Request.Body, maxBody)
 	buf := bytes.NewBuffer(x.buffer())
 	var err error
-	open := listen.Rest(x.Request, x.start, func() { _, err = buf.ReadFrom(limited) })
+	open := listen.Rest(x.Request, x.start, func() { err = x.fill(buf, limited) })
 	x.arrival.Read = time.Now()
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, session.Fail(codeTooLarge, nil)
+	}
+	if busy, ok := errors.AsType[*wireError](err); ok {
+		return nil, busy
 	}
 	if err != nil {
 		return nil, malformed("The request's body can't be read.")
@@ -103,6 +99,19 @@ func (x *exchange) readBody() ([]byte, error) {
 		return nil, session.Fail(session.Unavailable, errors.New("the connection was closed to make room for another one"))
 	}
 	return buf.Bytes(), nil
+}
+
+// fill reads a body into the exchange's buffer, and what does not fit into a larger one.
+func (x *exchange) fill(buf *bytes.Buffer, body io.Reader) error {
+	x.small = io.LimitedReader{R: body, N: bufferSize - bytes.MinRead} // a buffer grows when it has less room than that
+	if _, err := buf.ReadFrom(&x.small); err != nil || x.small.N > 0 {
+		return err
+	}
+	if err := x.beginLargeBody(); err != nil {
+		return err
+	}
+	_, err := buf.ReadFrom(body)
+	return err
 }
 
 // parse reads a body, which must not be empty.

@@ -116,6 +116,9 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 	if err := read(small, int64(len(small))); err != nil {
 		t.Errorf("a small body: got %v", err)
 	}
+	if err := read(small, -1); err != nil {
+		t.Errorf("a small body without a length: got %v", err)
+	}
 	for _, length := range []int64{int64(len(large)), -1} {
 		if e := wireErrorFor(read(large, length), "list"); e.code != session.Busy || e.status != 503 {
 			t.Errorf("without room: got %d %s, want 503 busy", e.status, e.code)

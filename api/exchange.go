@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/netip"
 	"time"
@@ -37,6 +38,8 @@ type exchange struct {
 	app          string
 	user         string
 	session      session.ID
+	largeBody    bool              // see beginLargeBody
+	small        io.LimitedReader  // of fill, here so that it is not allocated
 	pooled       *[bufferSize]byte // the memory of buffer, from Server.buffers; nil until the first call
 	headerValues [4]string         // see setHeader
 	headerCount  int               // how many of headerValues are in use

@@ -11,9 +11,8 @@ import (
 )
 
 // Bounds of large lists, those of more than one page. An app's large lists are worked on one
-// after the other, so that they slow down neither its other requests nor other apps. The
-// price: slow readers of four apps delay the large lists of all. A list that waits holds one
-// page.
+// after the other, so that they slow down neither its other requests nor other apps. A client
+// that does not read its answer loses it. A list that waits holds one page.
 const (
 	maxLargeLists     = 4 // of all apps at a time: each is up to 80 MB
 	maxWaitingLists   = 8 // of one app
@@ -103,8 +102,23 @@ func (l *largeList) leave() {
 	}
 }
 
-// partSize is how much of a large list is encoded before it is sent, in bytes.
-const partSize = 128 << 10
+// partSize is how much of a large list is encoded before it is sent, in bytes, and partTime how
+// long a client may take to read as much. Then its connection is closed, because others wait
+// for the place of its list.
+const (
+	partSize = 128 << 10
+	partTime = 5 * time.Second
+	listTime = 45 * time.Second // for the whole list, as for any answer
+)
+
+// partDeadline returns when the client must have read the next part.
+func (x *exchange) partDeadline() time.Time {
+	next, last := time.Now().Add(partTime), x.start.Add(listTime)
+	if last.Before(next) {
+		return last
+	}
+	return next
+}
 
 // sendPart sends what there is of the answer if it is enough for a part of a large list, and
 // returns what remains: the last byte, by which the next item knows whether it is the first.
@@ -114,6 +128,7 @@ func (l *largeList) sendPart(x *exchange, b []byte) []byte {
 		return b
 	}
 	last := b[len(b)-1]
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(x.partDeadline()) // fails only in tests, whose answers need none
 	x.write(http.StatusOK, b[:len(b)-1])
 	time.Sleep(time.Millisecond)
 	return append(b[:0], last)

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -90,4 +92,33 @@ func TestLargeListsOfAllApps(t *testing.T) {
 			t.Errorf("got %+v, want one in work", next)
 		}
 	})
+}
+
+// deadlineWriter counts the deadlines that are set for an answer.
+type deadlineWriter struct {
+	http.ResponseWriter
+	deadlines int
+}
+
+func (w *deadlineWriter) SetWriteDeadline(t time.Time) error {
+	if d := time.Until(t); d <= partTime {
+		w.deadlines++
+	}
+	return nil
+}
+
+// TestPartsHaveDeadlines checks that a client has a limited time to read each part of a large
+// list.
+func TestPartsHaveDeadlines(t *testing.T) {
+	w := &deadlineWriter{ResponseWriter: httptest.NewRecorder()}
+	x := &exchange{ResponseWriter: w, start: time.Now()}
+	for range 3 {
+		(&largeList{entered: true}).sendPart(x, make([]byte, partSize))
+	}
+	if w.deadlines != 3 {
+		t.Errorf("%d deadlines were set, want 3", w.deadlines)
+	}
+	if x.start = x.start.Add(-listTime); time.Until(x.partDeadline()) > 0 {
+		t.Errorf("after %s: got the deadline %s, want one that is over", listTime, x.partDeadline())
+	}
 }

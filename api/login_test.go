@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -33,7 +34,11 @@ func TestLoginLimit(t *testing.T) {
 		expect(t, g.guess("wrong", from), 400, `{"non_field_errors":["Invalid Credentials or not active account found!"],"code":"invalid_credentials"}`)
 	}
 	for _, password := range []string{"wrong", "alice-pw-1"} {
+		start := time.Now()
 		w := g.guess(password, from)
+		if took := time.Since(start); took < time.Second {
+			t.Errorf("the refusal took %s, want a second", took)
+		}
 		expect(t, w, http.StatusTooManyRequests, `{"detail":"Too many logins. Try again later.","code":"throttled"}`)
 		if wait, err := strconv.Atoi(w.Header().Get("Retry-After")); err != nil || wait < 50 || wait > 60 {
 			t.Errorf("got Retry-After %q, want about 60", w.Header().Get("Retry-After"))

@@ -1,12 +1,12 @@
 -- Adds an attempt to a row of failed logins, or counts a refusal while the next one must
 -- wait. The rule is that of FailureLimit in session/limiter.go.
 -- KEYS: 1 failures, 2 refusals
--- ARGV: 1 time (0; tests: negated), 2 limit, 3 member of refusals
+-- ARGV: 1 time (0; tests: negated), 2 limit, 3 member of refusals, 4 look (1: adds nothing)
 -- Returns: ok, now | throttled, wait
 
 -- include limiter_clock
 local failures, refusals = unpack(KEYS)
-local limit, member = unpack(ARGV, 2)
+local limit, member, look = unpack(ARGV, 2)
 local MINUTE, DAY = 60 * 1000000, 24 * 3600 * 1000000
 
 -- "in row|until|next", without the last if the next attempt is allowed at once. A later
@@ -20,6 +20,7 @@ if wait > 0 and wait <= DAY then -- a longer wait means that the clock was set b
   -- include count_refusal
   return {'throttled', wait}
 end
+if look == '1' then return {'ok', micros} end
 
 in_row = in_row + 1
 local memory = math.min(in_row, 400) * DAY -- session.MaxFailureMemory is 400 days

@@ -17,7 +17,8 @@ import (
 // The two budgets of an attempt are in different slots, so each has a script of its own. A
 // failover may lose the attempts of its last moments, because no script waits for replicas.
 type Limiter struct {
-	store *Store
+	store   *Store
+	refused refusedNetworks
 
 	reserveFailure, releaseFailure, endFailures, reserveRate, releaseRate *script
 }
@@ -29,7 +30,7 @@ func (s *Store) Limiter() *Limiter { return s.limiter }
 
 func newLimiter(s *Store) *Limiter {
 	return &Limiter{
-		store: s, reserveFailure: newScript(lua.ReserveFailure), releaseFailure: newScript(lua.ReleaseFailure),
+		store: s, refused: refusedNetworks{until: map[networkOfApp]time.Time{}}, reserveFailure: newScript(lua.ReserveFailure), releaseFailure: newScript(lua.ReleaseFailure),
 		endFailures: newScript(lua.EndFailures), reserveRate: newScript(lua.ReserveRate), releaseRate: newScript(lua.ReleaseRate),
 	}
 }
@@ -57,23 +58,44 @@ func budgets(a session.Attempt) []budget {
 }
 
 // Reserve implements [session.Limiter]. It takes one round trip. If only one budget allows the
-// attempt, that one gets it back in another. The price: until then, logins of an account that
-// is at its limit are refused because of one that its network's budget refuses.
+// attempt, that one gets it back in another. From a network that was refused, and may still
+// be, no attempt is taken from the account before the network's budget has allowed it, in
+// another round trip: for as long as it was held, the account's owner could be refused.
 func (l *Limiter) Reserve(ctx context.Context, a session.Attempt) error {
 	all := budgets(a)
+	doubtful := a.Network != "" && l.refused.has(networkOfApp{a.App, a.Network}, l.now())
+	if err := l.reserveTogether(ctx, a, all, doubtful); err != nil || !doubtful {
+		return err
+	}
+	err := l.reserveTogether(ctx, a, all[:1], false)
+	if err != nil {
+		_ = l.run(session.AnyTime(context.WithoutCancel(ctx)), l.release(a, all[1])) // if it fails, the network has one attempt less
+	}
+	return err
+}
+
+// reserveTogether takes an attempt from budgets in one round trip. With look it only looks
+// whether the budget of failures allows one.
+func (l *Limiter) reserveTogether(ctx context.Context, a session.Attempt, all []budget, look bool) error {
 	runs := make([]*scriptRun, len(all))
 	for i, b := range all {
-		runs[i] = l.reserve(a, b)
+		runs[i] = l.reserve(a, b, look)
 	}
 	l.store.runTogether(ctx, runs...)
 	var failed error
 	var taken []*scriptRun
 	for i, r := range runs {
 		if r.err == nil {
-			taken = append(taken, l.release(a, all[i]))
+			if !look || all[i].limit == session.LimitNetwork {
+				taken = append(taken, l.release(a, all[i]))
+			}
 			continue
 		}
-		failed = decisive(failed, r.refusal(all[i].limit))
+		refusal := r.refusal(all[i].limit)
+		if all[i].limit == session.LimitNetwork && session.CodeOf(refusal) == session.Throttled {
+			l.refused.add(networkOfApp{a.App, a.Network}, l.now(), session.RetryAfterOf(refusal))
+		}
+		failed = decisive(failed, refusal)
 	}
 	if failed == nil || len(taken) == 0 {
 		return failed
@@ -146,8 +168,9 @@ func (l *Limiter) run(ctx context.Context, runs ...*scriptRun) error {
 	return nil
 }
 
-// reserve returns the script that takes an attempt from a budget.
-func (l *Limiter) reserve(a session.Attempt, b budget) *scriptRun {
+// reserve returns the script that takes an attempt from a budget. With look it only looks
+// whether a budget of failures allows one.
+func (l *Limiter) reserve(a session.Attempt, b budget, look bool) *scriptRun {
 	c := l.newCall(a.App, b)
 	l.keys(a.App, b.key).addRefusals(c, l.slice())
 	c.endKeys()
@@ -165,6 +188,9 @@ func (l *Limiter) reserve(a session.Attempt, b budget) *scriptRun {
 		c.addInt(int64(a.Failures))
 	}
 	c.add(string(b.limit), memberSeparator, b.key)
+	if b.limit != session.LimitNetwork {
+		c.addBool(look)
+	}
 	return run
 }
 
@@ -200,13 +226,16 @@ func (l *Limiter) newCall(app string, b budget) *call {
 	return c
 }
 
+func (l *Limiter) now() time.Time {
+	if l.store.options.Now != nil {
+		return l.store.options.Now()
+	}
+	return time.Now()
+}
+
 // slice returns the number of the slice of time in which refusals are counted now.
 func (l *Limiter) slice() int64 {
-	now := time.Now()
-	if l.store.options.Now != nil {
-		now = l.store.options.Now()
-	}
-	return now.Unix() / int64(session.RefusalSlice/time.Second)
+	return l.now().Unix() / int64(session.RefusalSlice/time.Second)
 }
 
 // Refusals implements [session.Limiter]. It takes one round trip per slice of time.

@@ -176,3 +176,30 @@ func TestRefusedAttemptIsGivenBackWithoutClient(t *testing.T) {
 	a.Network = ""
 	reserve(t, s, a, 2)
 }
+
+// TestRefusedNetworkHoldsNoAccount checks that logins from a network that was refused take
+// nothing from an account before the network's budget allows them: meanwhile the account's
+// owner would be refused.
+func TestRefusedNetworkHoldsNoAccount(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL)
+	a := attempt
+	a.Failures, a.NetworkLimit.Attempts = 1, 1
+	other := a
+	other.Account = "another"
+	reserve(t, s, other, 1)
+	wantThrottled(t, s, a, session.LimitNetwork)
+	srv.Do("CONFIG", "RESETSTAT")
+	for range 5 {
+		wantThrottled(t, s, a, session.LimitNetwork)
+	}
+	if stats := srv.Do("INFO", "commandstats"); strings.Contains(stats, "cmdstat_set:") {
+		t.Errorf("a budget was changed: %s", stats)
+	}
+	if err := s.Limiter().Release(ctx, other); err != nil {
+		t.Fatal(err)
+	}
+	reserve(t, s, a, 1)
+	a.Network = ""
+	wantThrottled(t, s, a, session.LimitAccount)
+}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -58,7 +59,8 @@ func (r *reservation) confirmDevice(ctx context.Context, present Fingerprint) er
 // settle ends the attempt of a login with the error of its check. An attempt with a wrong
 // password stays counted, and one whose password was not compared does not.
 func (r *reservation) settle(ctx context.Context, checked error) {
-	if code := CodeOf(checked); code != OK && code != InvalidCredentials {
+	e, _ := errors.AsType[*Error](checked)
+	if code := CodeOf(checked); code != OK && code != InvalidCredentials && (e == nil || !e.Compared) {
 		r.release(ctx)
 	}
 }

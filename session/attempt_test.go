@@ -87,6 +87,19 @@ func TestUncomparedLoginIsNotCounted(t *testing.T) {
 	f.wantError(err, session.OK, "")
 }
 
+// TestComparedLoginIsCounted checks that a login that could not be decided counts if a password
+// was compared.
+func TestComparedLoginIsCounted(t *testing.T) {
+	f := newFixture(t)
+	f.checker.checkErr = &session.Error{Code: session.Unavailable, Compared: true}
+	for range 3 {
+		_, err := f.guess("alice", "", "")
+		f.wantError(err, session.Unavailable, "")
+	}
+	_, err := f.guess("alice", "", "")
+	f.wantRefused(err, session.LimitAccount, time.Minute)
+}
+
 // TestInvalidTypeCountsAsFailure checks that a right password with an invalid type is
 // counted, since the error shows that the password is right.
 func TestInvalidTypeCountsAsFailure(t *testing.T) {

@@ -11,6 +11,7 @@ type Error struct {
 	Cause Cause // why the session was revoked or has expired, if it has; else empty
 	Err   error // the reason, for the log only; may be nil
 
+	Compared   bool          // of the error of [Checker].Check that can't tell: a password was compared, so the login counts as failed
 	RetryAfter time.Duration // of Throttled: when to try again; zero means not known
 	Limit      Limit         // of Throttled: which limit refused; empty means one of the user source, or that of repeats
 }

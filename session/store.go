@@ -54,7 +54,8 @@ type Store interface {
 	// [Policy.Surplus] says, or fails with LimitReached. Under a policy without a maximum
 	// and with MaxSessions or more, it looks only at the MaxEvicted sessions that are
 	// first by [ByExpires], without those that it has revoked: it drops those that have
-	// ended, and then evicts from the others, or fails, if too many are left. If step.CheckUser is set, it
+	// ended, and then evicts from the others, or fails, if too many are left and not all of
+	// those have ended. If step.CheckUser is set, it
 	// first fails with UserUnknown unless the user has the session's Credential in the
 	// Directory, and with UserInactive unless they are active. A retry creates a second
 	// session, which counts toward the maximum.

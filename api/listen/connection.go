@@ -55,6 +55,25 @@ func (c *trackedConn) Close() error {
 	return err
 }
 
+// beginStream counts a request of HTTP/2, of which a connection may have several. It reports
+// whether the listener and the client have no more of them than they may have connections:
+// each takes as much memory.
+func (c *trackedConn) beginStream() bool {
+	ok := c.pool.streams.Add(1) <= int64(c.pool.most)
+	if c.client != nil {
+		ok = c.client.streams.Add(1) <= int64(c.pool.mostOfClient) && ok
+	}
+	return ok
+}
+
+// endStream is called after each beginStream.
+func (c *trackedConn) endStream() {
+	c.pool.streams.Add(-1)
+	if c.client != nil {
+		c.client.streams.Add(-1)
+	}
+}
+
 // begin counts a request. It returns false if the pool is closing the connection: then the
 // request must not be worked on, because no answer would arrive.
 func (c *trackedConn) begin() bool { return c.working.Add(1) > 0 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -23,6 +24,7 @@ type pool struct {
 	log                *slog.Logger
 	logged             rate.Sometimes
 	started            time.Time // of the pool's clock
+	streams            atomic.Int64
 
 	mu      sync.Mutex
 	open    connections
@@ -32,6 +34,7 @@ type pool struct {
 // client is a client network with its connections.
 type client struct {
 	network string
+	streams atomic.Int64
 	connections
 }
 
@@ -85,7 +88,7 @@ func (p *pool) add(c *trackedConn, network string) {
 	defer p.mu.Unlock()
 	if network != "" {
 		if c.client = p.clients[network]; c.client == nil {
-			c.client = &client{network, connections{set: map[*trackedConn]struct{}{}}}
+			c.client = &client{network: network, connections: connections{set: map[*trackedConn]struct{}{}}}
 			p.clients[network] = c.client
 		}
 		c.client.set[c] = struct{}{}

@@ -268,3 +268,28 @@ func BenchmarkAcceptAtLimit(b *testing.B) {
 		accept()
 	}
 }
+
+// TestStreamsAreBounded checks that a client has no more requests of HTTP/2 in progress than it
+// may have connections, and that another one still has its own.
+func TestStreamsAreBounded(t *testing.T) {
+	p := &pool{most: 6, mostOfClient: 4}
+	greedy, other, proxy := &client{network: "a"}, &client{network: "b"}, (*client)(nil)
+	begin := func(c *client, want bool) {
+		t.Helper()
+		if got := (&trackedConn{pool: p, client: c}).beginStream(); got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+	for range 4 {
+		begin(greedy, true)
+	}
+	begin(greedy, false)
+	(&trackedConn{pool: p, client: greedy}).endStream()
+	begin(other, true)
+	begin(proxy, true)
+	begin(proxy, false)
+	for range 2 {
+		(&trackedConn{pool: p, client: proxy}).endStream()
+	}
+	begin(other, true)
+}

@@ -52,7 +52,7 @@ const (
 	requestTimeout = 15 * time.Second
 	answerTimeout  = 45 * time.Second
 	maxHeader      = 32 << 10 // bytes
-	maxStreams     = 100      // requests at a time on one connection of HTTP/2
+	maxStreams     = 32       // requests at a time on one connection of HTTP/2
 )
 
 // Listen starts to serve handler at an address, HOST:PORT or unix:/PATH. It replaces a
@@ -131,6 +131,13 @@ func (s *Servers) trackRequests(next http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		}
 		defer c.end()
+		if r.ProtoMajor == 2 {
+			defer c.endStream()
+			if !c.beginStream() {
+				refuse(w)
+				return
+			}
+		}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -167,4 +174,12 @@ func (s *Servers) Wait(ctx context.Context) error {
 		errs = append(errs, one.shutdown(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// refuse answers a request that is one too many.
+func refuse(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write([]byte(`{"detail":"Too many requests are in progress. Try again.","code":"busy"}`))
 }

@@ -15,5 +15,5 @@ for i, record in ipairs(read_records(data, first, 1)) do
     if ended then expired[#expired + 1], number = first[i], number - 1 else live[#live + 1] = first[i] end
   end
 end
-if number >= MAX_SESSIONS and evict ~= '1' then return {'limit_reached'} end
+if number >= MAX_SESSIONS and evict ~= '1' and #live > 0 then return {'limit_reached'} end -- a page of ended sessions has room
 for i = 1, math.min(number - MAX_SESSIONS + 1, #live) do evicted[i] = live[i] end

@@ -223,16 +223,26 @@ func (a App) Warnings() (list []string) {
 // else does, and it reveals nothing about the signing key. The app's secret key is not
 // suitable, because every client of the app may hold it. The price is that a new signing
 // key reassigns the dummy hashes, once.
-func (a App) DummyKey(name string) []byte { return a.derivedKey("dummy hashes", name) }
+func (a App) DummyKey(name string) []byte {
+	return derivedKey(string(a.SigningKey), "dummy hashes", name)
+}
 
 // AccountKeySecret returns the secret of the account keys of the app with this name; see
-// users.AccountKey. It is derived as that of DummyKey is. With a new signing key the counts of
-// failed logins begin anew.
-func (a App) AccountKeySecret(name string) []byte { return a.derivedKey("account keys", name) }
+// users.AccountKey. It is derived from the first refresh key, or else from the signing key.
+// With a new one, the counts of failed logins begin anew, and no device is known.
+func (a App) AccountKeySecret(name string) []byte {
+	if len(a.RefreshKey) > 0 && a.RefreshKey[0] != derivedRefreshKey {
+		return derivedKey(a.RefreshKey[0], "account keys", name)
+	}
+	return derivedKey(string(a.SigningKey), "account keys", name)
+}
+
+// derivedRefreshKey is the entry of REFRESH_KEY that package token calls Derived.
+const derivedRefreshKey = "derived"
 
 // derivedKey returns a key for one purpose of the app with this name.
-func (a App) derivedKey(purpose, name string) []byte {
-	mac := hmac.New(sha256.New, []byte(a.SigningKey))
+func derivedKey(secret, purpose, name string) []byte {
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("tokengate " + purpose + " " + name)) // no token and no kid is derived from a text of this form
 	return mac.Sum(nil)
 }

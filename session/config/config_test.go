@@ -204,6 +204,10 @@ func TestBounds(t *testing.T) {
 	for setting, valid := range map[string]bool{
 		webPrefix + "PASSWORD_MIN_LENGTH=1": true, webPrefix + "PASSWORD_MIN_LENGTH=128": true,
 		webPrefix + "PASSWORD_MIN_LENGTH=0": false, webPrefix + "PASSWORD_MIN_LENGTH=129": false,
+		webPrefix + "LOGIN_ATTEMPTS=1": true, webPrefix + "LOGIN_ATTEMPTS=100": true,
+		webPrefix + "LOGIN_ATTEMPTS=0": false, webPrefix + "LOGIN_ATTEMPTS=101": false,
+		webPrefix + "LOGIN_ATTEMPTS_PER_NETWORK=1": true, webPrefix + "LOGIN_ATTEMPTS_PER_NETWORK=1000000": true,
+		webPrefix + "LOGIN_ATTEMPTS_PER_NETWORK=0": false, webPrefix + "LOGIN_ATTEMPTS_PER_NETWORK=1000001": false,
 		webPrefix + "RECHECK_USER=400d": true, webPrefix + "RECHECK_USER=0s": true,
 		webPrefix + "RECHECK_USER=400d1ns": false, webPrefix + "RECHECK_USER=401d": false, webPrefix + "RECHECK_USER=-1ns": false,
 		"TOKENGATE_REVOCATION_BOUND=0s": true, "TOKENGATE_REVOCATION_BOUND=-1ns": false,

@@ -72,6 +72,7 @@ func (s *Store) roomBelowCeiling(step session.CreateStep, without []*record, now
 		}
 	}
 	surplus, ok := step.Policy.Surplus(number - len(m.ended))
+	ok = ok || len(live) == 0 // all that it has looked at have ended
 	m.evicted = live[:min(surplus, len(live))]
 	return m, ok
 }

@@ -76,6 +76,9 @@ func httpClient(given *http.Client) *http.Client {
 // Check implements [session.Checker]. It sends one request for each form of the password,
 // since it is the other program that hashes. The price is that a wrong password with
 // outer white space counts as two failures there, if the program counts failures.
+//
+// The requests go on when the client disconnects: otherwise a guess would not be counted
+// although the other program has compared it.
 func (h *httpSource) Check(ctx context.Context, presented session.Credentials, found func(session.Found) error) (session.User, error) {
 	if len(presented.Username) > maxUsername {
 		return session.User{}, refuseLongUsername(found)
@@ -91,15 +94,17 @@ func (h *httpSource) Check(ctx context.Context, presented session.Credentials, f
 	if err := place.Wait(ctx, 1); err != nil {
 		return session.User{}, err
 	}
-	err = errInvalidCredentials
-	for _, form := range password.Forms(presented.Password) {
-		var user session.User
-		user, err = h.check(ctx, presented.Username, form)
-		if session.CodeOf(err) != session.InvalidCredentials {
-			return user, err
+	for i, form := range password.Forms(presented.Password) {
+		user, err := h.check(context.WithoutCancel(ctx), presented.Username, form)
+		if code := session.CodeOf(err); code == session.InvalidCredentials {
+			continue
 		}
+		if e, failed := errors.AsType[*session.Error](err); failed && i > 0 {
+			e.Compared = true // the form before
+		}
+		return user, err
 	}
-	return session.User{}, err
+	return session.User{}, errInvalidCredentials
 }
 
 // Recheck implements [session.Checker]. It does nothing: the other program can't be asked

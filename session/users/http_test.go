@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -255,4 +256,37 @@ func TestHTTPPing(t *testing.T) {
 		t.Errorf("ping of a running server: %v", err)
 	}
 	wantCode(t, openSource(t, "http://127.0.0.1:1/", Options{}).Ping(t.Context()), session.Unavailable)
+}
+
+// TestDisconnectedGuessIsAnswered checks that a login ends with the other program's answer
+// although its client has disconnected: the guess was compared, so it must be counted. One
+// that fails after another form of the password was refused counts as well.
+func TestDisconnectedGuessIsAnswered(t *testing.T) {
+	var requests atomic.Int32
+	ctx, disconnect := context.WithCancel(t.Context())
+	status := http.StatusUnauthorized
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		disconnect()
+		if requests.Add(1) == 2 {
+			w.WriteHeader(status)
+			return
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	source := openSource(t, server.URL, Options{})
+	_, err := source.Check(ctx, presented("alice", "wrong "), anyone)
+	wantCode(t, err, session.InvalidCredentials)
+	requests.Store(0)
+	status = http.StatusInternalServerError
+	_, err = source.Check(t.Context(), presented("alice", "wrong "), anyone)
+	wantCode(t, err, session.Unavailable)
+	if e, ok := errors.AsType[*session.Error](err); !ok || !e.Compared {
+		t.Errorf("got %+v, want an error after a comparison", err)
+	}
+	requests.Store(1)
+	_, err = source.Check(t.Context(), presented("alice", "wrong"), anyone)
+	if e, ok := errors.AsType[*session.Error](err); !ok || e.Compared {
+		t.Errorf("got %+v, want an error without a comparison", err)
+	}
 }
