@@ -173,8 +173,9 @@ func (s *connections) claimNext(now time.Duration) *trackedConn {
 const maxChoices = 4
 
 // fewConnections is the number of connections that a client may have without being taken for
-// a larger one than others. A browser opens up to six.
-const fewConnections = 8
+// a larger one than others: a network of several users, each with a browser that opens up to
+// six, must not lose connections in use to idle ones from many addresses.
+const fewConnections = 32
 
 // longestWaiting returns the connections that are closed first, up to a number of them: those
 // of the client that has most connections, as long as it has most, and of these the one that

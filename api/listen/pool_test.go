@@ -116,11 +116,12 @@ func TestPeersOfManyClientsHaveNoLimit(t *testing.T) {
 // has most connections, as long as it has most, then the longest wait. A few connections more
 // than others do not count.
 func TestVictimOfListener(t *testing.T) {
-	p := newTestPool(t, 25, 24)
-	for i := range 13 {
+	const many, fewer = fewConnections + 5, fewConnections + 2
+	p := newTestPool(t, many+fewer+2, many+1)
+	for i := range many {
 		p.open("192.0.2.1/"+string(rune('a'+i)), 20+i)
 	}
-	for i := range 10 {
+	for i := range fewer {
 		p.open("192.0.2.2/"+string(rune('a'+i)), 10+i)
 	}
 	p.open("192.0.2.3/a", 5)
@@ -136,14 +137,14 @@ func TestVictimOfListener(t *testing.T) {
 		}
 	}
 	want := []string{
-		"192.0.2.1/a", "192.0.2.1/b", "192.0.2.1/c", // 13 to 10
-		"192.0.2.2/a", "192.0.2.1/d", "192.0.2.2/b", "192.0.2.1/e", // both to 8
+		"192.0.2.1/a", "192.0.2.1/b", "192.0.2.1/c", // until both have as many
+		"192.0.2.2/a", "192.0.2.1/d", "192.0.2.2/b", "192.0.2.1/e", // until both have few
 		"10.0.0.1/a", "192.0.2.3/a", "192.0.2.2/c", "192.0.2.2/d", "192.0.2.2/e", // by time alone
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("got the order\n%q, want\n%q", names, want)
 	}
-	p.open("192.0.2.4/a", 60)
+	p.open("192.0.2.4/a", 200)
 	p.wantClosed("192.0.2.1/a")
 }
 

@@ -18,7 +18,7 @@ import (
 var flagTexts = map[string]struct{ value, meaning string }{
 	"app":        {"APP", "name of the app, as in TOKENGATE_APPS"},
 	"user":       {"ID", "id of the user"},
-	"name":       {"NAME", "username of the user; sessions are found by it only with USERS=redis:"},
+	"name":       {"NAME", "username of the user; the commands for sessions need USERS=redis: for it"},
 	"session":    {"ID", "id of the session"},
 	"all":        {"", "all sessions of all users of the app"},
 	"id":         {"ID", "id of the new user: digits are a number, everything else is text"},
