@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"tokengate/api/listen"
 	"tokengate/session"
 )
 
@@ -79,6 +80,16 @@ func (x *exchange) setDurability(d session.Durability) {
 	if d != session.NotRequested {
 		x.Header().Set("Durability", string(d))
 	}
+}
+
+// limitWrite limits how long the client may take to receive what is written next, and the
+// whole answer to [listen.AnswerTimeout].
+func (x *exchange) limitWrite(d time.Duration) {
+	next, last := time.Now().Add(d), x.start.Add(listen.AnswerTimeout)
+	if last.Before(next) {
+		next = last
+	}
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(next) // not supported by writers of tests
 }
 
 // Unwrap returns the underlying writer for http.ResponseController.

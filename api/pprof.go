@@ -49,7 +49,7 @@ func (x *exchange) serveAlone(running *atomic.Bool, serve http.HandlerFunc) erro
 		return &wireError{answer: detail(http.StatusServiceUnavailable, "Another profile is being taken. Try again later."), code: session.Busy}
 	}
 	defer running.Store(false)
-	serve(&promptWriter{x, http.NewResponseController(x)}, x.Request)
+	serve(promptWriter{x}, x.Request)
 	return nil
 }
 
@@ -58,13 +58,10 @@ const promptTimeout = 3 * time.Second
 
 // promptWriter is an exchange that fails if the client does not read. A trace that can't be
 // sent piles up in memory for as long as it is taken.
-type promptWriter struct {
-	*exchange
-	controller *http.ResponseController
-}
+type promptWriter struct{ *exchange }
 
 // Write implements [http.ResponseWriter].
-func (w *promptWriter) Write(b []byte) (int, error) {
-	_ = w.controller.SetWriteDeadline(time.Now().Add(promptTimeout)) // not supported by writers of tests
+func (w promptWriter) Write(b []byte) (int, error) {
+	w.limitWrite(promptTimeout)
 	return w.exchange.Write(b)
 }

@@ -22,8 +22,8 @@ type reservation struct {
 	counted bool
 }
 
-// reserve counts a login before its password is compared. account stands for its username. It fails as [Limiter].Reserve
-// does.
+// reserve counts a login before its password is compared. account stands for its username. It
+// fails as [Limiter].Reserve does.
 func (e *Engine) reserve(ctx context.Context, app *App, req LoginRequest, account string) (*reservation, error) {
 	r := &reservation{limiter: e.Limiter, network: req.Network, Attempt: Attempt{
 		App: app.Name, Account: account, Network: req.Network,

@@ -12,7 +12,8 @@ import (
 //
 // Each method uses a budget in one atomic step; two budgets of one method may change one
 // after the other. All times are those of the Limiter's own clock, except the slices of time in
-// which refusals are counted. Every error is an [*Error]. Unavailable means that the Limiter can't tell, and that it may have counted.
+// which refusals are counted. Every error is an [*Error]. Unavailable means that the Limiter
+// can't tell, and that it may have counted.
 type Limiter interface {
 	// Reserve takes one attempt from each budget of a login, before its password is
 	// compared: otherwise more attempts than a budget allows could be on their way at the

@@ -43,14 +43,16 @@ func (s *Servers) Draining() error {
 	return nil
 }
 
+// AnswerTimeout is how long an answer may take, so that clients that do not read it are
+// disconnected. The longest answer is a CPU profile, which takes 30 seconds by default.
+const AnswerTimeout = 45 * time.Second
+
 // The limits of one connection. A client on the slowest line sends a header in headerTimeout
-// and the largest body in requestTimeout. Neither keeps a connection that another client needs, see
-// pool. answerTimeout disconnects clients that do not read
-// the answer. The longest answer is a CPU profile, which takes 30 seconds by default.
+// and the largest body in requestTimeout. At a bound the pool closes such a connection
+// earlier.
 const (
 	headerTimeout  = 5 * time.Second
 	requestTimeout = 15 * time.Second
-	answerTimeout  = 45 * time.Second
 	maxHeader      = 32 << 10 // bytes
 	maxStreams     = 32       // requests at a time on one connection of HTTP/2
 )
@@ -88,7 +90,7 @@ func (s *Servers) listen(address string, handler http.Handler, certificate *Cert
 	one.log, one.pool = s.Logger, newPool(most, s.TrustedProxies, s.Metrics.of(name), s.Logger)
 	one.server = http.Server{
 		Handler: s.trackRequests(handler), ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug), ConnState: one.trackState,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: s.IdleTimeout, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: AnswerTimeout, IdleTimeout: s.IdleTimeout, MaxHeaderBytes: maxHeader,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, tracked(c))
@@ -118,9 +120,9 @@ func (s *Servers) removeFiles() {
 }
 
 // trackRequests wraps a handler. It counts each connection's requests. Once no more
-// connections are accepted, it asks for each connection to be closed after its next answer, so that none is closed
-// while a request is on its way. It does not do so earlier, because clients would
-// only reconnect, some of them at the moment when the listener closes.
+// connections are accepted, it asks for each connection to be closed after its next answer,
+// so that none is closed while a request is on its way. It does not do so earlier, because
+// clients would only reconnect, some of them at the moment when the listener closes.
 func (s *Servers) trackRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.closed.Load() {
