@@ -115,7 +115,7 @@ func (a *attack) allowed() (n int) {
 // logs in from a known device each time, and learns on a new one when to try again.
 func TestC85LoginLimits(t *testing.T) {
 	t.Parallel()
-	duration := time.Duration(runSize(6, 60)) * time.Second
+	duration := time.Duration(gatewaytest.RunSize("", 6, 60)) * time.Second
 	server := redistest.Standalone(t)
 	l := startLoginLimits(t, 4, server.URL, gatewaytest.Settings{"APP_LOGIN_ATTEMPTS": strconv.Itoa(attackBudget)})
 	address := freeport.Address(t)
@@ -139,7 +139,7 @@ func TestC85LoginLimits(t *testing.T) {
 	if len(a.answered) != attackNetworks {
 		t.Errorf("%d networks got an answer, want %d", len(a.answered), attackNetworks)
 	}
-	if runSize(0, 1) == 1 {
+	if gatewaytest.RunSize("", 0, 1) == 1 {
 		a.checkWaited(owner)
 	}
 }
@@ -255,7 +255,7 @@ func TestC85ExactBudget(t *testing.T) {
 func TestC85ManyNames(t *testing.T) {
 	t.Parallel()
 	const budget, interval = 300, 2 * time.Second // the default
-	names, workers := runSize(1000, 100_000), runSize(200, 2000)
+	names, workers := gatewaytest.RunSize("", 1000, 100_000), gatewaytest.RunSize("", 200, 2000)
 	l := startLoginLimits(t, 4, redistest.Standalone(t).URL, gatewaytest.Settings{"LOG_LEVEL": "error"})
 	var next, throttled atomic.Int64
 	began := time.Now()

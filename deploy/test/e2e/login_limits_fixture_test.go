@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"reflect"
 	"strconv"
 	"sync"
@@ -20,14 +19,6 @@ import (
 	"tokengate/deploy/test/gatewaytest"
 	"tokengate/redisstore/redistest"
 )
-
-// runSize returns full if TOKENGATE_FULL is set, else quick.
-func runSize(quick, full int) int {
-	if os.Getenv("TOKENGATE_FULL") != "" {
-		return full
-	}
-	return quick
-}
 
 // passwordSource is an HTTP user source that remembers each password that it gets. It has
 // the users user0 to user63, whose password is gatewaytest.Password.

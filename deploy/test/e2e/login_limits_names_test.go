@@ -114,7 +114,7 @@ func TestC86SameTime(t *testing.T) {
 func checkSameTime(t *testing.T, l *loginLimits) {
 	t.Helper()
 	for run := range timingRuns {
-		times := l.measure(run, runSize(1000, 5000))
+		times := l.measure(run, gatewaytest.RunSize("", 1000, 5000))
 		known := slices.Concat(times[knownNames], times[otherKnownNames])
 		unknown := slices.Concat(times[unknownNames], times[otherUnknownNames])
 		same := max(math.Abs(welch(times[knownNames], times[otherKnownNames])), math.Abs(welch(times[unknownNames], times[otherUnknownNames])))

@@ -67,7 +67,7 @@ func TestClockChanges(t *testing.T) {
 			tr := startTraffic(t, &traffic{gateways: clientsOf(startGateways(t, 2, server.URL, clockSettings())), bound: revocationBound})
 			tr.runPhase("before", 500*time.Millisecond, usualResults(succeeded))
 			tr.enter("changing")
-			change.during(faults, func() { time.Sleep(time.Duration(runSize("CLOCK_SECONDS", 4, 120)) * time.Second) })
+			change.during(faults, func() { time.Sleep(time.Duration(gatewaytest.RunSize("CLOCK_SECONDS", 4, 120)) * time.Second) })
 			tr.expect(allResults(succeeded + "?" + unavailable))
 			tr.enter("settling")
 			tr.expect(allResults("?" + succeeded + " " + unavailable))
@@ -123,7 +123,7 @@ func TestNewestLoginSurvivesClockChanges(t *testing.T) {
 			change.during(faults, func() {
 				forEach(users, users, func(user int) {
 					l := &loginSequence{user: user}
-					for range runSize("CLOCK_LOGINS", 15, 500) {
+					for range gatewaytest.RunSize("CLOCK_LOGINS", 15, 500) {
 						if problem := l.next(gateways[rand.IntN(len(gateways))], maxClockSessions, maxClockSessions); problem != "" {
 							t.Errorf("user %d: %s", user, problem)
 							return

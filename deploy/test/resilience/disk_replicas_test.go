@@ -88,7 +88,7 @@ func TestPrimaryKilledOnSlowDisk(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"as shipped": supervisorPause(t), "started at once": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rounds, counts := max(1, runSize("KILLS", 3, 100)/10), &killCounts{}
+			rounds, counts := max(1, gatewaytest.RunSize("KILLS", 3, 100)/10), &killCounts{}
 			for range rounds {
 				h := startHosts(t)
 				k := &killRound{T: t, gateway: gatewaytest.Start(t, h.url, replicatedHASettings).Client()}
@@ -111,7 +111,7 @@ func TestPrimaryKilledOnSlowDisk(t *testing.T) {
 // that it has received are kept, and so are all other sessions.
 func TestTwoHostsKilled(t *testing.T) {
 	t.Parallel()
-	rounds, counts := max(1, runSize("KILLS", 3, 100)/10), &killCounts{}
+	rounds, counts := max(1, gatewaytest.RunSize("KILLS", 3, 100)/10), &killCounts{}
 	for range rounds {
 		var link *gatewaytest.Proxy
 		h := startReplicas(t, func(i int, primary string) string {

@@ -154,7 +154,7 @@ func TestRedisKilledOnSlowDisk(t *testing.T) {
 			faults := preload.New(t)
 			server := redistest.Start(t, redistest.Options{File: "../../redis.conf", Args: args, Env: faults.Env()})
 			client := gatewaytest.Start(t, server.URL, unlimitedSettings).Client()
-			rounds, counts, lossy := runSize("KILLS", 3, 100), &killCounts{}, args != nil
+			rounds, counts, lossy := gatewaytest.RunSize("KILLS", 3, 100), &killCounts{}, args != nil
 			if lossy {
 				rounds = max(1, rounds/10)
 			}

@@ -303,7 +303,7 @@ func TestRevocationsSurviveFailover(t *testing.T) {
 	for name, wait := range map[string]bool{"replicated": true, "without WAIT": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rounds := runSize("FAILOVERS", 20, 500)
+			rounds := gatewaytest.RunSize("FAILOVERS", 20, 500)
 			settings := maps.Clone(unlimitedSettings)
 			if wait {
 				settings = merge(replicatedSettings, gatewaytest.Settings{"REDIS_WAIT_TIMEOUT": "60ms"})
@@ -350,7 +350,7 @@ func TestRevocationsSurviveSentinelFailover(t *testing.T) {
 	t.Parallel()
 	r := redistest.Sentinel(t)
 	g := gatewaytest.Start(t, r.URL, merge(replicatedSettings, gatewaytest.Settings{"REDIS_WAIT_TIMEOUT": "60ms"}))
-	counts, rounds, failovers := &failoverCounts{n: map[string]int{}}, runSize("SENTINEL_FAILOVERS", 1, 200), 0
+	counts, rounds, failovers := &failoverCounts{n: map[string]int{}}, gatewaytest.RunSize("SENTINEL_FAILOVERS", 1, 200), 0
 	for failovers < rounds || failovers < rounds+extraFailovers && !counts.complete() {
 		counts.failOver(t, sentinelSet{r}, g.Client(), true)
 		failovers++

@@ -22,18 +22,6 @@ import (
 	"tokengate/session"
 )
 
-// runSize returns one size of a test: the value of TOKENGATE_<name> if it is set, else full if TOKENGATE_FULL
-// is set, else quick.
-func runSize(name string, quick, full int) int {
-	if n, err := strconv.Atoi(os.Getenv("TOKENGATE_" + name)); err == nil {
-		return n
-	}
-	if os.Getenv("TOKENGATE_FULL") != "" {
-		return full
-	}
-	return quick
-}
-
 // unlimitedSettings do not limit a user's sessions and have the longest retry window. Only errors are logged,
 // which keeps the output of the processes small.
 var unlimitedSettings = gatewaytest.Settings{

@@ -46,7 +46,7 @@ func TestHistories(t *testing.T) {
 		"sentinel":   func(t *testing.T) (string, bool) { return redistest.Sentinel(t).URL, false },
 		"cluster":    func(t *testing.T) (string, bool) { return redistest.Cluster(t, 3).URL, false },
 	}
-	rounds := max(1, runSize("OPS", 15_000, 1_000_000)/len(topologies)/stepsPerRound)
+	rounds := max(1, gatewaytest.RunSize("OPS", 15_000, 1_000_000)/len(topologies)/stepsPerRound)
 	for name, start := range topologies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -33,7 +33,7 @@ type leakTest struct {
 // gateways, which are killed meanwhile, and through a store whose tombstones live for only two seconds.
 // Then it sends no further requests and checks that Redis is empty after the lifetimes have passed.
 func TestNothingLeaks(t *testing.T) {
-	n, lifetime := runSize("LEAKS", 20_000, 1_000_000), time.Duration(runSize("LEAK_SECONDS", 6, 180))*time.Second
+	n, lifetime := gatewaytest.RunSize("LEAKS", 20_000, 1_000_000), time.Duration(gatewaytest.RunSize("LEAK_SECONDS", 6, 180))*time.Second
 	topologies := map[string]func(t *testing.T) (string, []*redistest.Server){
 		"standalone": func(t *testing.T) (string, []*redistest.Server) {
 			s := redistest.Standalone(t)

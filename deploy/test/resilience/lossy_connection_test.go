@@ -118,7 +118,7 @@ func TestLossyConnection(t *testing.T) {
 		proxy.Set(gatewaytest.Faults{Jitter: 5 * time.Millisecond, Lose: .1})
 		s.gateways = append(s.gateways, gatewaytest.NewClient("http://"+proxy.Addr))
 	}
-	duration := time.Duration(runSize("SOAK", 6, 600)) * time.Second
+	duration := time.Duration(gatewaytest.RunSize("SOAK", 6, 600)) * time.Second
 	s.until = time.Now().Add(duration)
 	var done sync.WaitGroup
 	for user := range 8 {

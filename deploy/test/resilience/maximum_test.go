@@ -31,7 +31,7 @@ type capsTest struct {
 // sessions meanwhile. It checks that the maximum is never exceeded, both where a login evicts and where it is
 // rejected, and that the evicted sessions are the least recently updated ones.
 func TestMaximumIsExact(t *testing.T) {
-	rounds := runSize("ROUNDS", 12, 1000)
+	rounds := gatewaytest.RunSize("ROUNDS", 12, 1000)
 	c := &capsTest{T: t, server: redistest.Standalone(t)}
 	c.clients = clientsOf(startGateways(t, 4, c.server.URL, gatewaytest.Settings{
 		"LOG_LEVEL": "error", "APP_USERS": userFile(t, rounds),

@@ -71,7 +71,7 @@ func TestMixedInstances(t *testing.T) {
 	stop, rewritten := make(chan struct{}), 0
 	var done sync.WaitGroup
 	done.Go(func() { rewritten = rewriteAsLaterVersion(p.primary, tr.clients+1, stop) })
-	tr.runPhase("mixed", time.Duration(runSize("MIXED_SECONDS", 2, 120))*time.Second, allResults(succeeded))
+	tr.runPhase("mixed", time.Duration(gatewaytest.RunSize("MIXED_SECONDS", 2, 120))*time.Second, allResults(succeeded))
 	close(stop)
 	done.Wait()
 	t.Logf("%d times records were rewritten", rewritten)
@@ -94,7 +94,7 @@ func TestMixedMaximums(t *testing.T) {
 	done.Go(func() { rewriteAsLaterVersion(server, users, stop) })
 	forEach(users, users, func(user int) {
 		l := &loginSequence{user: user}
-		for range runSize("MIXED_LOGINS", 20, 1000) {
+		for range gatewaytest.RunSize("MIXED_LOGINS", 20, 1000) {
 			for _, problem := range []string{
 				l.next(higher, 4, maxClockSessions), l.next(higher, 4, maxClockSessions), l.next(lower, maxClockSessions, maxClockSessions),
 			} {

@@ -57,7 +57,7 @@ func TestPartitions(t *testing.T) {
 	if !hosts.AsRoot(t, "TOKENGATE_BIN="+gatewaytest.Binary(t)) {
 		return
 	}
-	bound := time.Duration(runSize("PARTITION_BOUND", 3, 10)) * time.Second
+	bound := time.Duration(gatewaytest.RunSize("PARTITION_BOUND", 3, 10)) * time.Second
 	// Some clients verify one access token all the time.
 	settings := merge(withBound(bound), gatewaytest.Settings{"REDIS_WAIT_REPLICAS": "1", "APP_ACCESS_TOKEN_LIFETIME": "2h"})
 	n := newNamedTopology(t, settings)
@@ -65,7 +65,7 @@ func TestPartitions(t *testing.T) {
 	run.traffic = startTraffic(t, &traffic{
 		gateways: n.clients(0, 1, 2), bound: bound, refreshBound: bound, replicatedOnly: true, pause: 30 * time.Millisecond,
 	})
-	rounds := runSize("PARTITIONS", 3, 50)
+	rounds := gatewaytest.RunSize("PARTITIONS", 3, 50)
 	for i := range rounds {
 		run.cutAndHeal(partitions[i%len(partitions)])
 	}

@@ -225,7 +225,7 @@ func (b *pauseBed) waitLate(want int) {
 // which would evict the newer session.
 func TestLateRequests(t *testing.T) {
 	const full = 200
-	games, longest := runSize("PAUSES", 2*len(pauses), full), 1500*time.Millisecond
+	games, longest := gatewaytest.RunSize("PAUSES", 2*len(pauses), full), 1500*time.Millisecond
 	if games >= full {
 		longest = 5 * time.Second
 	}

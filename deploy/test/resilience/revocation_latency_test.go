@@ -134,7 +134,7 @@ func (l *latencyTest) report(description string) (p99 time.Duration) {
 // measures when the other three reject them. One of three attempts must be fast enough, because other
 // programs may slow down the machine.
 func TestRevocationIsInstant(t *testing.T) {
-	sessions, revocations := runSize("SESSIONS", 20_000, 100_000), runSize("REVOCATIONS", 150, 3000)
+	sessions, revocations := gatewaytest.RunSize("SESSIONS", 20_000, 100_000), gatewaytest.RunSize("REVOCATIONS", 150, 3000)
 	server := redistest.Standalone(t)
 	createSessions(t, server.URL, sessions)
 	clients := clientsOf(startGateways(t, 4, server.URL, unlimitedSettings))
@@ -175,7 +175,7 @@ func TestSubscriptionsCut(t *testing.T) {
 			}
 		}
 	})
-	forEach(4, runSize("REVOCATIONS", 150, 3000)/2, func(i int) { l.revoke(i%gatewaytest.Users, i) })
+	forEach(4, gatewaytest.RunSize("REVOCATIONS", 150, 3000)/2, func(i int) { l.revoke(i%gatewaytest.Users, i) })
 	close(quit)
 	done.Wait()
 	l.report(fmt.Sprintf("all subscriptions cut %d times", cuts))
@@ -221,7 +221,7 @@ func TestRestartLosesNoRevocation(t *testing.T) {
 	t.Parallel()
 	server := redistest.Standalone(t, "--appendonly", "yes", "--appendfsync", "always")
 	l := &latencyTest{T: t, clients: clientsOf(startGateways(t, 3, server.URL, withBound(latencyBound))), bound: latencyBound}
-	for round := range runSize("RESTARTS", 3, 50) {
+	for round := range gatewaytest.RunSize("RESTARTS", 3, 50) {
 		var done sync.WaitGroup
 		for i := range 8 {
 			done.Go(func() { l.revoke(i, 4*round+i) })

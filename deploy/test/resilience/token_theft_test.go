@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"tokengate/deploy/test/gatewaytest"
 	"tokengate/session"
 	"tokengate/session/memstore"
 )
@@ -256,7 +257,7 @@ func (s *search) record(violation string) {
 // honest client that retries within the window is never logged out, and that a theft is detected by the
 // first refresh after the window, whatever is lost, repeated or delayed.
 func TestTokenTheft(t *testing.T) {
-	depth, sequences := runSize("DEPTH", 8, 12), 0
+	depth, sequences := gatewaytest.RunSize("DEPTH", 8, 12), 0
 	for stolenAt := range depth + 1 {
 		for _, fromWire := range []bool{false, true} {
 			s := &search{stolenAt: stolenAt, fromWire: fromWire, sequences: map[stateKey]int{}, violations: map[string]string{}}
@@ -272,7 +273,7 @@ func TestTokenTheft(t *testing.T) {
 // TestTokenTheftInStore tries shorter sequences on a [memstore.Store]. Its answers must be those of the
 // simulation.
 func TestTokenTheftInStore(t *testing.T) {
-	depth := runSize("STORE_DEPTH", 4, 5)
+	depth := gatewaytest.RunSize("STORE_DEPTH", 4, 5)
 	var path []move
 	var extend func()
 	sequences := 0

@@ -108,8 +108,8 @@ func settings(t *testing.T) map[string]bool {
 }
 
 // testVariable matches how a test reads a variable: with os.Getenv, or with the function
-// runSize of package resilience.
-var testVariable = regexp.MustCompile(`(?:Getenv\("TOKENGATE_|runSize\(")(\w+)"`)
+// RunSize of package gatewaytest.
+var testVariable = regexp.MustCompile(`(?:Getenv\("TOKENGATE_|RunSize\(")(\w+)"`)
 
 // testVariables returns the names of the variables that tests read.
 func testVariables(t *testing.T) map[string]bool {
