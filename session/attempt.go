@@ -17,15 +17,17 @@ const (
 type reservation struct {
 	Attempt
 	limiter Limiter
-	device  Device // the known device, if Attempt.Device is set
-	network string // of the client
+	lines   *attemptLines
+	inLines []func() // leave the lines of its budgets
+	device  Device   // the known device, if Attempt.Device is set
+	network string   // of the client
 	counted bool
 }
 
-// reserve counts a login before its password is compared. account stands for its username. It
-// fails as [Limiter].Reserve does.
-func (e *Engine) reserve(ctx context.Context, app *App, req LoginRequest, account string) (*reservation, error) {
-	r := &reservation{limiter: e.Limiter, network: req.Network, Attempt: Attempt{
+// newReservation returns the attempt of a login, which is not counted yet. account stands
+// for its username.
+func (e *Engine) newReservation(app *App, req LoginRequest, account string) *reservation {
+	r := &reservation{limiter: e.Limiter, lines: &e.attempts, network: req.Network, Attempt: Attempt{
 		App: app.Name, Account: account, Network: req.Network,
 		Failures: FailureLimit(app.LoginAttempts), NetworkLimit: RateLimit{app.LoginAttemptsPerNetwork, networkPeriod},
 	}}
@@ -34,7 +36,43 @@ func (e *Engine) reserve(ctx context.Context, app *App, req LoginRequest, accoun
 			r.Device, r.device, r.Network = d.ID, d, ""
 		}
 	}
-	return r, r.count(ctx)
+	return r
+}
+
+// reserve counts the login before its password is compared, when not too many of its
+// account and network are being compared. It fails with Busy if it has waited too long for
+// that, or as [Limiter].Reserve does. The login must call leave in the end.
+func (r *reservation) reserve(ctx context.Context) error {
+	timer := time.NewTimer(lineWait)
+	defer timer.Stop()
+	// A login that waits in the line of its account holds up only those of its own network.
+	if r.Network != "" {
+		if err := r.enter(ctx, LimitNetwork, r.Network, r.NetworkLimit.Attempts, timer.C); err != nil {
+			return err
+		}
+	}
+	limit, key := r.Budget()
+	if err := r.enter(ctx, limit, key, int(r.Failures), timer.C); err != nil {
+		return err
+	}
+	return r.count(ctx)
+}
+
+// enter waits in the line of a budget.
+func (r *reservation) enter(ctx context.Context, limit Limit, key string, budget int, timeout <-chan time.Time) error {
+	leave, err := r.lines.enter(ctx, lineKey{r.App, limit, key}, budget, timeout)
+	if err == nil {
+		r.inLines = append(r.inLines, leave)
+	}
+	return err
+}
+
+// leave lets the next logins of the same account and network be counted.
+func (r *reservation) leave() {
+	for _, leave := range r.inLines {
+		leave()
+	}
+	r.inLines = nil
 }
 
 // count reserves the attempt.

@@ -19,6 +19,7 @@ type Engine struct {
 	byName    map[string]*App
 	bySecret  map[[sha256.Size]byte]*App // by the digest of each of an app's secrets
 	byHeader  map[string][]*App          // by the encoded JOSE header of the tokens that an app issues
+	attempts  attemptLines
 }
 
 // Config configures an [Engine]. Store, Limiter and Revocations are required.

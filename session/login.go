@@ -43,7 +43,9 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 		return Tokens{}, CreateResult{}, Fail(InvalidCredentials, errors.New("the password is too long"))
 	}
 	start := e.Now()
-	user, attempt, err := e.checkCredentials(ctx, app, req, ev.Account)
+	attempt := e.newReservation(app, req, ev.Account)
+	defer attempt.leave()
+	user, err := e.checkCredentials(ctx, app, req, attempt)
 	if err != nil {
 		return Tokens{}, CreateResult{}, err
 	}
@@ -74,12 +76,10 @@ func (e *Engine) login(ctx context.Context, req LoginRequest, ev *Event) (Tokens
 	return tokens, created, err
 }
 
-// checkCredentials returns the user of a login, and its attempt, which is then still
-// counted.
-func (e *Engine) checkCredentials(ctx context.Context, app *App, req LoginRequest, account string) (User, *reservation, error) {
-	attempt, err := e.reserve(ctx, app, req, account)
-	if err != nil {
-		return User{}, nil, err
+// checkCredentials returns the user of a login. Its attempt is then still counted.
+func (e *Engine) checkCredentials(ctx context.Context, app *App, req LoginRequest, attempt *reservation) (User, error) {
+	if err := attempt.reserve(ctx); err != nil {
+		return User{}, err
 	}
 	presented := Credentials{Username: req.Username, Password: req.Password, Network: req.Network}
 	user, err := app.Checker.Check(ctx, presented, func(f Found) error {
@@ -89,7 +89,7 @@ func (e *Engine) checkCredentials(ctx context.Context, app *App, req LoginReques
 		return e.Store.Ready(ctx, attemptOwner(app, f.ID, req.Username))
 	})
 	attempt.settle(ctx, err)
-	return user, attempt, err
+	return user, err
 }
 
 // createSession takes the store's step of a login that began at start.
