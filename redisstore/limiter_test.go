@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,6 +146,68 @@ func TestLimiterCommands(t *testing.T) {
 			}
 		}
 	}
+}
+
+// connections returns the number of a server's clients.
+func connections(srv *redistest.Server) int {
+	return strings.Count(srv.Do("CLIENT", "LIST"), "addr=")
+}
+
+// TestLimiterBurst checks that the attempts of many logins that come at once leave
+// connections to the steps of others, also while Redis does not answer.
+func TestLimiterBurst(t *testing.T) {
+	srv := redistest.Standalone(t)
+	s := open(t, srv.URL+"?pool_size=40")
+	reserve(t, s, attempt, 1)
+	const logins = 200
+	a := attempt
+	a.Failures, a.NetworkLimit.Attempts = 2*logins, 2*logins
+	before := connections(srv)
+	srv.Do("CLIENT", "PAUSE", "300", "WRITE")
+	var wg sync.WaitGroup
+	for range logins {
+		wg.Go(func() {
+			if err := s.Limiter().Reserve(ctx, a); err != nil {
+				t.Errorf("Reserve: got %v, want no error", err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := connections(srv) - before; got > 20 { // one may be opened although another has become free
+		t.Errorf("%d logins have opened %d connections, want few more than 8", logins, got)
+	}
+}
+
+// TestLimiterWaitsForServer checks that logins wait for a server that does not answer only as
+// long as for a connection, and that in a Cluster those on other servers do not.
+func TestLimiterWaitsForServer(t *testing.T) {
+	c := redistest.Cluster(t, 2)
+	for _, node := range c.Nodes {
+		node.Do("CONFIG", "SET", "cluster-require-full-coverage", "no")
+	}
+	s := open(t, c.URL+"?read_timeout=20s")
+	accounts := map[bool]session.Attempt{} // one on the first node, and one on the other
+	a := attempt
+	a.Network = ""
+	for i := 0; len(accounts) < 2; i++ {
+		a.Account = strconv.Itoa(i)
+		reserve(t, s, a, 1)
+		accounts[slices.ContainsFunc(keys(c.Nodes[0]), func(key string) bool { return strings.HasSuffix(key, ":"+a.Account) })] = a
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	c.Nodes[0].Suspend()
+	defer c.Nodes[0].Resume()
+	start := time.Now()
+	results := make(chan error, 9)
+	for range cap(results) {
+		wg.Go(func() { results <- s.Limiter().Reserve(ctx, accounts[true]) })
+	}
+	wantUnavailable(t, map[string]error{"the ninth Reserve": <-results})
+	if took := time.Since(start); took < time.Second || took > 15*time.Second {
+		t.Errorf("the first login whose server does not answer has failed after %s, want 2s", took)
+	}
+	reserve(t, s, accounts[false], 1)
 }
 
 // TestLimiterIsShared checks that of attempts at the same time through several stores exactly

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -14,6 +15,41 @@ type scriptRun struct {
 	call   *call
 	reply  reply
 	err    error
+}
+
+// maxBatches bounds the batches of scripts that are on their way to one server. The steps of
+// other apps wait until the server has run what came before them, and for a connection. So
+// many logins that come at once must not all send their scripts at once.
+const maxBatches = 8
+
+// batchWait is how long a batch waits until it is sent, as long as a step waits for a
+// connection by default.
+const batchWait = 2 * time.Second
+
+var errBatchWait = errors.New("too many logins at once for the server")
+
+// batchTurns has, for each server, a channel with one element for each batch on its way. Its
+// keys are those of pipelines.
+type batchTurns struct{ byNode sync.Map }
+
+// acquire waits until a batch may be sent to a server, and returns the function that lets the
+// next one be sent.
+func (t *batchTurns) acquire(ctx context.Context, name string) (release func(), err error) {
+	found, ok := t.byNode.Load(name)
+	if !ok {
+		found, _ = t.byNode.LoadOrStore(name, make(chan struct{}, maxBatches))
+	}
+	turns := found.(chan struct{})
+	timer := time.NewTimer(batchWait)
+	defer timer.Stop()
+	select {
+	case turns <- struct{}{}:
+		return func() { <-turns }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		return nil, errBatchWait
+	}
 }
 
 // runTogether runs scripts whose keys may be in different slots, in one round trip: those
@@ -72,6 +108,12 @@ func (s *Store) sendTogether(ctx context.Context, runs []*scriptRun, eval bool) 
 // sendToNode sends scripts in one pipeline. The client follows a redirection to another
 // node of a Cluster.
 func (s *Store) sendToNode(ctx context.Context, n node, runs []*scriptRun, eval bool) {
+	release, err := s.batches.acquire(ctx, n.name)
+	if err != nil {
+		failAll(runs, err)
+		return
+	}
+	defer release()
 	pipe := n.client.Pipeline()
 	cmds := make([]noRetryCmd, len(runs))
 	for i, r := range runs {

@@ -37,6 +37,7 @@ type Store struct {
 	options   Options
 	client    redis.UniversalClient
 	pipelines *pipelines // nil if each step takes its own connection
+	batches   batchTurns
 	schema    schema
 	replicas  replicaStates
 	clocks    clockOffsets
