@@ -58,6 +58,9 @@ func (a *storm) login(ctx context.Context, c *gatewaytest.Client, username, pass
 
 func (a *storm) count(ctx context.Context, resp gatewaytest.Response) {
 	code := fmt.Sprint(resp.Status, " ", resp.Code)
+	if resp.Status == 0 {
+		code = fmt.Sprint("no answer: ", resp.Err)
+	}
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); resp.Status == http.StatusServiceUnavailable && (err != nil || seconds < 1) {
 		code += " without Retry-After"
 	}
